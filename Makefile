@@ -1,0 +1,84 @@
+# Two commands do it all: `make bench ALGO=fedmrg` and `make test`. Each sets itself up. `make help` lists the rest.
+# Every target is a thin call of the console script `fedmrg`, which works as well without make.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+VENV  := .venv
+STAMP := $(VENV)/.stamp
+RUN   := $(VENV)/bin/fedmrg
+ALGO  ?= fedmrg
+SUITE ?= phantom
+
+# make variable -> option; a word of SET with blanks in it is not possible, so "k=v k=v" splits at blanks
+OPTIONS = --algo '$(ALGO)' \
+  $(if $(SPLIT),--split '$(SPLIT)') $(if $(PRESET),--preset '$(PRESET)') $(if $(SEED),--seed '$(SEED)') \
+  $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(CLIENTS),--clients '$(CLIENTS)') $(if $(ACTORS),--actors '$(ACTORS)') \
+  $(if $(DATA),--data '$(DATA)') $(if $(FAULTS),--faults '$(FAULTS)') $(if $(RESUME),--resume '$(RESUME)') \
+  $(if $(SET),--set $(foreach word,$(SET),'$(word)')) $(ARGS)
+
+.PHONY: help
+help: ## this list
+	@echo 'usage: make TARGET [NAME=value ..]'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+	@echo 'of bench: ALGO=fedmrg SPLIT=phantom/group PRESET=tiny SEED=0 ROUNDS= CLIENTS= DATA=dir SET="k=v k=v"'
+	@echo '          ACTORS= (0: no Ray) RESUME=run_id FAULTS=faults.toml ARGS="any option of fedmrg bench"'
+
+.PHONY: bench
+bench: $(STAMP) ## run one experiment and print its scores: make bench ALGO=fedmrg
+	@$(RUN) bench $(OPTIONS)
+
+.PHONY: test
+test: $(STAMP) ## lint, type check and the whole test suite but the tests marked slow or gpu
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/pytest $(ARGS)
+
+.PHONY: suite
+suite: $(STAMP) ## every algorithm x split x seed of benchmark/configs/suites/$SUITE.toml; skips what exists
+	@$(RUN) suite '$(SUITE)' $(ARGS)
+
+.PHONY: leaderboard
+leaderboard: $(STAMP) ## rebuild leaderboards/*.md, leaderboards/html/ and docs/img/board.png from leaderboards/results/
+	@$(RUN) leaderboard $(ARGS)
+
+.PHONY: regress
+regress: $(STAMP) ## compare the small CI split with leaderboards/expected/ci.json; fails when a number moved
+	@$(RUN) regress $(ARGS)
+
+.PHONY: regress-update
+regress-update: $(STAMP) ## renew leaderboards/expected/ci.json (refused on a dirty tree)
+	@$(RUN) regress --update $(ARGS)
+
+.PHONY: ui
+ui: $(STAMP) ## MLflow UI on 127.0.0.1
+	@$(RUN) ui $(ARGS)
+
+.PHONY: splits
+splits: $(STAMP) ## rebuild every split whose data is present
+	@$(RUN) splits make $(ARGS)
+
+.PHONY: verify-splits
+verify-splits: $(STAMP) ## verify every split whose data is present
+	@$(RUN) splits verify $(ARGS)
+
+.PHONY: doctor
+doctor: $(STAMP) ## what of data, weights, Java, GPU and Ray is there, and what that enables
+	@$(RUN) doctor $(if $(DATA),'$(DATA)') $(ARGS)
+
+.PHONY: setup
+setup: $(STAMP) ## only the set-up (.venv); the other targets do it by themselves
+
+.PHONY: clean
+clean: ## remove the caches and .venv; runs/ and mlflow.db stay
+	@rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(STAMP): pyproject.toml constraints.txt benchmark/bootstrap.py
+	@for python in $(PYTHON) python3 python3.11 python3.12 python3.13 python3.14; do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	    exec "$$python" benchmark/bootstrap.py $(VENV); \
+	  fi; \
+	done; \
+	echo 'set-up: Python 3.11 or newer is needed and none is on PATH; install one or say make PYTHON=/path/to/python3.11' >&2; \
+	exit 2

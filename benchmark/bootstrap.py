@@ -1,0 +1,114 @@
+"""Makes the project's `.venv` from pyproject.toml with the versions of constraints.txt; `make` runs it when needed.
+
+    python3 benchmark/bootstrap.py .venv
+
+Only the standard library, since it runs before anything is installed. Where there is no NVIDIA GPU the CPU build of
+PyTorch is asked for first (200 MB instead of several GB), from TORCH_CPU_INDEX, bounded by a short probe; where that
+index cannot be reached, the plain package index serves.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TORCH_CPU_INDEX = os.environ.get("TORCH_CPU_INDEX", "https://download.pytorch.org/whl/cpu")
+PROBE_SECONDS = 5
+
+
+def say(text: str) -> None:
+    print(f"set-up: {text}", flush=True)
+
+
+def ensure_venv(venv: Path) -> Path:
+    """The interpreter of `venv`, made (or made again, where its Python is gone) if needed."""
+    python = venv / "bin" / "python"
+    if not works(python):
+        say(f"{venv} with Python {platform.python_version()}")
+        made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)], capture_output=True, text=True)
+        if made.returncode:
+            hint = "on Debian or Ubuntu: apt install python3-venv"
+            reason = (made.stderr or made.stdout).strip().splitlines() or ["no reason given"]
+            sys.exit(f"set-up: cannot make {venv} ({hint}): {reason[0]}")
+    return python
+
+
+def works(python: Path) -> bool:
+    """Whether the interpreter starts and has pip."""
+    try:
+        return subprocess.run([str(python), "-m", "pip", "--version"], capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+def pip(python: Path, *args: str) -> int:
+    """`pip install` with the pinned versions, byte-compiled (uncompiled, every process would pay 10 s of imports)."""
+    base = [str(python), "-m", "pip", "install", "--quiet", "--compile", "--disable-pip-version-check"]
+    return subprocess.run([*base, "-c", str(ROOT / "constraints.txt"), *args], cwd=ROOT).returncode
+
+
+def wants_cpu_torch() -> bool:
+    """True on Linux x86-64 without an NVIDIA driver: elsewhere the plain index already has the fitting build."""
+    return sys.platform == "linux" and platform.machine() in ("x86_64", "AMD64") and not shutil.which("nvidia-smi")
+
+
+def has_torch(python: Path) -> bool:
+    """Whether the pinned torch is there already (a second set-up must not fetch it again)."""
+    code = "import importlib.metadata as m; print(m.version('torch').split('+')[0])"
+    found = subprocess.run([str(python), "-c", code], capture_output=True, text=True)
+    return found.returncode == 0 and found.stdout.strip() == pinned("torch")
+
+
+def pinned(name: str) -> str:
+    """The version of a package in constraints.txt."""
+    found = re.search(rf"(?m)^{name}==(\S+)", (ROOT / "constraints.txt").read_text())
+    if found is None:
+        sys.exit(f"set-up: constraints.txt does not pin {name}")
+    return found.group(1)
+
+
+def reachable(index: str) -> bool:
+    """Whether the index answers for torch within PROBE_SECONDS (a closed network often drops packets in silence)."""
+    try:
+        with urllib.request.urlopen(f"{index.rstrip('/')}/torch/", timeout=PROBE_SECONDS) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError, ValueError):
+        return False
+
+
+def install_cpu_torch(python: Path) -> None:
+    """Fetch the CPU build, without its dependencies (those come pinned from the package index); failing is fine."""
+    if not wants_cpu_torch() or has_torch(python) or not reachable(TORCH_CPU_INDEX):
+        return
+    say(f"CPU build of torch {pinned('torch')} from {TORCH_CPU_INDEX}")
+    bounds = ["--retries", "1", "--timeout", "20", "--no-deps", "--index-url", TORCH_CPU_INDEX]
+    if pip(python, *bounds, f"torch=={pinned('torch')}"):
+        say("that did not work; the plain package index serves")
+
+
+def main() -> int:
+    started = time.monotonic()
+    venv = Path(sys.argv[1] if len(sys.argv) > 1 else ".venv")
+    python = ensure_venv(venv)
+    install_cpu_torch(python)
+    say("packages of pyproject.toml as pinned in constraints.txt (some minutes, once)")
+    if pip(python, "-e", ".[dev]"):
+        print("set-up: pip could not install the packages (its reason stands above); mend it and run make again",
+              file=sys.stderr)
+        return 1
+    (venv / ".stamp").write_text(f"{platform.python_version()}\n")
+    say(f"done in {time.monotonic() - started:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
