@@ -1,0 +1,5 @@
+"""The embedded default data set: procedural chest films and grammar-written reports of invented hospitals.
+
+It exists so that a fresh machine can run every algorithm in minutes. It is no substitute for real films: see
+docs/phantom.md. `python -m fedmrg_core.data.phantom.sheet --seed 0 --out sheet.png` draws a page of it.
+"""
