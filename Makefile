@@ -69,6 +69,7 @@ doctor: $(STAMP) ## what of data, weights, Java, GPU and Ray is there, and what 
 
 .PHONY: setup
 setup: $(STAMP) ## only the set-up (.venv); the other targets do it by themselves
+	@:
 
 .PHONY: clean
 clean: ## remove the caches and .venv; runs/ and mlflow.db stay

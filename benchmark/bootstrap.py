@@ -52,7 +52,7 @@ def works(python: Path) -> bool:
 
 def pip(python: Path, *args: str) -> int:
     """`pip install` with the pinned versions, byte-compiled (uncompiled, every process would pay 10 s of imports)."""
-    base = [str(python), "-m", "pip", "install", "--quiet", "--compile", "--disable-pip-version-check"]
+    base = [str(python), "-m", "pip", "install", "-qq", "--compile", "--disable-pip-version-check"]
     return subprocess.run([*base, "-c", str(ROOT / "constraints.txt"), *args], cwd=ROOT).returncode
 
 
@@ -102,8 +102,10 @@ def main() -> int:
     install_cpu_torch(python)
     say("packages of pyproject.toml as pinned in constraints.txt (some minutes, once)")
     if pip(python, "-e", ".[dev]"):
-        print("set-up: pip could not install the packages (its reason stands above); mend it and run make again",
-              file=sys.stderr)
+        print(
+            "set-up: pip could not install the packages (its reason stands above); mend it and run make again",
+            file=sys.stderr,
+        )
         return 1
     (venv / ".stamp").write_text(f"{platform.python_version()}\n")
     say(f"done in {time.monotonic() - started:.0f} s")
