@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-import torch
 
 
 def derive_seed(*parts: int | str) -> int:
@@ -29,6 +28,8 @@ def generator(*parts: int | str) -> np.random.Generator:
 @contextmanager
 def torch_seed(*parts: int | str) -> Iterator[None]:
     """Run a block under torch's global generator (dropout, initialisers) seeded by the parts, and put it back after."""
+    import torch  # here, so that metrics and data need no torch for a numpy generator
+
     devices = list(range(torch.cuda.device_count()))
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(derive_seed(*parts))

@@ -1,0 +1,68 @@
+"""The diagnosis head beside the text: what the model knew, whatever its report then said.
+
+`head_f1_micro14` is the CE F1 of the head's argmax against the data set's labels, `head_accuracy` the share of the
+14 x n states that it names exactly, `head_auroc` the mean area under the ROC curve of P(positive) over the conditions
+that have both positives and others (uncertain counts as not positive).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fedmrg_core.metrics import clinical
+from fedmrg_core.metrics.stats import Floats, Ints, Measure, mean_measure
+from fedmrg_core.types import LabelState
+
+VERSION = "head 1"
+
+
+@dataclass(frozen=True)
+class AurocMeasure:
+    """Macro AUROC of `probabilities` [n, c] for the flags `positive` [n, c]; exact under bootstrap weights."""
+
+    probabilities: Floats
+    positive: clinical.Flags
+    name: str = "head_auroc"
+    version: str = VERSION
+    higher_is_better: bool = True
+
+    @property
+    def per_study(self) -> Floats:
+        return np.full(len(self.probabilities), np.nan)  # a single study has no ROC curve
+
+    def score(self, weights: Floats, index: Ints) -> Floats:
+        columns = range(self.probabilities.shape[1])
+        areas = [auroc(self.probabilities[index, c], self.positive[index, c], weights) for c in columns]
+        table = np.stack(areas, axis=1)
+        known = np.isfinite(table)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.where(known, table, 0.0).sum(1) / np.where(known.any(1), known.sum(1), np.nan))
+
+
+def auroc(scores: Floats, positive: clinical.Flags, weights: Floats) -> Floats:
+    """[b]: the area under the ROC curve with study weights [b, n], ties counted half; NaN where a class is missing."""
+    order = np.argsort(scores, kind="stable")
+    _, group = np.unique(scores[order], return_inverse=True)
+    drawn = weights[:, order]
+    starts = np.flatnonzero(np.diff(group, prepend=-1))
+    hits = np.add.reduceat(drawn * positive[order], starts, axis=1)
+    others = np.add.reduceat(drawn * ~positive[order], starts, axis=1)
+    below = np.cumsum(others, axis=1) - others
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray((hits * (below + 0.5 * others)).sum(1) / (hits.sum(1) * others.sum(1)))
+
+
+def measures(
+    labels: clinical.States, states: clinical.States | None, probabilities: Floats | None
+) -> list[Measure]:
+    """The head's metrics of n studies: data set labels [n, 14], the head's states [n, 14] and P(positive) [n, 14]."""
+    found: list[Measure] = []
+    if states is not None:
+        f1 = clinical.measures(labels, states, VERSION, prefix="head", uncertain=(False,))
+        found += [measure for measure in f1 if measure.name == "head_f1_micro14"]
+        found.append(mean_measure("head_accuracy", (labels == states).mean(axis=1), VERSION))
+    if probabilities is not None and len(probabilities):
+        found.append(AurocMeasure(probabilities, labels == LabelState.POSITIVE))
+    return found

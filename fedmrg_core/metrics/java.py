@@ -1,0 +1,118 @@
+"""The two metric parts that are Java programs, each as one bounded process: METEOR 1.5 and the COCO PTB tokenizer.
+
+pycocoevalcap brings both jars; its own wrappers hang when a report holds a newline and shift captions on U+2028, so
+the processes are driven here: all input at once, a time limit, and a count of the answers.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fedmrg_core.metrics import paraphrases
+from fedmrg_core.metrics.text import plain
+
+Floats = npt.NDArray[np.float64]
+
+INSTALL_JAVA = "needs Java: install a Java runtime (Debian/Ubuntu: `apt install default-jre-headless`; conda: `openjdk`)"
+METEOR_STATS = 23
+"""Values in a METEOR statistics line: 4 lengths, 4 match counts for each of 4 modules, chunks, 2 matched lengths."""
+
+_ALPHA, _BETA, _GAMMA, _DELTA = 0.85, 0.2, 0.6, 0.75
+_MODULE_WEIGHTS = np.array([1.0, 0.6, 0.8, 0.6])
+
+
+class JavaMissing(Exception):
+    """Java is absent, or its process failed or ran past its time limit; the message says which and what to do."""
+
+
+def _package() -> Path:
+    spec = find_spec("pycocoevalcap")
+    if spec is None or not spec.submodule_search_locations:
+        raise JavaMissing("needs pycocoevalcap: `pip install pycocoevalcap`")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _run(arguments: Sequence[str], lines: Sequence[str], cwd: Path, limit: float) -> list[str]:
+    java = shutil.which("java")
+    if java is None:
+        raise JavaMissing(INSTALL_JAVA)
+    command = [java, "-XX:+UseSerialGC", "-Xmx2G", "-Dfile.encoding=UTF-8", *arguments]
+    text = "".join(line + "\n" for line in lines)
+    try:
+        done = subprocess.run(command, input=text.encode(), capture_output=True, cwd=cwd, timeout=limit, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise JavaMissing(f"the Java process took longer than {limit:.0f} s for {len(lines)} texts") from error
+    except OSError as error:
+        raise JavaMissing(f"java could not be started ({error}); {INSTALL_JAVA}") from error
+    answers = done.stdout.decode(errors="replace").split("\n")[:-1]
+    if done.returncode != 0 or len(answers) != len(lines):
+        reason = (done.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
+        raise JavaMissing(f"java gave {len(answers)} answers to {len(lines)} texts (exit {done.returncode}): {reason}")
+    return answers
+
+
+def ptb_tokenise(texts: Sequence[str]) -> list[str]:
+    """Texts tokenised as COCO captions are (lower case, punctuation dropped), in order; one Java process.
+
+    Raises:
+        JavaMissing: no Java, a crash, or the time limit (30 s + 10 ms a text).
+    """
+    from pycocoevalcap.tokenizer.ptbtokenizer import PUNCTUATIONS, STANFORD_CORENLP_3_4_1_JAR
+
+    folder = _package() / "tokenizer"
+    arguments = ["-cp", STANFORD_CORENLP_3_4_1_JAR, "edu.stanford.nlp.process.PTBTokenizer"]
+    lines = [plain(text) for text in texts]
+    answers = _run([*arguments, "-preserveLines", "-lowerCase"], lines, folder, 30 + 0.01 * len(lines))
+    dropped = set(PUNCTUATIONS)
+    return [" ".join(word for word in line.split() if word not in dropped) for line in answers]
+
+
+def meteor_stats(pairs: Sequence[tuple[str, str]]) -> Floats:
+    """METEOR 1.5's sufficient statistics of (reference, hypothesis) pairs, [n, 23]; `meteor_score` combines sums.
+
+    Raises:
+        JavaMissing: no Java, a crash, or the time limit (60 s + 50 ms a pair).
+    """
+    clean = [(plain(reference), plain(hypothesis)) for reference, hypothesis in pairs]
+    lines = [f"SCORE ||| {reference} ||| {hypothesis}" for reference, hypothesis in clean]
+    folder = _package() / "meteor"
+    with paraphrases.table(folder, (text for pair in clean for text in pair)) as option:
+        arguments = ["-jar", "meteor-1.5.jar", "-", "-", "-stdio", "-l", "en", "-norm", *option]
+        answers = _run(arguments, lines, folder, 60 + 0.05 * len(lines))
+    rows = [line.split() for line in answers]
+    if any(len(row) != METEOR_STATS for row in rows):
+        raise JavaMissing(f"METEOR answered a line without its {METEOR_STATS} statistics")
+    return _without_whole_chunks(np.array(rows, dtype=np.float64).reshape(len(rows), METEOR_STATS))
+
+
+def _without_whole_chunks(rows: Floats) -> Floats:
+    """A pair matched whole in one chunk is not fragmented: METEOR counts 0 chunks for it, alone and in a corpus."""
+    whole = (rows[:, 21] == rows[:, 0]) & (rows[:, 22] == rows[:, 1]) & (rows[:, 20] == 1)
+    rows[whole, 20] = 0.0
+    return rows
+
+
+def meteor_score(sums: Floats) -> Floats:
+    """METEOR of summed statistics [.., 23] -> [..]: one study's row gives its score, a corpus's sum the corpus score.
+
+    The formula and its English "rank" parameters are METEOR 1.5's (Denkowski and Lavie, WMT 2014), written in numpy
+    so that a bootstrap can re-score 1,000 resampled corpora; the tests hold it against the jar's own corpus score.
+    """
+    modules = sums[..., 4:20].reshape(*sums.shape[:-1], 4, 4)
+    content, function = modules[..., 0:2], modules[..., 2:4]
+    matched = np.einsum("m,...mk->...k", _MODULE_WEIGHTS, _DELTA * content + (1 - _DELTA) * function)
+    lengths, functions = sums[..., 0:2], sums[..., 2:4]
+    weighted = _DELTA * (lengths - functions) + (1 - _DELTA) * functions
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precision, recall = np.moveaxis(matched / weighted, -1, 0)
+        mean = 1.0 / ((1 - _ALPHA) / precision + _ALPHA / recall)
+        fragments = sums[..., 20] / ((sums[..., 21] + sums[..., 22]) / 2)
+        penalty = _GAMMA * fragments**_BETA
+        return np.asarray(np.nan_to_num(mean * (1 - penalty), nan=0.0, posinf=0.0), dtype=np.float64)

@@ -1,0 +1,65 @@
+"""The rule labeler: a report's 14 CheXpert conditions, each blank, positive, negative or uncertain, with no download.
+
+    >>> from fedmrg_core.metrics.labeler import label
+    >>> label("Small left pleural effusion. No pneumothorax.")[9]
+    1
+
+The rules are the TOML files beside this module; docs/metrics.md says how they score against human codes and CheXbert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from fedmrg_core.metrics.labeler.rules import OTHER
+from fedmrg_core.metrics.labeler.scope import Stated, stated
+from fedmrg_core.metrics.labeler.sentences import sentences, words
+from fedmrg_core.types import CONDITIONS, Labels, LabelState
+
+VERSION = "rules 1"
+
+_STRENGTH = {LabelState.BLANK: 0, LabelState.NEGATIVE: 1, LabelState.UNCERTAIN: 2, LabelState.POSITIVE: 3}
+_NO_FINDING = len(CONDITIONS) - 1
+
+
+@lru_cache(maxsize=65536)
+def _sentence(sentence: str) -> tuple[Stated, ...]:
+    return tuple(stated(words(sentence)))
+
+
+def label(report: str) -> Labels:
+    """The 14 states of one report, in the order of `CONDITIONS`.
+
+    A condition that is named more than once takes its strongest statement: positive, then uncertain, then negative.
+    No Finding is positive where a report says something and no condition (support devices aside) nor any other
+    abnormality is positive or uncertain; else it is blank. An empty report is all blank.
+    """
+    states: dict[str, LabelState] = {}
+    empty = True
+    for sentence in sentences(report):
+        empty = False
+        for condition, state in _sentence(sentence):
+            if _STRENGTH[state] > _STRENGTH[states.get(condition, LabelState.BLANK)]:
+                states[condition] = state
+    if not empty and not _abnormal(states):
+        states["No Finding"] = LabelState.POSITIVE
+    return tuple(int(states.get(condition, LabelState.BLANK)) for condition in CONDITIONS)
+
+
+def _abnormal(states: dict[str, LabelState]) -> bool:
+    return any(
+        state in (LabelState.POSITIVE, LabelState.UNCERTAIN)
+        for condition, state in states.items()
+        if condition != "Support Devices"
+    )
+
+
+def label_many(reports: Iterable[str]) -> list[Labels]:
+    """`label` of every report, each distinct one labelled once."""
+    items = list(reports)
+    known = {report: label(report) for report in dict.fromkeys(items)}
+    return [known[report] for report in items]
+
+
+__all__ = ["OTHER", "VERSION", "label", "label_many"]

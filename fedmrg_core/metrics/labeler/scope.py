@@ -1,0 +1,80 @@
+"""Which state a sentence gives to each condition it names: negation, doubt and clauses (after NegEx, Chapman et al.,
+J Biomed Inform 2001; the rule files play the part of its trigger lists)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fedmrg_core.metrics.labeler.patterns import Match
+from fedmrg_core.metrics.labeler.rules import matcher
+from fedmrg_core.types import LabelState
+
+Stated = tuple[str, LabelState]
+"""(condition, state)"""
+
+_BY_ITSELF = {
+    "present": LabelState.POSITIVE,
+    "absent": LabelState.NEGATIVE,
+    "doubtful": LabelState.UNCERTAIN,
+}
+_REACH_BACK = 12
+"""Words that a trigger after a mention may be away from it."""
+
+
+def stated(words: Sequence[str]) -> list[Stated]:
+    """Every (condition, state) that one sentence states, in order."""
+    matches = matcher().find(words)
+    found: list[Stated] = []
+    for match in matches:
+        for kind, condition in match.tags:
+            if kind in _BY_ITSELF:
+                found.append((condition, _BY_ITSELF[kind]))
+            elif kind == "mention":
+                found.append((condition, state_of(match, matches)))
+    return found
+
+
+def state_of(mention: Match, matches: Sequence[Match]) -> LabelState:
+    """The state of a mention: the nearest trigger of its clause, before it or else after it."""
+    before = trigger_before(mention, matches)
+    if before is not None:
+        return before
+    return trigger_after(mention, matches)
+
+
+def _kinds(match: Match) -> set[str]:
+    return {kind for kind, _ in match.tags}
+
+
+def trigger_before(mention: Match, matches: Sequence[Match]) -> LabelState | None:
+    """What the words before a mention make of it; None where nothing before it in its clause is a trigger."""
+    hinted = False
+    for match in reversed(matches):
+        if match.start >= mention.start or match is mention:
+            continue
+        kinds = _kinds(match)
+        if "stop" in kinds:
+            break
+        if "deny_before" in kinds:
+            return LabelState.NEGATIVE
+        if "doubt_before" in kinds:
+            return LabelState.UNCERTAIN
+        hinted = hinted or "hint" in kinds
+    return LabelState.UNCERTAIN if hinted else None
+
+
+def trigger_after(mention: Match, matches: Sequence[Match]) -> LabelState:
+    """What the words after a mention make of it; POSITIVE where they say nothing."""
+    for match in matches:
+        if match.start < mention.start or match is mention:
+            continue
+        kinds = _kinds(match)
+        if "stop" in kinds or match.start - mention.end > _REACH_BACK:
+            break
+        if "deny_after" in kinds:
+            return LabelState.NEGATIVE
+        if "doubt_after" in kinds:
+            return LabelState.UNCERTAIN
+        if "affirm_after" in kinds:
+            break
+    return LabelState.POSITIVE

@@ -1,0 +1,104 @@
+"""Intervals and tests. A metric is a table of per-study sufficient statistics and a function of their sum, so that a
+bootstrap re-scores a resampled corpus exactly and at once; patients, not studies, are drawn.
+
+    weights = bootstrap_weights(patients, 1000, generator("scorecard"))     # [1001, n], row 0 is the sample itself
+    draws = measure.score(weights)                                          # [1001]
+    interval(draws)                                                         # value, low, high
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Combine = Callable[[Floats], Floats]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric's value with its 95 % interval over `n` studies; `version` names the code and text convention."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    version: str
+    higher_is_better: bool
+
+
+class Measure(Protocol):
+    """One metric of n studies."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def higher_is_better(self) -> bool: ...
+    @property
+    def per_study(self) -> Floats:
+        """[n]: the metric of each study alone (NaN where it has none)."""
+
+    def score(self, weights: Floats, index: Ints) -> Floats:
+        """[b]: the metric of the studies `index` [m] under each row of `weights` [b, m]; NaN where undefined."""
+
+
+@dataclass(frozen=True)
+class SumMeasure:
+    """A metric that is a function of summed per-study statistics: `combine` maps sums [.., k] to values [..]."""
+
+    name: str
+    rows: Floats
+    combine: Combine
+    version: str
+    higher_is_better: bool = True
+
+    @property
+    def per_study(self) -> Floats:
+        return self.combine(self.rows)
+
+    def score(self, weights: Floats, index: Ints) -> Floats:
+        return self.combine(weights @ self.rows[index])
+
+
+def mean_measure(name: str, values: Floats, version: str, higher_is_better: bool = True) -> SumMeasure:
+    """A metric that is the mean of per-study values [n]; NaN values take no part."""
+    known = np.isfinite(values)
+    rows = np.stack([np.where(known, values, 0.0), known.astype(np.float64)], axis=1)
+    return SumMeasure(name, rows, ratio, version, higher_is_better)
+
+
+def ratio(sums: Floats) -> Floats:
+    """sums[.., 0] / sums[.., 1], NaN where the latter is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(sums[..., 0] / sums[..., 1])
+
+
+def bootstrap_weights(patients: Sequence[str], resamples: int, rng: np.random.Generator) -> Floats:
+    """How often each of n studies is drawn, [resamples + 1, n], when patients are drawn with replacement; row 0 is 1."""
+    _, cluster = np.unique(np.asarray(patients, dtype=object).astype(str), return_inverse=True)
+    count = int(cluster.max()) + 1 if len(cluster) else 0
+    weights = np.ones((resamples + 1, len(cluster)))
+    if count and resamples:
+        drawn = rng.integers(0, count, size=(resamples, count))
+        flat = (drawn + np.arange(resamples)[:, None] * count).ravel()
+        weights[1:] = np.bincount(flat, minlength=resamples * count).reshape(resamples, count)[:, cluster]
+    return weights
+
+
+def interval(draws: Floats, level: float = 0.95) -> tuple[float, float, float]:
+    """(value, low, high): draws[0] is the value, the rest its bootstrap distribution (percentile method).
+
+    Undefined (NaN) draws are left out; with no resample the interval is the value itself.
+    """
+    value, rest = float(draws[0]), draws[1:][np.isfinite(draws[1:])]
+    if not len(rest):
+        return value, value, value
+    low, high = np.quantile(rest, [(1 - level) / 2, (1 + level) / 2])
+    return value, float(low), float(high)
