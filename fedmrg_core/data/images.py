@@ -1,0 +1,113 @@
+"""Films from files: any PNG or JPEG (and TIFF, GIF, BMP, WebP) to uint8 grey [size, size].
+
+The rules: first frame; more than 8 bits are rescaled from the film's own minimum and maximum to 0..255 (12-bit films
+in 16-bit files would else be black); transparency lies on black; the whole film is kept, its longer side becomes
+`size` and black bars fill the square. Refused: what does not decode to its end, more than 100 megapixels, and paths
+that leave the data root by `..`, by being absolute, or through a symbolic link.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from fedmrg_core.types import DataError
+
+TRANSFORM = "grey-minmax16-pad-bilinear-1"
+"""Name and version of the transform, a part of every cache key: renew it when a pixel can change."""
+
+MAX_PIXELS = 100_000_000
+FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP")
+_DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+def safe_path(root: Path, relative: str) -> Path:
+    """The file `relative` below `root`. Raises DataError (no row) where it is absent or leaves the root.
+
+    The root itself may be a symbolic link; nothing below it may.
+    """
+    name = relative.strip().replace("\\", "/")
+    if not name or "\0" in name:
+        raise DataError("the image path is empty or holds a NUL byte")
+    if name.startswith("/") or name[1:2] == ":" or ".." in name.split("/"):
+        raise DataError(f"image path '{relative}' leaves the data root; give it relative to {root.name}/, without '..'")
+    base = os.path.realpath(root)
+    path = os.path.join(base, os.path.normpath(name))
+    try:
+        real = os.path.realpath(path)
+        found = os.path.isfile(path)
+    except (OSError, ValueError):
+        raise DataError(f"image path {relative!r} is not a file name") from None
+    if real != path:
+        raise DataError(f"image '{relative}' is or lies behind a symbolic link; copy the file into {root.name}/")
+    if not found:
+        raise DataError(f"image '{relative}' does not exist in {root.name}/")
+    return Path(path)
+
+
+def read_film(path: Path, size: int) -> NDArray[np.uint8]:
+    """Decode and resize one film to uint8 grey [size, size]. Raises DataError (no row) saying what is wrong."""
+    try:
+        with Image.open(path, formats=FORMATS) as film:
+            _refuse_bomb(film, path)
+            film.draft("L", (2 * size, 2 * size))  # JPEG only: decode at 1/2, 1/4 or 1/8 where that suffices
+            film.load()
+            grey = _grey(ImageOps.exif_transpose(film))
+        return _square(grey, size)
+    except DataError:
+        raise
+    except Image.DecompressionBombError:
+        raise DataError(f"image '{path.name}' has over 100 megapixels") from None
+    except Exception as error:  # Pillow's decoders raise nearly anything on corrupt bytes
+        raise DataError(f"image '{path.name}' cannot be read ({_reason(error)})") from None
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, streamed."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return "not an image" if "cannot identify" in text else text[:100]
+
+
+def _refuse_bomb(film: Image.Image, path: Path) -> None:
+    width, height = film.size
+    if width * height > MAX_PIXELS:
+        raise DataError(f"image '{path.name}' is {width} x {height}: over 100 megapixels")
+
+
+def _grey(film: Image.Image) -> Image.Image:
+    if film.mode in _DEEP:
+        return _rescale(np.asarray(film).astype(np.float32))
+    if film.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in film.info:
+        film = film.convert("RGBA")
+        black = Image.new("RGBA", film.size, (0, 0, 0, 255))
+        film = Image.alpha_composite(black, film)
+    return film if film.mode == "L" else film.convert("RGB").convert("L")
+
+
+def _rescale(values: NDArray[np.float32]) -> Image.Image:
+    if not np.isfinite(values).all():
+        raise DataError("the image holds values that are not numbers")
+    low, high = float(values.min()), float(values.max())
+    scaled = (values - low) * (255.0 / (high - low)) if high > low else np.zeros_like(values)
+    return Image.fromarray(np.rint(scaled).astype(np.uint8))
+
+
+def _square(grey: Image.Image, size: int) -> NDArray[np.uint8]:
+    width, height = grey.size
+    scale = size / max(width, height)
+    inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = grey if inner == grey.size else grey.resize(inner, Image.Resampling.BILINEAR, reducing_gap=3.0)
+    film = np.zeros((size, size), np.uint8)
+    top, left = (size - inner[1]) // 2, (size - inner[0]) // 2
+    film[top : top + inner[1], left : left + inner[0]] = np.asarray(small)
+    return film

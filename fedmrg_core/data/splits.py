@@ -1,0 +1,160 @@
+"""Fixed splits: `splits/<dataset>/<name>.json`, made by `fedmrg splits make`, checked at the start of every run.
+
+A file holds a recipe and, per draw (a run with seed N uses draw N % draws), the SHA-256 of every part. Open data has
+its ids in the file too; the phantom's are thousands of made-up names that the recipe gives again exactly and the hash
+verifies, so they are left out; credentialed data has neither (`status: recipe-only`) until a holder makes the split.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedmrg_core.data.assignment import Assignment
+from fedmrg_core.data.divide import divide
+from fedmrg_core.data.recipes import homes_of
+from fedmrg_core.types import PARTS, DataError, Study, choose
+
+ROOT = Path(__file__).resolve().parents[2] / "splits"
+"""The folder of the committed splits."""
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One draw of a split: hashes and counts by part, and ids where the data is open. `sha256` None: recipe only."""
+
+    seed: int
+    sha256: str | None
+    parts: dict[str, str]
+    counts: dict[str, dict[str, int]]
+    data_sha256: str | None
+    ids: dict[str, dict[str, list[str]]] | None
+    dedup_sha256: str | None
+    overlap: dict[str, int]
+
+
+@dataclass(frozen=True)
+class SplitFile:
+    """A split as its JSON says. `name` is `dataset/name`; `recipe` has `kind`, `seed`, `unseen` and the kind's own."""
+
+    name: str
+    version: str
+    dataset: str
+    status: str
+    recipe: dict[str, Any]
+    command: str
+    draws: tuple[Draw, ...]
+
+    @property
+    def unseen(self) -> frozenset[str]:
+        """The hospitals that never take part in training."""
+        return frozenset(self.recipe["unseen"])
+
+    def draw_of(self, seed: int) -> int:
+        """The draw that a run with this seed uses."""
+        return seed % len(self.draws)
+
+
+def names(root: Path = ROOT) -> list[str]:
+    """Every split that has a file."""
+    return sorted(f"{path.parent.name}/{path.stem}" for path in root.glob("*/*.json"))
+
+
+def load(name: str, root: Path = ROOT) -> SplitFile:
+    """Read a split's file. Raises DataError where the name is unknown or the file is damaged."""
+    choose("split", name, names(root), DataError)
+    path = root / f"{name}.json"
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        draws = tuple(Draw(**draw) for draw in content.pop("draws"))
+        if content.pop("schema_version") != SCHEMA:
+            raise DataError(f"schema_version is not {SCHEMA}; this file is of another fedmrg", str(path))
+        return SplitFile(draws=draws, **content)
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(f"damaged split file ({error}); rebuild it: fedmrg splits make {name}", str(path)) from None
+
+
+def save(split: SplitFile, root: Path = ROOT) -> Path:
+    """Write a split's file atomically."""
+    content = {"schema_version": SCHEMA, **vars(split), "draws": [vars(draw) for draw in split.draws]}
+    path = root / f"{split.name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    os.replace(temporary, path)
+    return path
+
+
+def assign(
+    recipe: Mapping[str, Any], studies: Sequence[Study], seed: int, groups: Sequence[list[int]] = ()
+) -> Assignment:
+    """Run a recipe on studies: hospitals first, then 70/10/20 (unseen 30/10/60) by patient inside each.
+
+    `groups`: positions of studies that must share a part (near-duplicate reports).
+    """
+    homes = homes_of(recipe["kind"], studies, recipe, seed)
+    keep = [at for at, home in enumerate(homes) if home]
+    chosen, places = [studies[at] for at in keep], [homes[at] for at in keep]
+    where = {at: new for new, at in enumerate(keep)}
+    linked = [[where[at] for at in group if at in where] for group in groups]
+    unseen = frozenset(recipe["unseen"])
+    choices = set(places)
+    for name in unseen:
+        choose("unseen hospital", name, choices, DataError)
+    parts = divide(chosen, places, unseen, seed, [group for group in linked if len(group) > 1])
+    rows = ((study.study_id, place, part) for study, place, part in zip(chosen, places, parts, strict=True))
+    return Assignment.of(rows, unseen)
+
+
+def draw_seed(recipe: Mapping[str, Any], draw: int) -> int:
+    """The seed of a draw's recipe."""
+    return int(recipe["seed"]) + draw
+
+
+def resolve(split: SplitFile, draw: int, studies: Sequence[Study], groups: Sequence[list[int]] | None) -> Assignment:
+    """The assignment of a draw, verified. `groups` not None: `dedup=true`, its own hash.
+
+    Raises DataError naming the split and the parts whose hash differs.
+    """
+    record = split.draws[draw]
+    if groups is None and record.ids is not None:
+        return _from_ids(split, record, studies)
+    assignment = assign(split.recipe, studies, record.seed, groups or ())
+    wanted = record.sha256 if groups is None else record.dedup_sha256
+    if wanted is not None and wanted != assignment.sha256():
+        raise DataError(_difference(split, draw, assignment, groups is not None))
+    return assignment
+
+
+def _difference(split: SplitFile, draw: int, assignment: Assignment, dedup: bool) -> str:
+    found, wanted = assignment.part_hashes(), split.draws[draw].parts
+    parts = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
+    named = "its deduplicated parts" if dedup else ", ".join(parts[:6]) + (", .." if len(parts) > 6 else "")
+    return (
+        f"split {split.name} (version {split.version}, draw {draw}) does not match the data: {named} differ from the "
+        f"committed hash; use the data it was made for, or make a new version: fedmrg splits make {split.name}"
+    )
+
+
+def _from_ids(split: SplitFile, record: Draw, studies: Sequence[Study]) -> Assignment:
+    assert record.ids is not None
+    rows = [(one, name, part) for name, parts in record.ids.items() for part in PARTS for one in parts[part]]
+    assignment = Assignment.of(rows, split.unseen)
+    wrong = sorted(key for key, value in assignment.part_hashes().items() if record.parts.get(key) != value)
+    if wrong or assignment.sha256() != record.sha256:
+        raise DataError(f"split {split.name}: the ids of {', '.join(wrong[:6])} do not match their own hash")
+    present = {study.study_id for study in studies}
+    absent = [(f"{name}/{part}", one) for one, name, part in sorted(rows) if one not in present]
+    if absent:
+        parts = ", ".join(sorted({place for place, _ in absent})[:6])
+        raise DataError(
+            f"split {split.name}: the data lacks {len(absent)} of its {len(rows)} studies (in {parts}; first: "
+            f"'{absent[0][1]}')"
+        )
+    return assignment

@@ -1,0 +1,90 @@
+"""CSV files as people have them: a byte-order mark, other encodings, semicolons or tabs, quoted newlines, gzip."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from fedmrg_core.types import DataError
+
+LONGEST_FIELD = 10_000_000
+"""Characters in one field before the file is taken for damaged (an unclosed quote)."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows as strings. `numbers`: each row's number as a spreadsheet shows it; the header is row 1."""
+
+    file: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers: tuple[int, ...]
+
+    def has(self, column: str) -> bool:
+        """Whether there is such a column."""
+        return column in self.header
+
+    def column(self, name: str) -> list[str]:
+        """A column's values; "" for each row where the table has no such column or the row is too short."""
+        if name not in self.header:
+            return [""] * len(self.rows)
+        at = self.header.index(name)
+        return [row[at] if at < len(row) else "" for row in self.rows]
+
+    def require(self, columns: Sequence[str]) -> None:
+        """Raises DataError naming the first column that is missing, and the nearest one that is there."""
+        for name in columns:
+            if name in self.header:
+                continue
+            near = get_close_matches(name, self.header, n=1, cutoff=0.5)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise DataError(f"no column '{name}'.{hint} Columns: {', '.join(self.header)[:300]}", self.file, 1)
+
+
+def read_table(path: Path, required: Sequence[str] = ()) -> Table:
+    """Read a CSV file (or .csv.gz). Raises DataError with file and, where there is one, row."""
+    records = _records(_text(path), path.name)
+    kept = [(number, tuple(row)) for number, row in enumerate(records, 1) if any(cell.strip() for cell in row)]
+    if not kept:
+        raise DataError("the file is empty", path.name)
+    header = tuple(cell.strip() for cell in kept[0][1])
+    doubled = sorted({name for name in header if name and header.count(name) > 1})
+    if doubled:
+        raise DataError(f"column '{doubled[0]}' stands there twice", path.name, 1)
+    table = Table(path.name, header, tuple(row for _, row in kept[1:]), tuple(number for number, _ in kept[1:]))
+    table.require(required)
+    return table
+
+
+def _text(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+        if raw[:2] == b"\x1f\x8b":
+            raw = gzip.decompress(raw)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"cannot be read ({error})", path.name) from None
+    for encoding in ("utf-16",) if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252"):
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return raw.decode("latin-1")
+
+
+def _records(text: str, file: str) -> list[list[str]]:
+    first = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=first.count)
+    limit = csv.field_size_limit(LONGEST_FIELD)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        return list(reader)
+    except csv.Error as error:
+        raise DataError(f"not a well-formed CSV file ({error})", file, reader.line_num) from None
+    finally:
+        csv.field_size_limit(limit)

@@ -1,0 +1,64 @@
+"""A small made-up source and settings that the tests of this folder share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from fedmrg_core.data import sources
+from fedmrg_core.data.config import DataConfig
+from fedmrg_core.types import DataError, Study
+
+SETTINGS = DataConfig(path="", on_bad="stop", small="refuse", unseen="", deal=5, dedup=False, allow_text=False)
+
+
+@dataclass
+class FakeSource:
+    """Two studies a patient; the film of study i is filled with i % 251. Ids in `broken` have no readable film."""
+
+    sizes: dict[str, int]
+    broken: tuple[str, ...] = ()
+    name: str = "fake"
+    version: str = "1"
+    credentialed: bool = False
+    notes: dict[str, int] = field(default_factory=dict)
+    decoded: list[str] = field(default_factory=list)
+
+    def studies(self) -> list[Study]:
+        found = []
+        for hospital, size in self.sizes.items():
+            for at in range(size):
+                name = f"{hospital}-{at:04d}"
+                states = tuple(int(at % 3 == k % 3) for k in range(14))
+                found.append(Study(name, f"{hospital}-p{at // 2}", name, f"Report {at} of {hospital}.", states, hospital))
+        return sorted(found, key=lambda study: study.study_id)
+
+    def image(self, study: Study, size: int) -> np.ndarray:
+        self.decoded.append(study.study_id)
+        if study.study_id in self.broken:
+            raise DataError(f"the film of {study.study_id} is torn", "fake.csv", 7)
+        return np.full((size, size), int(study.study_id[-4:]) % 251, np.uint8)
+
+    def fingerprint(self) -> str:
+        return "f" * 64
+
+
+@pytest.fixture
+def settings() -> DataConfig:
+    return SETTINGS
+
+
+@pytest.fixture
+def change():
+    """Settings with some changed: change(on_bad="skip")."""
+    return lambda **kwargs: replace(SETTINGS, **kwargs)
+
+
+@pytest.fixture
+def fake(monkeypatch) -> FakeSource:
+    """A source under the name `phantom`, with the phantom's hospitals, for every draw."""
+    source = FakeSource({"h01": 90, "h02": 60, "h03": 50, "h04": 30, "h05": 20, "h06": 40, "h07": 30})
+    monkeypatch.setitem(sources.OPENERS, "phantom", lambda data, seed: source)
+    return source
