@@ -1,0 +1,66 @@
+"""What a board shows, and how a number is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmark.results import Cell
+
+VIEWS = (
+    (
+        "test/personal",
+        "Own hospitals, personal view",
+        "test studies of the hospitals that trained, each with its own model",
+    ),
+    ("test/global", "Own hospitals, global view", "the same studies, everybody with the shared model alone"),
+    ("unseen/global", "Unseen hospitals", "hospitals that never took part, with the shared model"),
+)
+METRICS = (
+    ("ce_f1_micro14", "CE F1 micro"),
+    ("ce_f1_macro14", "CE F1 macro"),
+    ("bleu4", "BLEU-4"),
+    ("rougeL", "ROUGE-L"),
+    ("worst_ce_f1_micro14", "CE F1, worst hospital"),
+)
+COST_TITLES = (
+    ("upload_mb_round", "upload, MB a round"),
+    ("upload_mb", "upload, MB in all"),
+    ("train_seconds", "training, s"),
+)
+FORMALISATION = "this project's formalisation; the paper's equations are not public to us"
+"""Stands beside FedMRG wherever it is ranked."""
+INTERVALS = (
+    "Numbers are means over seeds with 95 % t-intervals; where a row has one seed, its 95 % bootstrap interval over "
+    "patients. CE F1: clinical efficacy over the 14 CheXpert conditions, positives only, labels read from the text on "
+    "both sides. Rows in italics read no film or were never trained: they show what a score is worth."
+)
+
+
+@dataclass(frozen=True)
+class Titled:
+    """An algorithm's name as it is shown, and whether the note on FedMRG belongs to it."""
+
+    text: str
+    noted: bool
+
+
+def titled(algorithm: str) -> Titled:
+    return Titled(algorithm, algorithm.split(" ")[0].split("-")[0] == "fedmrg")
+
+
+def number(cell: Cell) -> str:
+    """`.512`, as scores are written; costs have their own way (`cost`)."""
+    return f"{cell.value:.3f}".replace("0.", ".", 1) if abs(cell.value) < 1 else f"{cell.value:.3f}"
+
+
+def between(cell: Cell) -> str:
+    """The interval, `.48 to .54`; empty where there is none."""
+    if cell.low == cell.high:
+        return ""
+    return " to ".join(
+        f"{end:.3f}".replace("0.", ".", 1) if abs(end) < 1 else f"{end:.3f}" for end in (cell.low, cell.high)
+    )
+
+
+def cost(cell: Cell) -> str:
+    return f"{cell.value:.1f}" if cell.value >= 10 else f"{cell.value:.2f}"

@@ -1,0 +1,112 @@
+"""Boards as static pages: tables that sort, intervals as bars, light and dark, nothing loaded from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+
+from benchmark.report.columns import (
+    COST_TITLES,
+    FORMALISATION,
+    INTERVALS,
+    METRICS,
+    VIEWS,
+    between,
+    cost,
+    number,
+    titled,
+)
+from benchmark.results import Board, Cell, Row
+
+HERE = Path(__file__).parent
+
+
+def board_page(board: Board) -> str:
+    """One board's page."""
+    body = [
+        '<p><a href="index.html">all boards</a></p>',
+        f"<h1>{escape(board.split)}</h1>",
+        f'<p class="soft">preset {escape(board.preset)}, bench_version {escape(board.bench_version)}, '
+        f"setting {board.setting}. {INTERVALS}</p>",
+    ]
+    if any(titled(row.algorithm).noted for row in board.rows):
+        body.append(f"<p>* fedmrg: {escape(FORMALISATION)}.</p>")
+    for view, title, meaning in VIEWS:
+        body += [f"<h2>{title}</h2>", f'<p class="soft">{meaning}</p>', _scores(board.rows, view)]
+    body += ["<h2>Costs</h2>", _costs(board.rows), *_leftovers(board)]
+    return _page(f"{board.split}, {board.preset}: fedmrg", body)
+
+
+def index_page(boards: Sequence[Board]) -> str:
+    """The page that lists all boards."""
+    body = [
+        "<h1>fedmrg boards</h1>",
+        '<p class="soft">Federated medical report generation, algorithm by algorithm.</p>',
+    ]
+    body += [
+        f'<p><a href="{board.slug}.html">{escape(board.split)}</a> <span class="soft">preset {escape(board.preset)}, '
+        f"{len(board.rows)} rows</span></p>"
+        for board in boards
+    ]
+    return _page("fedmrg boards", body if boards else [*body, "<p>No result is committed yet.</p>"])
+
+
+def _page(title: str, body: Iterable[str]) -> str:
+    css = (HERE / "board.css").read_text()
+    return Template((HERE / "board.html").read_text()).substitute(title=escape(title), css=css, body="\n".join(body))
+
+
+def _scores(rows: Sequence[Row], view: str) -> str:
+    tops = {metric: _top(rows, f"{view}/{metric}") for metric, _ in METRICS}
+    lines = [
+        _line(row, [_bar(row.cells.get(f"{view}/{metric}"), tops[metric]) for metric, _ in METRICS]) for row in rows
+    ]
+    return _table([title for _, title in METRICS], lines)
+
+
+def _top(rows: Sequence[Row], key: str) -> float:
+    """The end of a column's bars: the highest end of an interval."""
+    return max((row.cells[key].high for row in rows if key in row.cells), default=1.0) or 1.0
+
+
+def _bar(cell: Cell | None, top: float) -> str:
+    if cell is None:
+        return '<td><span class="soft">-</span></td>'
+    v, low, high = (min(100.0, max(0.0, 100 * x / top)) for x in (cell.value, cell.low, cell.high))
+    style = f"--v:{v:.1f};--l:{low:.1f};--h:{high:.1f}"
+    return (
+        f'<td data-v="{cell.value:.6f}">{number(cell)} <small>{between(cell)}</small>'
+        f'<div class="bar" style="{style}"><i></i><b></b></div></td>'
+    )
+
+
+def _costs(rows: Sequence[Row]) -> str:
+    lines = []
+    for row in rows:
+        cells = [row.cells.get(key) for key, _ in COST_TITLES]
+        tds = [f'<td data-v="{c.value:.6f}">{cost(c)}</td>' if c else "<td>-</td>" for c in cells]
+        lines.append(_line(row, [*tds, f'<td data-v="{len(row.seeds)}">{len(row.seeds)}</td>']))
+    return _table([*(title for _, title in COST_TITLES), "seeds"], lines)
+
+
+def _line(row: Row, cells: Iterable[str]) -> str:
+    title = titled(row.algorithm)
+    name = f'<td data-v="{escape(title.text)}">{escape(title.text)}{"*" if title.noted else ""}</td>'
+    return f"<tr{' class=trivial' if row.trivial else ''}>{name}{''.join(cells)}</tr>"
+
+
+def _table(titles: Iterable[str], lines: Iterable[str]) -> str:
+    head = "".join(f'<th scope="col"><button type="button">{title}</button></th>' for title in ("algorithm", *titles))
+    rows = "\n".join(lines)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>'
+
+
+def _leftovers(board: Board) -> list[str]:
+    body = []
+    for title, results in (("Failed runs", board.failed), ("Not comparable with the rows above", board.apart)):
+        if results:
+            names = ", ".join(escape(f"{r['algorithm']} seed {r['seed']}") for r in results)
+            body += [f"<h2>{title}</h2>", f"<p>{names}</p>"]
+    return body
