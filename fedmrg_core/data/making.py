@@ -16,6 +16,13 @@ from fedmrg_core.types import PARTS, DataError, choose
 Open = Callable[[str, int], Source]
 """(data set, seed of the draw) -> source."""
 
+NOTES = {
+    "listed": "Open data: the ids are listed and used as they stand.",
+    "phantom": "No ids: the recipe gives these thousands of made-up names again exactly, and the hashes verify them.",
+    "hashed": "Credentialed data: hashes and counts only, never ids.",
+    "none": "Nobody who made this file held the data; its holder fills it in with the command above.",
+}
+
 IDS_UP_TO = 10_000
 """Open data of up to so many studies has its ids in the split file."""
 
@@ -25,25 +32,58 @@ def recipes(root: Path = splits.ROOT) -> dict[str, dict[str, Any]]:
     return tomllib.loads((root / "recipes.toml").read_text("utf-8"))
 
 
+def recipe_of(name: str, root: Path = splits.ROOT) -> dict[str, Any]:
+    """A split's recipe: its entry in recipes.toml without `version`, `dataset` and `draws`."""
+    entry = recipes(root)[name]
+    return {key: value for key, value in entry.items() if key not in ("version", "dataset", "draws")}
+
+
 def make(name: str, open_source: Open, root: Path = splits.ROOT) -> SplitFile:
     """Run a split's recipe for each draw. Raises DataError where the name is unknown or the data is not there."""
     known = recipes(root)
-    recipe = dict(known[choose("split", name, known, DataError)])
-    version, dataset, draws = recipe.pop("version"), recipe.pop("dataset"), recipe.pop("draws")
-    made = tuple(_draw(open_source(dataset, int(recipe["seed"]) + draw), recipe, draw) for draw in range(draws))
-    return SplitFile(name, version, dataset, "verified", recipe, f"fedmrg splits make {name}", made)
+    entry = known[choose("split", name, known, DataError)]
+    recipe, dataset = recipe_of(name, root), entry["dataset"]
+    seeds = [splits.draw_seed(recipe, draw) for draw in range(entry["draws"])]
+    made = tuple(_draw(open_source(dataset, seed), recipe, seed) for seed in seeds)
+    note = NOTES["listed" if made[0].ids is not None else "phantom" if dataset == "phantom" else "hashed"]
+    return SplitFile(name, entry["version"], dataset, "made", recipe, _command(name), note, made)
 
 
 def unmade(name: str, root: Path = splits.ROOT) -> SplitFile:
     """The recipe-only file of a split whose data nobody here holds: no hash, no counts, no ids."""
-    recipe = dict(recipes(root)[name])
-    version, dataset, draws = recipe.pop("version"), recipe.pop("dataset"), recipe.pop("draws")
-    empty = tuple(Draw(int(recipe["seed"]) + draw, None, {}, {}, None, None, None, {}) for draw in range(draws))
-    return SplitFile(name, version, dataset, "recipe-only", recipe, f"fedmrg splits make {name}", empty)
+    recipe, entry = recipe_of(name, root), recipes(root)[name]
+    seeds = [splits.draw_seed(recipe, draw) for draw in range(entry["draws"])]
+    empty = tuple(Draw(seed, None, {}, {}, None, None, None, {}) for seed in seeds)
+    return SplitFile(
+        name, entry["version"], entry["dataset"], "recipe-only", recipe, _command(name), NOTES["none"], empty
+    )
 
 
-def _draw(source: Source, recipe: dict[str, Any], draw: int) -> Draw:
-    seed = splits.draw_seed(recipe, draw)
+def _command(name: str) -> str:
+    return f"fedmrg splits make {name}"
+
+
+def check_ids(split: SplitFile) -> bool:
+    """Whether the file lists ids. Raises DataError where they do not match the file's own hash."""
+    listed = [draw for draw in split.draws if draw.ids is not None]
+    for draw in listed:
+        splits.listed(split, draw)
+    return bool(listed)
+
+
+def verify(split: SplitFile, open_source: Open) -> None:
+    """Run the recipe of every draw again. Raises DataError naming draw and parts that differ."""
+    for number, draw in enumerate(split.draws):
+        source = open_source(split.dataset, draw.seed)
+        again = splits.assign(split.recipe, source.studies(), draw.seed)
+        splits.compare(split, number, again)
+        if draw.data_sha256 not in (None, source.fingerprint()):
+            raise DataError(
+                f"split {split.name}, draw {number}: same ids and parts, but texts, labels or films changed"
+            )
+
+
+def _draw(source: Source, recipe: dict[str, Any], seed: int) -> Draw:
     studies = source.studies()
     assignment = splits.assign(recipe, studies, seed)
     assignment.check(studies)

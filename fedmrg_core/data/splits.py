@@ -49,6 +49,7 @@ class SplitFile:
     status: str
     recipe: dict[str, Any]
     command: str
+    note: str
     draws: tuple[Draw, ...]
 
     @property
@@ -126,35 +127,47 @@ def resolve(split: SplitFile, draw: int, studies: Sequence[Study], groups: Seque
     if groups is None and record.ids is not None:
         return _from_ids(split, record, studies)
     assignment = assign(split.recipe, studies, record.seed, groups or ())
-    wanted = record.sha256 if groups is None else record.dedup_sha256
-    if wanted is not None and wanted != assignment.sha256():
-        raise DataError(_difference(split, draw, assignment, groups is not None))
+    if groups is None:
+        compare(split, draw, assignment)
+    elif record.dedup_sha256 not in (None, assignment.sha256()):
+        raise DataError(f"split {split.name} with dedup=true (draw {draw}) does not match the data: its hash differs")
     return assignment
 
 
-def _difference(split: SplitFile, draw: int, assignment: Assignment, dedup: bool) -> str:
-    found, wanted = assignment.part_hashes(), split.draws[draw].parts
-    parts = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
-    named = "its deduplicated parts" if dedup else ", ".join(parts[:6]) + (", .." if len(parts) > 6 else "")
-    return (
-        f"split {split.name} (version {split.version}, draw {draw}) does not match the data: {named} differ from the "
-        f"committed hash; use the data it was made for, or make a new version: fedmrg splits make {split.name}"
+def compare(split: SplitFile, draw: int, assignment: Assignment) -> None:
+    """Raises DataError naming the parts whose hash differs from the file's; a recipe-only file has none to differ."""
+    record = split.draws[draw]
+    if record.sha256 in (None, assignment.sha256()):
+        return
+    found = assignment.part_hashes()
+    parts = sorted(key for key in {*found, *record.parts} if found.get(key) != record.parts.get(key))
+    raise DataError(
+        f"split {split.name} (version {split.version}, draw {draw}) does not match the data: "
+        f"{', '.join(parts[:6])}{', ..' if len(parts) > 6 else ''} differ from the committed hash; "
+        f"use the data it was made for, or make a new version: fedmrg splits make {split.name}"
     )
 
 
-def _from_ids(split: SplitFile, record: Draw, studies: Sequence[Study]) -> Assignment:
+def listed(split: SplitFile, record: Draw) -> Assignment:
+    """The assignment that a file lists. Raises DataError where its ids do not match its own hash."""
     assert record.ids is not None
-    rows = [(one, name, part) for name, parts in record.ids.items() for part in PARTS for one in parts[part]]
+    rows = ((one, name, part) for name, parts in record.ids.items() for part in PARTS for one in parts[part])
     assignment = Assignment.of(rows, split.unseen)
     wrong = sorted(key for key, value in assignment.part_hashes().items() if record.parts.get(key) != value)
     if wrong or assignment.sha256() != record.sha256:
-        raise DataError(f"split {split.name}: the ids of {', '.join(wrong[:6])} do not match their own hash")
-    present = {study.study_id for study in studies}
-    absent = [(f"{name}/{part}", one) for one, name, part in sorted(rows) if one not in present]
-    if absent:
-        parts = ", ".join(sorted({place for place, _ in absent})[:6])
         raise DataError(
-            f"split {split.name}: the data lacks {len(absent)} of its {len(rows)} studies (in {parts}; first: "
-            f"'{absent[0][1]}')"
+            f"split {split.name}: the listed ids of {', '.join(wrong[:6])} do not match the file's own hash"
         )
+    return assignment
+
+
+def _from_ids(split: SplitFile, record: Draw, studies: Sequence[Study]) -> Assignment:
+    assignment = listed(split, record)
+    present = {study.study_id for study in studies}
+    places = [(name, part, ids) for name, parts in assignment.hospitals.items() for part, ids in parts.items()]
+    absent = {f"{name}/{part}": [one for one in ids if one not in present] for name, part, ids in places}
+    missing = [one for ids in absent.values() for one in ids]
+    if missing:
+        parts = ", ".join([f"{place} ({len(ids)})" for place, ids in absent.items() if ids][:6])
+        raise DataError(f"split {split.name}: the data lacks {len(missing)} studies: {parts}; first: '{missing[0]}'")
     return assignment

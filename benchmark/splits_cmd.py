@@ -1,0 +1,114 @@
+"""`fedmrg splits make|verify|describe [NAME ..] [--data DIR]`: the fixed splits under splits/.
+
+make rebuilds the named splits (or all) from splits/recipes.toml where their data is there; verify runs the recipes
+again and compares every hash; describe says how different a split's hospitals are, beside a random deal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+from fedmrg_core.data import making, sources, splits
+from fedmrg_core.data.config import DataConfig
+from fedmrg_core.data.source import Source
+from fedmrg_core.errors import DataError, choose
+
+HELP = "make, verify or describe the fixed splits"
+DEFAULTS = Path(__file__).parent / "configs" / "defaults.toml"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of `fedmrg splits`."""
+    parser.add_argument("action", choices=("make", "verify", "describe"), help="what to do")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="splits, such as phantom/group; none: all of them")
+    parser.add_argument("--data", default="", metavar="DIR", help="the data root of splits of real data")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="describe: the draw of this seed (default 0)")
+    parser.add_argument("--plot", default="", metavar="FILE", help="describe: also write a picture there (.png)")
+    parser.add_argument("--root", type=Path, default=splits.ROOT, metavar="DIR", help="folder of the split files")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the action over the splits; 1 where a verification fails."""
+    known = sorted(making.recipes(args.root))
+    wanted = [choose("split", name, known) for name in args.names] or known
+    data = settings(args.data)
+    if args.action == "make":
+        return _make(wanted, data, args)
+    if args.action == "verify":
+        opened = _Opened(data)
+        return max(_verify(name, data, args.root, opened) for name in wanted)
+    from benchmark import describe
+
+    for name in wanted:
+        if args.names or has_data(splits.load(name, args.root).dataset, data):
+            describe.run(name, data, args)
+    return 0
+
+
+def settings(path: str) -> DataConfig:
+    """The `[data]` section of defaults.toml with this data root."""
+    with DEFAULTS.open("rb") as file:
+        return replace(DataConfig(**tomllib.load(file)["data"]), path=path)
+
+
+def has_data(dataset: str, data: DataConfig) -> bool:
+    """Whether this data set can be opened with the data root given."""
+    if dataset == "phantom":
+        return True
+    return bool(data.path) and sources.detect(Path(data.path)) == dataset
+
+
+class _Opened:
+    """Opens each data set and draw once."""
+
+    def __init__(self, data: DataConfig) -> None:
+        self._data, self._sources = data, dict[tuple[str, int], Source]()
+
+    def __call__(self, dataset: str, seed: int) -> Source:
+        if (dataset, seed) not in self._sources:
+            self._sources[dataset, seed] = sources.open_dataset(dataset, self._data, seed)
+        return self._sources[dataset, seed]
+
+
+def _make(wanted: list[str], data: DataConfig, args: argparse.Namespace) -> int:
+    open_source = _Opened(data)
+    for name in wanted:
+        if has_data(making.recipes(args.root)[name]["dataset"], data):
+            made = making.make(name, open_source, args.root)
+        elif name not in splits.names(args.root):
+            made = making.unmade(name, args.root)
+        else:
+            print(f"{name}: kept as it is: data absent (give it with --data)")
+            continue
+        splits.save(made, args.root)
+        counts = ", ".join(_size(draw) for draw in made.draws)
+        print(f"{name}: version {made.version}, {made.status}, {counts}")
+    return 0
+
+
+def _size(draw: splits.Draw) -> str:
+    if draw.sha256 is None:
+        return "no draw made yet"
+    studies = sum(sum(parts.values()) for parts in draw.counts.values())
+    return f"{studies} studies {draw.sha256[:12]}"
+
+
+def _verify(name: str, data: DataConfig, root: Path, opened: _Opened) -> int:
+    split = splits.load(name, root)
+    if split.recipe != making.recipe_of(name, root):
+        print(f"{name}: FAILED: splits/recipes.toml says another recipe than the split's file")
+        return 1
+    if not has_data(split.dataset, data):
+        own = "; its ids match their own hash" if making.check_ids(split) else ""
+        print(f"{name}: not verifiable here: data absent{own}")
+        return 0
+    try:
+        making.verify(split, opened)
+    except DataError as error:
+        print(f"{name}: FAILED: {error}")
+        return 1
+    print(f"{name}: verified ({len(split.draws)} draw{'s' if len(split.draws) > 1 else ''})")
+    return 0
