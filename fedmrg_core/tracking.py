@@ -163,7 +163,8 @@ class _Writer:
     """The calls of MLflow, all of them from one thread."""
 
     def __init__(self, uri: str) -> None:
-        self.client = _quiet_client(uri)
+        with _creation_lock(uri):
+            self.client = _quiet_client(uri)
         self.uri = uri
         self.run = ""
         self.steps: dict[str, set[int]] | None = None

@@ -1,0 +1,67 @@
+"""A made-up result with the schema of result.json, to be varied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+METRICS = ("ce_f1_micro14", "ce_f1_macro14", "bleu4", "rougeL", "worst_ce_f1_micro14")
+VIEWS = ("test/personal", "test/global", "unseen/global")
+
+
+def score(value: float) -> dict[str, Any]:
+    return {
+        "value": value,
+        "low": value - 0.05,
+        "high": value + 0.05,
+        "n": 60,
+        "version": "1",
+        "higher_is_better": True,
+    }
+
+
+def a_result(algorithm: str = "fedmrg", seed: int = 0, value: float = 0.5, **changes: Any) -> dict[str, Any]:
+    scores = {f"{view}/{metric}": score(value) for view in VIEWS for metric in METRICS}
+    result = {
+        "schema_version": 1,
+        "bench_version": "1",
+        "run_id": f"20260101-{algorithm}-s{seed}",
+        "status": "finished",
+        "algorithm": algorithm,
+        "split": "phantom/ci",
+        "preset": "tiny",
+        "seed": seed,
+        "config": {
+            "algorithm": algorithm,
+            "run": {"split": "phantom/ci", "preset": "tiny", "seed": seed},
+            "train": {"rounds": 2, "batch_size": 16, "lr": 0.001},
+            "model": {"lm_hidden": 128},
+            "evaluate": {"labeler": "rules"},
+        },
+        "config_hash": f"hash-{algorithm}",
+        "provenance": {
+            "git_sha": "0123456789abcdef",
+            "dirty": False,
+            "device": "cpu x",
+            "versions": {"python": "3.11.7", "torch": "2.13.0", "transformers": "5", "peft": "0.2", "numpy": "2"},
+            "seconds": {"train": 12.5},
+            "split_sha256": "s",
+            "data_sha256": f"d{seed}",
+        },
+        "communication": {
+            "upload_bytes": 4_000_000,
+            "download_bytes": 5_000_000,
+            "per_round": [{"round": 0, "upload_bytes": 2_000_000}, {"round": 1, "upload_bytes": 2_000_000}],
+        },
+        "failures": [],
+        "scores": scores,
+        "params_sha256": "a" * 64,
+    }
+    return {**result, **changes}
+
+
+@pytest.fixture
+def make_result() -> Callable[..., dict[str, Any]]:
+    return a_result

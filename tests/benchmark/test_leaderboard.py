@@ -1,0 +1,96 @@
+"""Boards are a function of the committed results alone."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from benchmark import leaderboard, results
+from benchmark.report.columns import FORMALISATION
+from benchmark.suite import committed_text
+
+
+@pytest.fixture
+def project(tmp_path, make_result) -> Path:
+    """A project folder with two seeds of fedmrg, one row that reads no film, and a failure."""
+    group = [make_result(seed=0, value=0.5), make_result(seed=1, value=0.6), make_result("constant", value=0.2)]
+    group.append(make_result("fedprox", status="failed", scores={}, error="ClientError: loss is not finite"))
+    for result in group:
+        path = results.place(result, tmp_path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(committed_text(result))
+    return tmp_path
+
+
+def build(root: Path, check: bool = False) -> int:
+    return leaderboard.main(argparse.Namespace(root=root, check=check))
+
+
+def test_markdown_ranks_marks_and_lists(project):
+    assert build(project) == 0
+    text = (project / "leaderboards" / "phantom-ci--tiny.md").read_text()
+    first, second = re.findall(r"(?m)^\| (.*?) \| ([.\d]+) ", text)[:2]
+    assert first == ("**fedmrg\\***", ".550")
+    assert second == ("*constant*", ".200")
+    assert FORMALISATION in text
+    assert "- fedprox, seed 0: failed: ClientError: loss is not finite" in text
+    assert "[phantom/ci](phantom-ci--tiny.md)" in (project / "leaderboards" / "README.md").read_text()
+
+
+def test_the_page_is_whole_and_loads_nothing(project):
+    build(project)
+    html = (project / "leaderboards" / "html" / "phantom-ci--tiny.html").read_text()
+
+    class Balance(HTMLParser):
+        depth, cells = 0, 0
+
+        def handle_starttag(self, tag, attrs):
+            self.depth += tag not in ("meta", "br")
+            self.cells += tag == "td"
+            assert not {"src", "href"} & {k for k, v in attrs if "//" in (v or "")}
+
+        def handle_endtag(self, tag):
+            self.depth -= 1
+
+    page = Balance()
+    page.feed(html)
+    assert page.depth == 0
+    assert page.cells == 2 * (3 * (1 + 5) + (1 + 4))  # two rows: three score tables of 5 metrics, one of costs
+    assert "--v:" in html
+    assert "url(" not in html
+
+
+def test_check_tells_a_stale_page_and_writes_nothing(project, capsys):
+    build(project)
+    assert build(project, check=True) == 0
+    page = project / "leaderboards" / "phantom-ci--tiny.md"
+    page.write_text("old")
+    assert build(project, check=True) == 1
+    assert "out of date: leaderboards/phantom-ci--tiny.md" in capsys.readouterr().out
+    assert page.read_text() == "old"
+
+
+def test_a_board_without_results_disappears(project):
+    build(project)
+    for path in (project / "leaderboards" / "results").rglob("*.json"):
+        path.unlink()
+    build(project)
+    assert not (project / "leaderboards" / "phantom-ci--tiny.md").exists()
+    assert "No result is committed yet" in (project / "leaderboards" / "README.md").read_text()
+
+
+def test_the_picture_is_the_same_for_the_same_results(tmp_path, make_result):
+    from benchmark.report.picture import draw
+
+    (board,) = results.boards([make_result(), make_result("constant", value=0.1)])
+    draw(board, tmp_path / "a.png")
+    draw(board, tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_the_committed_boards_are_up_to_date():
+    assert build(results.ROOT, check=True) == 0

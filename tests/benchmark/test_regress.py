@@ -1,0 +1,92 @@
+"""The regression gate: what counts as moved, and when that is too far."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import pytest
+
+from benchmark import provenance, regress
+from fedmrg_core.errors import FedMRGError
+
+TABLE = {"*/cider": 0.1, "*": 0.03}
+
+
+@pytest.fixture
+def gate(make_result):
+    """Expectations of one run, and a function that compares a changed run with them."""
+    expected = json.loads(json.dumps(regress.expectations({"run": make_result()})))
+
+    def moves(changed):
+        return regress.compare(expected, {"run": changed}, TABLE)
+
+    return moves
+
+
+def test_an_equal_run_moves_nothing(gate, make_result):
+    assert gate(make_result()) == []
+
+
+def test_a_score_may_move_within_its_tolerance_and_is_shown(gate, make_result):
+    near, far = gate(make_result(value=0.52)), gate(make_result(value=0.54))
+    assert near
+    assert not any(move.bad for move in near)
+    assert all(move.bad for move in far)
+    assert len(far) == 15
+
+
+def test_other_bits_are_refused_on_the_same_machine_only(gate, make_result):
+    other = make_result(params_sha256="b" * 64)
+    assert [(move.key, move.bad) for move in gate(other)] == [("params_sha256", True)]
+    other["provenance"] = {**other["provenance"], "device": "cpu y"}
+    assert [(move.key, move.bad) for move in gate(other)] == [("params_sha256", False)]
+
+
+def test_bytes_are_exact_everywhere(gate, make_result):
+    more = make_result()
+    more["communication"] = {**more["communication"], "upload_bytes": 4_000_001}
+    more["provenance"] = {**more["provenance"], "device": "cpu y"}
+    assert [(move.key, move.bad) for move in gate(more)] == [("upload_bytes", True)]
+
+
+def test_a_score_that_is_gone_is_bad_and_a_new_one_is_not(gate, make_result):
+    less, more = make_result(), make_result()
+    del less["scores"]["test/global/bleu4"]
+    more["scores"]["test/global/new"] = {**more["scores"]["test/global/bleu4"]}
+    assert [(move.key, move.bad) for move in gate(less)] == [("test/global/bleu4", True)]
+    assert [(move.key, move.bad) for move in gate(more)] == [("test/global/new", False)]
+
+
+def test_a_run_that_is_gone_is_bad(make_result):
+    expected = regress.expectations({"run": make_result()})
+    (move,) = regress.compare(expected, {}, TABLE)
+    assert move.bad
+
+
+def test_the_exit_code_says_whether_a_number_left_its_tolerance(tmp_path, monkeypatch, make_result, capsys):
+    path = tmp_path / "ci.json"
+    path.write_text(json.dumps(regress.expectations({"run": make_result()})))
+    args = argparse.Namespace(update=False, expected=path)
+    monkeypatch.setattr(regress, "run_suite", lambda: {"run": make_result()})
+    assert regress.main(args) == 0
+    monkeypatch.setattr(regress, "run_suite", lambda: {"run": make_result(value=0.9)})
+    assert regress.main(args) == 1
+    assert "! run " in capsys.readouterr().out
+
+
+def test_update_writes_on_a_clean_tree_and_refuses_a_dirty_one(tmp_path, monkeypatch, make_result):
+    args = argparse.Namespace(update=True, expected=tmp_path / "ci.json")
+    monkeypatch.setattr(regress, "run_suite", lambda: {"run": make_result()})
+    monkeypatch.setattr(provenance, "collect", lambda root, device: {"dirty": True})
+    with pytest.raises(FedMRGError, match="uncommitted changes"):
+        regress.main(args)
+    assert not args.expected.exists()
+    monkeypatch.setattr(provenance, "collect", lambda root, device: {"dirty": False})
+    assert regress.main(args) == 0
+    assert json.loads(args.expected.read_text())["runs"]["run"]["params_sha256"] == "a" * 64
+
+
+def test_without_expectations_nothing_is_run(tmp_path):
+    with pytest.raises(FedMRGError, match="--update"):
+        regress.main(argparse.Namespace(update=False, expected=tmp_path / "none.json"))

@@ -1,0 +1,87 @@
+"""Files that survive a crash: whole lines, whole files."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fedmrg_core.runfolder import RunFolder, write_atomic
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder(tmp_path / "runs" / "r1")
+
+
+def round_row(n):
+    return {"round": n, "clients": ["h01"], "loss": np.float32(0.5), "seconds": {"total": 1.0}}
+
+
+def ledger_rows(n):
+    base = {"round": n, "client": "h01", "direction": "upload"}
+    return [{**base, "group": group, "bytes": 4} for group in ("delta", "prototype")]
+
+
+def fill(folder, rounds):
+    for n in rounds:
+        folder.append_ledger(ledger_rows(n))
+        folder.append_round(round_row(n))
+
+
+def test_rows_come_back_in_order(folder):
+    fill(folder, range(2))
+    assert [row["loss"] for row in folder.rounds()] == [0.5, 0.5]
+    assert folder.ledger() == ledger_rows(0) + ledger_rows(1)
+
+
+def test_numbers_that_json_has_not_become_null(folder):
+    folder.append_round({"round": 0, "loss": float("nan"), "norm": np.float64("inf"), "ids": np.arange(2)})
+    text = (folder.path / "rounds.jsonl").read_text()
+    assert json.loads(text) == {"round": 0, "loss": None, "norm": None, "ids": [0, 1]}
+
+
+def test_a_line_torn_by_a_crash_is_neither_read_nor_built_upon(folder):
+    fill(folder, range(2))
+    path = folder.path / "rounds.jsonl"
+    with path.open("ab") as file:
+        file.write(b'{"round": 2, "lo')
+    assert [row["round"] for row in folder.rounds()] == [0, 1]
+    folder.append_round(round_row(2))
+    assert [row["round"] for row in folder.rounds()] == [0, 1, 2]
+
+
+def test_a_resumed_runs_files_equal_those_of_one_never_killed(tmp_path):
+    whole, killed = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
+    fill(whole, range(4))
+    fill(killed, range(3))
+    killed.append_ledger(ledger_rows(3)[:1])
+    resumed = RunFolder(killed.path)
+    resumed.truncate_to_round(2)
+    fill(resumed, range(2, 4))
+    for name in ("rounds.jsonl", "ledger.jsonl"):
+        assert (resumed.path / name).read_bytes() == (whole.path / name).read_bytes()
+
+
+def test_a_result_appears_whole_or_not_at_all(folder, monkeypatch):
+    assert folder.result() is None
+    folder.write_result({"status": "finished"})
+    monkeypatch.setattr("os.fsync", lambda fd: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        folder.write_result({"status": "failed"})
+    assert folder.result() == {"status": "finished"}
+
+
+def test_writing_makes_the_folders_above(tmp_path):
+    write_atomic(tmp_path / "a" / "b" / "c.txt", b"x")
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["c.txt"]
+
+
+def test_generations_come_back_as_they_were(folder):
+    frame = pd.DataFrame({"study_id": ["s1"], "labels": [[0, 1, 2]], "hypothesis": ["Die Lunge ist klar. \n"]})
+    folder.write_generations(frame)
+    back = pd.read_parquet(folder.path / "generations.parquet")
+    assert back.hypothesis.tolist() == frame.hypothesis.tolist()
+    assert back.labels[0].tolist() == [0, 1, 2]
