@@ -16,14 +16,14 @@ import numpy as np
 
 from fedmrg_core.data.assignment import Assignment
 from fedmrg_core.data.config import DataConfig
-from fedmrg_core.data.federation import META, write_table
+from fedmrg_core.data.federation import META, write_tables
 from fedmrg_core.data.films import Films, Shard, build_films
 from fedmrg_core.data.images import TRANSFORM
 from fedmrg_core.data.source import Source
 from fedmrg_core.data.sources import Plan, plan_for
 from fedmrg_core.types import PARTS, DataError, Study
 
-LAYOUT = 1
+LAYOUT = 2
 """Version of the folder's own layout, a part of its key."""
 
 
@@ -114,12 +114,11 @@ def _write(ready: _Ready, directory: Path, meta: dict[str, Any]) -> None:
     for at, name in enumerate(meta["hospitals"]):
         for number, part in enumerate(PARTS):
             place |= dict.fromkeys(ready.assignment.hospitals[name][part], (at, number))
-    rows = np.array([place.get(study.study_id, (-1, -1)) for study in ready.studies], np.int16).reshape(-1, 2)
-    columns = {
+    places = np.array([place.get(study.study_id, (-1, -1)) for study in ready.studies], np.int16).reshape(-1, 2)
+    texts = {
         "study_id": [study.study_id for study in ready.studies],
         "patient_id": [study.patient_id for study in ready.studies],
         "report": [study.report for study in ready.studies],
     }
-    labels = np.array([study.labels for study in ready.studies], np.int8)
-    write_table(directory, columns, labels, rows[:, 0], rows[:, 1].astype(np.int8))
+    write_tables(directory, texts, np.array([study.labels for study in ready.studies], np.int8), places)
     (directory / META).write_text(json.dumps(meta, indent=1) + "\n", "utf-8")

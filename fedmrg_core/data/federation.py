@@ -23,10 +23,12 @@ from numpy.typing import NDArray
 
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.films import Films
-from fedmrg_core.types import CONDITIONS, PARTS, DataError
+from fedmrg_core.types import PARTS, DataError
 
 META = "federation.json"
-TABLE = "studies.arrow"
+TEXTS = "texts.arrow"
+LABELS = "labels.npy"
+PLACES = "places.npy"
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ class Federation:
         self.study_ids = Texts(table.column("study_id"))
         self.patient_ids = Texts(table.column("patient_id"))
         self.reports = Texts(table.column("report"))
-        self.labels: NDArray[np.int8] = _labels(table)
-        self.hospitals: tuple[Hospital, ...] = _hospitals(table, meta)
+        self.labels: NDArray[np.int8] = _mapped(directory / LABELS)
+        self.hospitals: tuple[Hospital, ...] = _hospitals(_mapped(directory / PLACES), meta)
         shards = [((directory / path).resolve(), count) for path, count in meta["shards"]]
         self._films = Films(shards, self.image_size)
 
@@ -113,7 +115,7 @@ class Federation:
         folder = Path(directory)
         try:
             meta = json.loads((folder / META).read_text("utf-8"))
-            table = pa.ipc.open_file(pa.memory_map(str(folder / TABLE))).read_all()
+            table = pa.ipc.open_file(pa.memory_map(str(folder / TEXTS))).read_all()
             return cls(folder, meta, table)
         except (OSError, ValueError, KeyError) as error:
             raise DataError(f"not a prepared federation ({error}); delete it and run again", str(folder)) from None
@@ -139,36 +141,28 @@ def prepare(
     return Federation.open(build(data, split, seed, image_size, Path(cache_dir), clients, progress))
 
 
-def write_table(
-    directory: Path,
-    columns: dict[str, list[str]],
-    labels: NDArray[np.int8],
-    places: NDArray[np.int16],
-    parts: NDArray[np.int8],
+def write_tables(
+    directory: Path, texts: dict[str, list[str]], labels: NDArray[np.int8], places: NDArray[np.int16]
 ) -> None:
-    """Write the table of studies: texts, labels [n, 14], and each row's hospital and part by number (-1: none)."""
-    arrays: dict[str, Any] = {name: pa.array(values, pa.large_string()) for name, values in columns.items()}
-    arrays["labels"] = pa.FixedSizeListArray.from_arrays(pa.array(labels.ravel(), pa.int8()), len(CONDITIONS))
-    arrays["hospital"] = pa.array(places, pa.int16())
-    arrays["part"] = pa.array(parts, pa.int8())
-    table = pa.table(arrays)
-    with pa.OSFile(os.fspath(directory / TABLE), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+    """Write texts by column, labels [n, 14], and each row's hospital and part by number ([n, 2]; -1: none)."""
+    table = pa.table({name: pa.array(values, pa.large_string()) for name, values in texts.items()})
+    with pa.OSFile(os.fspath(directory / TEXTS), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
+    np.save(directory / LABELS, labels, allow_pickle=False)
+    np.save(directory / PLACES, places, allow_pickle=False)
 
 
-def _labels(table: pa.Table) -> NDArray[np.int8]:
-    column = table.column("labels")
-    if not column.num_chunks:
-        return np.zeros((0, len(CONDITIONS)), np.int8)
-    return np.concatenate([np.asarray(chunk.flatten()) for chunk in column.chunks]).reshape(-1, len(CONDITIONS))
+def _mapped(path: Path) -> NDArray[Any]:
+    """A saved array over mapped memory (numpy, since pyarrow's own conversion imports pandas)."""
+    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
 
 
-def _hospitals(table: pa.Table, meta: dict[str, Any]) -> tuple[Hospital, ...]:
-    places = table.column("hospital").to_numpy()
-    parts = table.column("part").to_numpy()
+def _hospitals(places: NDArray[np.int16], meta: dict[str, Any]) -> tuple[Hospital, ...]:
     unseen = set(meta["unseen"])
     hospitals = []
     for at, name in enumerate(meta["hospitals"]):
-        rows = {part: np.flatnonzero((places == at) & (parts == number)) for number, part in enumerate(PARTS)}
+        own = places[:, 0] == at
+        rows = {part: np.flatnonzero(own & (places[:, 1] == number)) for number, part in enumerate(PARTS)}
         hospitals.append(Hospital(name, name not in unseen, rows))
     return tuple(hospitals)
