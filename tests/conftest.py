@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
 def toy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder for the toy set-up of `tests/toy.py`, shared by the whole session."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of data for tests: FEDMRG_TEST_DATA, or ../shared/data beside the project. Skips where it is absent."""
+    folder = Path(os.environ.get("FEDMRG_TEST_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"the data for tests is not here: no folder {folder} (set FEDMRG_TEST_DATA)")
+    return folder

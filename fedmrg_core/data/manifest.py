@@ -170,7 +170,7 @@ def assign_manifest(
         count = clients or data.deal
         homes = deal(studies, {f"h{at + 1:02d}": 1 for at in range(count)}, seed)
         homes = _merged(homes, data, source.notes)
-    unseen = frozenset(slug(choose("unseen hospital", slug(name), homes)) for name in data.unseen_names)
+    unseen = frozenset(choose("unseen hospital", slug(name), set(homes)) for name in data.unseen_names)
     if unseen >= set(homes):
         raise DataError("every hospital is unseen; one at least must take part in training", FILE)
     parts = [study.part for study in studies] if source.has_parts else divide(studies, homes, unseen, seed)
