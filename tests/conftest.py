@@ -18,7 +18,7 @@ def toy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of data for tests: FEDMRG_TEST_DATA, or ../shared/data beside the project. Skips where it is absent."""
+    """The folder of data for tests: FEDMRG_TEST_DATA, or ../shared/data beside the project; skips where absent."""
     folder = Path(os.environ.get("FEDMRG_TEST_DATA") or ROOT.parent / "shared" / "data")
     if not folder.is_dir():
         pytest.skip(f"the data for tests is not here: no folder {folder} (set FEDMRG_TEST_DATA)")

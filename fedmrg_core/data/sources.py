@@ -61,7 +61,7 @@ def split_name(split: str, data: DataConfig) -> str:
         return split
     found = detect(Path(data.path))
     if found == "manifest":
-        return f"manifest/{Path(data.path).resolve().name}"
+        return f"manifest/{slug(Path(data.path).resolve().name) or 'data'}"
     if split.split("/")[0] == found:
         return split
     if split.startswith("phantom/"):

@@ -55,7 +55,7 @@ def sizes(federation):
 
 def test_two_columns_are_enough(folder, change, tmp_path):
     federation = ready(change(path=str(folder()), deal=2), tmp_path)
-    assert federation.split == "manifest/My Data"
+    assert federation.split == "manifest/my-data"
     assert sizes(federation) == {"h01": 15, "h02": 15}
     assert federation.study_ids[4] == "films/04.png"
     assert federation.notes == {"labels_by_rules": 30}

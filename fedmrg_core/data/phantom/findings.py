@@ -71,7 +71,7 @@ def merge_states(states: Iterable[tuple[str, LabelState]], absent: LabelState, n
     stands where nothing was said; No Finding is positive where no condition but Support Devices is positive or
     uncertain (CheXpert's rule), else `nothing`."""
     rank = {LabelState.BLANK: 0, LabelState.NEGATIVE: 1, LabelState.UNCERTAIN: 2, LabelState.POSITIVE: 3}
-    merged = {condition: absent for condition in PATHOLOGIES}
+    merged = dict.fromkeys(PATHOLOGIES, absent)
     for condition, state in states:
         if rank[state] >= rank[merged[condition]]:
             merged[condition] = state

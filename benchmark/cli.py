@@ -1,0 +1,64 @@
+"""The `fedmrg` command. Each subcommand lives in a module of its own, imported only when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from fedmrg_core.errors import FedMRGError, choose
+
+COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module[:prefix of its configure and main], what it does)
+    "bench": ("benchmark.run", "run one experiment and print its scores"),
+    "suite": ("benchmark.suite", "every algorithm x split x seed of a suite; skips results that exist"),
+    "leaderboard": ("benchmark.leaderboard", "rebuild the boards from leaderboards/results/"),
+    "regress": ("benchmark.regress", "compare the small CI split with the committed expectations"),
+    "ui": ("benchmark.ui", "the MLflow UI on 127.0.0.1"),
+    "splits": ("benchmark.splits_cmd", "make, verify or describe the fixed splits"),
+    "data": ("benchmark.data_cmd", "look at a data folder; get the open IU text"),
+    "doctor": ("benchmark.doctor", "what is there, what that enables, what to do for the rest"),
+    "score": ("benchmark.score", "score anybody's reports: CSV, JSON lines or Parquet"),
+    "label": ("benchmark.score:label_", "label reports with the 14 CheXpert conditions"),
+    "sync": ("benchmark.sync", "repair a run in MLflow from its JSON lines"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand; 2 and one line on stderr for a user's mistake."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(given)
+    except FedMRGError as error:
+        print(f"fedmrg: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 0
+
+
+def _run(given: list[str]) -> int:
+    if not given or given[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0
+    name = choose("command", given[0], COMMANDS)
+    place, _, prefix = COMMANDS[name][0].partition(":")
+    module = importlib.import_module(place)
+    parser = _Parser(prog=f"fedmrg {name}", description=COMMANDS[name][1], allow_abbrev=False)
+    getattr(module, f"{prefix}configure")(parser)
+    return int(getattr(module, f"{prefix}main")(parser.parse_args(given[1:])) or 0)
+
+
+def _overview() -> str:
+    lines = [f"  {name:<12}{text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(["usage: fedmrg COMMAND [options]; fedmrg COMMAND --help shows them all", "", *lines])
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, but a refusal is one line."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise FedMRGError(f"{message} ({self.prog} --help shows the options)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

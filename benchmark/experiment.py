@@ -1,0 +1,267 @@
+"""The stages of one run: data, base, rounds, evaluation, result. Every stage leaves what it made on disk."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from benchmark import provenance
+from benchmark.config import Config
+from benchmark.options import BENCH_VERSION, DRAWS, ROOT, Options, new_run_id
+from fedmrg_core.algorithms.base import ServerState
+from fedmrg_core.data.federation import Federation, prepare
+from fedmrg_core.engine import checkpoint
+from fedmrg_core.engine.client import Worker, WorkerSpec
+from fedmrg_core.engine.pool import Pool, PoolConfig, RayPool, SerialPool, start_ray
+from fedmrg_core.engine.rounds import RoundLog, params_sha256, run_rounds
+from fedmrg_core.engine.store import ClientStore
+from fedmrg_core.engine.warmup import ensure_base
+from fedmrg_core.errors import FedMRGError
+from fedmrg_core.evaluate import evaluate
+from fedmrg_core.runfolder import RunFolder, write_atomic
+from fedmrg_core.tracking import Tracker, describe
+
+
+class Experiment:
+    """One run. `run()` takes it from wherever it stands to a finished result."""
+
+    def __init__(self, config: Config, options: Options) -> None:
+        self.config, self.options = config, options
+        self.algorithm = config.build_algorithm()
+        self.run_id = options.resume or new_run_id(config)
+        self.progress = not options.quiet and sys.stderr.isatty()
+        self.seconds: dict[str, float] = {}
+        self.failures: list[dict[str, Any]] = []
+        self.result: dict[str, Any] = {
+            "schema_version": 1,
+            "bench_version": BENCH_VERSION,
+            "run_id": self.run_id,
+            "status": "failed",
+            "algorithm": config.algorithm,
+            "split": config.split,
+            "preset": config.preset,
+            "seed": config.seed,
+            "config": config.as_dict(),
+            "config_hash": config.hash(),
+        }
+
+    def run(self) -> dict[str, Any]:
+        """Prepare, train, evaluate, store. Ray and MLflow are shut down whatever happens."""
+        start = time.perf_counter()
+        facts = provenance.collect(ROOT, self.config.table["engine"]["device"])
+        self.result["provenance"] = {**facts, "started": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+        federation = self._timed("data", self._prepare)
+        self.result["split"] = federation.split
+        self.folder = RunFolder(self.options.runs / self.run_id)
+        write_atomic(self.folder.path / "config.json", json.dumps(self.config.as_dict(), indent=1).encode())
+        self.tracker = Tracker() if self.options.track else None
+        try:
+            self._work(federation, start)
+        except KeyboardInterrupt:
+            self._stopped("interrupted", "interrupted; continue it with --resume " + self.run_id, start)
+            raise FedMRGError(f"interrupted; `fedmrg bench --resume {self.run_id}` continues it") from None
+        except BaseException as error:
+            self._stopped("failed", f"{type(error).__name__}: {error}", start)
+            raise
+        return self.result
+
+    def _timed(self, name: str, stage: Callable[..., Any], *args: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return stage(*args)
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+    def _prepare(self) -> Federation:
+        config = self.config
+        return prepare(
+            data=config.part("data"),
+            split=config.split,
+            seed=config.seed,
+            image_size=config.table["model"]["image_size"],
+            cache_dir=self.options.cache,
+            clients=config.clients,
+            progress=self.progress,
+        )
+
+    def _base(self) -> Path:
+        """The warmed-up base, of the seed's draw."""
+        from fedmrg_core.data.phantom import PhantomConfig, PublicCorpus
+
+        model = self.config.part("model")
+        draw = self.config.seed % DRAWS
+        corpus = PublicCorpus(PhantomConfig.load(), model.warmup_studies, draw)
+        return ensure_base(model, corpus, draw, self.options.cache, self.progress)
+
+    def _work(self, federation: Federation, start: float) -> None:
+        self.base = self._timed("base", self._base)
+        base_facts = json.loads((self.base / "base.json").read_text())
+        self.result["provenance"].update(
+            split_sha256=federation.split_sha256,
+            data_sha256=federation.data_sha256,
+            model_sha256=base_facts["sha256"],
+            left_out=federation.notes,
+        )
+        if self.tracker:
+            self.tracker.start(**describe(self.result), resume=bool(self.options.resume))
+        spec = WorkerSpec(
+            federation=str(federation.directory),
+            base=str(self.base),
+            model=self.config.part("model"),
+            algorithm=self.algorithm,
+            train=self.config.part("train"),
+            seed=self.config.seed,
+            device=self.config.table["engine"]["device"],
+        )
+        with _Workers(spec, self.config.part("pool")) as workers:
+            server, store = self._timed("train", self._train, federation, workers)
+            frame = self._timed("generate", self._generate, federation, workers, server, store)
+        scores, missing = self._timed("metrics", self._score, federation, frame)
+        self._finish(federation, frame, scores, missing, params_sha256(server, store), start)
+
+    def _train(self, federation: Federation, workers: _Workers) -> tuple[ServerState, ClientStore]:
+        """Rounds from the last checkpoint on, or from the start; none for a trivial row."""
+        found = checkpoint.load(self.folder.path / "checkpoints") if self.options.resume else None
+        hospitals = [hospital for hospital in federation.hospitals if hospital.seen]
+        server, store = found or (
+            self.algorithm.init_server(workers.shared_params(), len(hospitals)),
+            ClientStore(),
+        )
+        self.folder.truncate_to_round(server.round)
+        if not self.algorithm.trains:
+            return server, store
+        train = self.config.part("train")
+        bar = tqdm(total=train.rounds, initial=server.round, desc="rounds", unit="round", disable=not self.progress)
+
+        def on_round(server: ServerState, store: ClientStore, log: RoundLog) -> None:
+            self._after_round(server, store, log)
+            bar.update()
+            bar.set_postfix(loss=f"{log.row.get('loss', 0):.3f}")
+
+        server = run_rounds(self.algorithm, federation, train, self.config.seed, workers.pool, server, store, on_round)
+        bar.close()
+        return server, store
+
+    def _after_round(self, server: ServerState, store: ClientStore, log: RoundLog) -> None:
+        """The checkpoint goes last: a round whose lines are there but whose checkpoint is not is run again."""
+        start = time.perf_counter()
+        self.folder.append_ledger(log.ledger)
+        self.folder.append_round(log.row)
+        self.failures += log.row["failures"]
+        if self.tracker:
+            self.tracker.log_round(log.round, log.row)
+        keep = self.config.table["engine"]["keep_checkpoints"]
+        checkpoint.save(self.folder.path / "checkpoints", server, store, keep)
+        self.seconds["checkpoint"] = self.seconds.get("checkpoint", 0.0) + time.perf_counter() - start
+
+    def _generate(self, federation: Federation, workers: _Workers, server: ServerState, store: ClientStore) -> Any:
+        bar = tqdm(desc="writing reports", unit="batch", disable=not self.progress)
+
+        def on_batch(done: int, total: int) -> None:
+            bar.total = total
+            bar.update()
+
+        config = self.config.part("evaluate")
+        frame = evaluate(self.algorithm, federation, server, store, workers.pool, config, self.config.seed, on_batch)
+        bar.close()
+        return frame
+
+    def _score(self, federation: Federation, frame: Any) -> tuple[dict[str, Any], dict[str, str]]:
+        from dataclasses import asdict
+
+        from fedmrg_core.metrics.scorecard import scorecard
+
+        config = self.config.part("evaluate")
+        reports = [federation.reports[row] for h in federation.hospitals if h.seen for row in h.rows["train"]]
+        scores, missing = scorecard(
+            frame, reports, labeler=config.labeler, resamples=config.resamples, seed=self.config.seed
+        )
+        return {key: asdict(score) for key, score in scores.items()}, missing
+
+    def _finish(
+        self,
+        federation: Federation,
+        frame: Any,
+        scores: dict[str, Any],
+        missing: dict[str, str],
+        params: str,
+        start: float,
+    ) -> None:
+        if federation.credentialed and not self.config.table["data"]["allow_text"]:
+            frame = frame.assign(reference="", hypothesis="")
+        self.folder.write_generations(frame)
+        self.result.update(
+            status="finished", scores=scores, missing_metrics=missing, params_sha256=params, failures=self.failures
+        )
+        self._close(start)
+        if self.tracker:
+            rounds = self.folder.rounds()
+            self.tracker.log_scores(len(rounds), scores)
+            names = ("result.json", "rounds.jsonl", "ledger.jsonl", "config.json", "generations.parquet")
+            self.tracker.log_artifacts([self.folder.path / name for name in names])
+            self.tracker.finish("finished")
+
+    def _stopped(self, status: str, why: str, start: float) -> None:
+        self.result.update(status=status, error=why, scores={}, failures=self.failures)
+        self._close(start)
+        if self.tracker:
+            self.tracker.finish(status)
+
+    def _close(self, start: float) -> None:
+        """Write result.json with what is known by now."""
+        self.result["communication"] = communication(self.folder.ledger())
+        self.seconds["total"] = time.perf_counter() - start
+        rows = self.folder.rounds()
+        engine = sum(row["seconds"]["total"] for row in rows)
+        self.result["provenance"]["seconds"] = {name: round(value, 3) for name, value in self.seconds.items()}
+        self.result["provenance"]["client_seconds"] = round(sum(row["seconds"]["clients"] for row in rows), 3)
+        self.result["provenance"]["round_seconds"] = round(engine, 3)
+        self.folder.write_result(self.result)
+
+
+def communication(ledger: list[dict[str, Any]]) -> dict[str, Any]:
+    """Bytes of the whole run, and of each round."""
+    rounds: dict[int, dict[str, int]] = {}
+    for row in ledger:
+        entry = rounds.setdefault(row["round"], {"upload_bytes": 0, "download_bytes": 0})
+        entry[f"{row['direction']}_bytes"] += row["bytes"]
+    total = {key: sum(entry[key] for entry in rounds.values()) for key in ("upload_bytes", "download_bytes")}
+    return {**total, "per_round": [{"round": number, **entry} for number, entry in sorted(rounds.items())]}
+
+
+class _Workers:
+    """The pool of a run, and the initial parameters; closes the pool, and Ray where it was started here."""
+
+    def __init__(self, spec: WorkerSpec, config: PoolConfig) -> None:
+        self._spec, self._config = spec, config
+        self._stop: Callable[[], None] = lambda: None
+        self.pool: Pool
+
+    def __enter__(self) -> _Workers:
+        if self._config.actors:
+            self._stop = start_ray(self._config)
+            try:
+                self.pool = RayPool(self._spec, self._config)
+            except BaseException:
+                self._stop()
+                raise
+        self._worker = Worker(self._spec)
+        if not self._config.actors:
+            self.pool = SerialPool(self._worker)
+        return self
+
+    def shared_params(self) -> dict[str, Any]:
+        """The shared parameters as the base and the seed make them."""
+        return {name: self._worker.initial[name] for name in self._worker.shared_names()}
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            self.pool.close()
+        finally:
+            self._stop()

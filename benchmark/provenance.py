@@ -1,0 +1,58 @@
+"""Where a result comes from: the commit, the versions, the machine."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("fedmrg", "torch", "transformers", "peft", "ray", "datasets", "numpy", "pycocoevalcap", "rouge-score")
+
+DECISIVE = ("benchmark", "fedmrg_core", "splits", "pyproject.toml", "constraints.txt")
+"""What decides a run's numbers. New files count; results and docs do not, or a suite would make its own tree dirty."""
+
+
+def collect(root: Path, device: str) -> dict[str, Any]:
+    """git_sha, dirty, versions, device; `git_sha` is "" outside a checkout (and the result then counts as dirty)."""
+    sha = _git(root, "rev-parse", "HEAD")
+    return {
+        "git_sha": sha,
+        "dirty": not sha or bool(_git(root, "status", "--porcelain", "--", *DECISIVE)),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "device": device_name(device),
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def device_name(device: str) -> str:
+    """The processor's or GPU's model, and what can be promised of its bits."""
+    if device == "cuda":
+        import torch
+
+        return f"{torch.cuda.get_device_name()} (bits not promised)"
+    return f"cpu {_cpu_model()}, float32, 1 thread per process"
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _git(root: Path, *words: str) -> str:
+    try:
+        out = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return out.stdout.strip()

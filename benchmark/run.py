@@ -1,0 +1,99 @@
+"""One experiment, from a config to a scored, stored result: `fedmrg bench --algo fedmrg`.
+
+The smallest run: `fedmrg bench --algo fedavg --split phantom/ci --rounds 1 --actors 0`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmark import config as configs
+from benchmark.config import Config
+from benchmark.options import Options
+from fedmrg_core.errors import ConfigError, choose
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of `fedmrg bench`."""
+    add = parser.add_argument
+    add("--algo", metavar="NAME", default="fedmrg", help=f"algorithm: {', '.join(configs.algorithm_names())}")
+    add("--split", metavar="NAME", help="data set and split, as in splits/ (default: phantom/group)")
+    add("--preset", metavar="NAME", help=f"model and budget: {', '.join(configs.preset_names())} (default: tiny)")
+    add("--seed", metavar="N", type=int, help="whole number from 0 (default: 0)")
+    add("--rounds", metavar="N", type=int, help="federated rounds (default: the preset's)")
+    add("--clients", metavar="N", type=int, help="keep the first N seen hospitals (default: all)")
+    add("--actors", metavar="N", type=int, help="Ray worker processes; 0 = all in this process (default: 2)")
+    add("--data", metavar="DIR", default="", help="folder of a real data set (default: none, phantom makes its own)")
+    add("--resume", metavar="RUN_ID", default="", help="continue a run from its last round")
+    add("--set", metavar="K=V", nargs="+", action="extend", default=[], help="any setting of defaults.toml")
+    add("--quiet", action="store_true", help="no progress bars and no table")
+    add("--json", action="store_true", help="print result.json on stdout instead of the table")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run one experiment from the command line."""
+    options = Options(quiet=args.quiet or args.json, resume=args.resume)
+    config = _stored_config(options) if args.resume else _config(args)
+    result = run_experiment(config, options)
+    if args.json:
+        print(json.dumps(result, indent=1))
+    elif not args.quiet:
+        from benchmark.table import score_table
+
+        print(score_table(result))
+    folder = options.runs / result["run_id"]
+    print(f"result: {_short(folder)}/result.json", file=sys.stderr if args.json else sys.stdout)
+    return 0
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _config(args: argparse.Namespace) -> Config:
+    given = {"train.rounds": args.rounds, "run.clients": args.clients, "engine.actors": args.actors}
+    overrides = [f"{key}={value}" for key, value in given.items() if value is not None]
+    if args.data:
+        overrides.append(f"data.path={Path(args.data).expanduser().resolve()}")
+    split = args.split or ("manifest" if args.data else None)
+    return configs.load(args.algo, split, args.preset, args.seed, overrides + args.set)
+
+
+def _stored_config(options: Options) -> Config:
+    path = options.runs / options.resume / "config.json"
+    if not path.exists():
+        choose("run", options.resume, [p.parent.name for p in options.runs.glob("*/config.json")])
+    return configs.from_dict(json.loads(path.read_text()))
+
+
+def run_experiment(config: Config, options: Options | None = None) -> dict[str, Any]:
+    """Run (or resume) one experiment; returns the content of its `result.json`.
+
+    Raises FedMRGError for a user's mistake, before any training; a run that fails or is interrupted later leaves a
+    `result.json` with that status.
+    """
+    from benchmark.experiment import Experiment
+    from benchmark.interrupt import interruptible
+
+    options = options or Options()
+    config = _on_device(config)
+    experiment = Experiment(config, options)
+    with interruptible():
+        return experiment.run()
+
+
+def _on_device(config: Config) -> Config:
+    """`device = "auto"` resolved; a GPU that is asked for and not there is refused."""
+    import torch
+
+    device = config.table["engine"]["device"]
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("engine.device = cuda, but torch sees no GPU here. Use auto or cpu.")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return replace(config, table={**config.table, "engine": {**config.table["engine"], "device": device}})

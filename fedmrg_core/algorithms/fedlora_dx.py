@@ -1,0 +1,64 @@
+"""FedLoRA with the diagnosis branch and nothing else of FedMRG: the row that tells what the prompts alone bring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fedmrg_core.algorithms.base import Client, register
+from fedmrg_core.algorithms.fedlora import FedLoRA
+from fedmrg_core.models.report_model import Batch, ReportModel, Vision
+from fedmrg_core.types import LabelState
+
+
+@register("fedlora-dx")
+@dataclass(frozen=True)
+class FedLoRADx(FedLoRA):
+    """FedLoRA + D, Q and L_dx (diagnosis-driven prompts, PromptMRG, Jin et al., AAAI 2024).
+
+    dx_weight: weight of the diagnosis cross-entropy; 0 leaves the head as the base has it. logit_prior: adjust the
+    positive logit by log p_d in training (Menon et al., ICLR 2021), so that rare conditions are not given up.
+    """
+
+    dx_weight: float = 4.0
+    logit_prior: bool = True
+
+    diagnosis = True
+
+    def local_loss(self, client: Client, batch: Batch) -> Tensor:
+        vision = client.model.see(batch.images)
+        prompts = training_prompts(client.model, vision, batch.states)
+        reading = client.model.read(batch, vision.prefix, prompts, ("generic",))
+        return reading.loss + self.diagnosis_loss(client, vision, batch)
+
+    def diagnosis_loss(self, client: Client, vision: Vision, batch: Batch) -> Tensor:
+        """dx_weight * L_dx; a scalar."""
+        if self.dx_weight == 0:
+            return torch.zeros((), device=vision.mean.device)
+        assert vision.diagnosis is not None
+        prior = client.label_prior if self.logit_prior else None
+        loss = diagnosis_cross_entropy(vision.diagnosis, batch.states, prior)
+        client.log("diagnosis", loss)
+        return self.dx_weight * loss
+
+
+def diagnosis_cross_entropy(logits: Tensor, states: Tensor, label_prior: Tensor | None) -> Tensor:
+    """Cross-entropy over 4 states, mean over [B, 14]; with a prior [14], log p_d is added to the positive logit."""
+    if label_prior is not None:
+        shift = torch.zeros(logits.shape[1:], dtype=logits.dtype, device=logits.device)
+        shift[:, LabelState.POSITIVE] = label_prior.log()
+        logits = logits + shift
+    return F.cross_entropy(logits.flatten(0, 1), states.flatten())
+
+
+def training_prompts(model: ReportModel, vision: Vision, states: Tensor) -> Tensor:
+    """Prompts from the label states; for a share `prompt_from_head` of the samples from the head's own argmax."""
+    share = model.config.prompt_from_head
+    if share > 0:
+        assert vision.diagnosis is not None
+        guessed = vision.diagnosis.detach().argmax(dim=-1)
+        states = torch.where(torch.rand(states.shape[0], 1, device=states.device) < share, guessed, states)
+    return model.prompts(states)

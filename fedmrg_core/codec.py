@@ -1,0 +1,107 @@
+"""Upload compression: encode a delta on the client, decode it on the server. The ledger counts the encoded bytes.
+
+A lossy codec keeps what it cut off (the residue) on the client and adds it to that client's next delta: error
+feedback (Karimireddy et al., ICML 2019), so that nothing is lost for good.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fedmrg_core import tree
+from fedmrg_core.types import State
+
+MARK = "//"
+"""Separates a parameter's name from its encoded part: `encoder.weight//U`."""
+
+
+@dataclass(frozen=True)
+class Codec:
+    """The identity: what the client sends is what the server gets."""
+
+    error_feedback: bool = True
+
+    @property
+    def lossless(self) -> bool:
+        return True
+
+    def encode(self, delta: State, residue: State) -> tuple[State, State]:
+        """(delta, this client's residue) -> (what is sent, the new residue)."""
+        if self.lossless:
+            return delta, {}
+        wanted = tree.add(delta, residue)
+        sent = {k: v for name, tensor in wanted.items() for k, v in self.encode_tensor(name, tensor).items()}
+        return sent, tree.subtract(wanted, self.decode(sent)) if self.error_feedback else {}
+
+    def decode(self, sent: State) -> State:
+        """What was sent -> a delta with the parameters' names, shapes and dtypes."""
+        if self.lossless:
+            return sent
+        parts: dict[str, dict[str, Tensor]] = {}
+        for key, tensor in sent.items():
+            name, _, part = key.partition(MARK)
+            parts.setdefault(name, {})[part] = tensor
+        return {name: group[""] if "" in group else self.decode_tensor(group) for name, group in parts.items()}
+
+    def encode_tensor(self, name: str, tensor: Tensor) -> State:
+        return {name: tensor}
+
+    def decode_tensor(self, parts: dict[str, Tensor]) -> Tensor:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class LowRank(Codec):
+    """Cut each matrix (a convolution as out x rest) to its best rank-r part, U S V^T.
+
+    rank: 1 is the least; at full rank nothing is cut. A tensor whose factors would not be smaller is sent
+    whole, and so are LoRA's factors, which are low-rank already.
+    The signs of singular vectors are fixed (largest entry of each column of U positive), so that bits agree.
+    """
+
+    rank: int = 4
+
+    @property
+    def lossless(self) -> bool:
+        return False
+
+    def encode_tensor(self, name: str, tensor: Tensor) -> State:
+        matrix = tensor.reshape(tensor.shape[0], -1) if tensor.dim() >= 2 else tensor
+        if tensor.dim() < 2 or ".lora_" in name or self.rank * sum(matrix.shape) >= matrix.numel():
+            return {name: tensor}
+        u, s, vt = torch.linalg.svd(matrix.double(), full_matrices=False)
+        u, s, vt = u[:, : self.rank], s[: self.rank], vt[: self.rank]
+        sign = torch.sign(u.gather(0, u.abs().argmax(dim=0, keepdim=True))).squeeze(0)
+        sign[sign == 0] = 1
+        shape = torch.tensor(tensor.shape, dtype=torch.int64)
+        left, right = (u * (sign * s)).to(tensor.dtype), (vt * sign[:, None]).to(tensor.dtype)
+        return {f"{name}{MARK}US": left, f"{name}{MARK}V": right, f"{name}{MARK}shape": shape}
+
+    def decode_tensor(self, parts: dict[str, Tensor]) -> Tensor:
+        return (parts["US"] @ parts["V"]).reshape(parts["shape"].tolist())
+
+
+@dataclass(frozen=True)
+class Int8(Codec):
+    """8 bits a value: q = round(x / s) with one scale s = max|x| / 127 a tensor; off by half a step at most."""
+
+    @property
+    def lossless(self) -> bool:
+        return False
+
+    def encode_tensor(self, name: str, tensor: Tensor) -> State:
+        if tensor.numel() <= 8:
+            return {name: tensor}
+        scale = tensor.abs().max().clamp_min(torch.finfo(torch.float32).tiny) / 127.0
+        q = (tensor / scale).round().clamp(-127, 127).to(torch.int8)
+        return {f"{name}{MARK}q": q, f"{name}{MARK}scale": scale.reshape(1)}
+
+    def decode_tensor(self, parts: dict[str, Tensor]) -> Tensor:
+        return parts["q"].to(parts["scale"].dtype) * parts["scale"]
+
+
+IDENTITY = Codec()
+CODECS: dict[str, type[Codec]] = {"identity": Codec, "lowrank": LowRank, "int8": Int8}

@@ -1,0 +1,102 @@
+"""A run's state on disk after each round: safetensors and a manifest with checksums, written atomically."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+from fedmrg_core.algorithms.base import ServerState
+from fedmrg_core.engine.store import ClientStore
+from fedmrg_core.engine.wire import pack, unpack
+from fedmrg_core.types import DataError, Payload
+
+SEPARATOR = "\x1f"
+PARAMS = "params"
+
+
+def save(folder: Path, server: ServerState, store: ClientStore, keep: int = 2) -> Path:
+    """Write `folder/round_00007/` after round 7 (1-based); it appears whole or not at all. Keeps the newest `keep`."""
+    target = folder / f"round_{server.round:05d}"
+    temporary = folder / f".{target.name}.{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    _write(temporary / "server.safetensors", {PARAMS: server.params, **server.memory})
+    for client in store.clients():
+        _write(temporary / f"client_{client}.safetensors", unpack(store.get(client)))
+    files = sorted(path.name for path in temporary.iterdir())
+    manifest = {"round": server.round, "sha256": {name: _sha256(temporary / name) for name in files}}
+    _write_bytes(temporary / "manifest.json", json.dumps(manifest, indent=1).encode())
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(temporary, target)
+    _sync(folder)
+    for old in _complete(folder)[:-keep]:
+        shutil.rmtree(old)
+    return target
+
+
+def load(folder: Path) -> tuple[ServerState, ClientStore] | None:
+    """The newest checkpoint whose checksums hold, or None. A damaged one is passed over for the one before."""
+    damaged = []
+    for path in reversed(_complete(folder)):
+        manifest = json.loads((path / "manifest.json").read_text())
+        wrong = [name for name, digest in manifest["sha256"].items() if _sha256(path / name) != digest]
+        if wrong:
+            damaged.append(f"{path.name}/{wrong[0]}")
+            continue
+        groups = _read(path / "server.safetensors")
+        params = groups.pop(PARAMS, {})
+        store = ClientStore()
+        for file in sorted(path.glob("client_*.safetensors")):
+            store.put(file.stem.removeprefix("client_"), pack(_read(file)))
+        return ServerState(params=params, memory=groups, round=manifest["round"]), store
+    if damaged:
+        raise DataError(f"no checkpoint can be read, checksums differ: {', '.join(damaged)}", file=str(folder))
+    return None
+
+
+def _complete(folder: Path) -> list[Path]:
+    paths = folder.glob("round_*") if folder.is_dir() else []
+    return sorted(p for p in paths if re.fullmatch(r"round_\d{5}", p.name) and (p / "manifest.json").exists())
+
+
+def _write(path: Path, payload: Payload) -> None:
+    from safetensors.torch import save as to_bytes
+
+    flat = {
+        f"{group}{SEPARATOR}{name}": t.contiguous() for group, state in payload.items() for name, t in state.items()
+    }
+    _write_bytes(path, to_bytes(flat))
+
+
+def _read(path: Path) -> Payload:
+    from safetensors.torch import load_file
+
+    payload: Payload = {}
+    for key, tensor in load_file(str(path)).items():
+        group, _, name = key.partition(SEPARATOR)
+        payload.setdefault(group, {})[name] = tensor
+    return payload
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,233 @@
+"""One worker process: the model and the data once, and clients as data that pass through it.
+
+A client's private state comes with its task and goes back with its reply; the worker keeps nothing between tasks, so
+it does not matter where a client runs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fedmrg_core import tree
+from fedmrg_core.algorithms.base import Algorithm, ServerState
+from fedmrg_core.data.federation import Federation, Hospital
+from fedmrg_core.engine.trainer import TrainConfig, batch_rows, build_optimizer, fit, parameter_groups
+from fedmrg_core.engine.wire import Packed, pack, unpack
+from fedmrg_core.models.config import ModelConfig
+from fedmrg_core.models.report_model import Batch, build_model, load_state
+from fedmrg_core.seeding import generator, torch_seed
+from fedmrg_core.types import CONDITIONS, LabelState, Payload, State
+
+PERSONAL, MEMORY, RESIDUE = "personal", "memory:", "residue"
+"""Groups of a client's private state: personal parameters, the algorithm's own groups, the codec's residue."""
+
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """All that a process needs to become a worker; small, and the same for each of them."""
+
+    federation: str
+    base: str
+    model: ModelConfig
+    algorithm: Algorithm
+    train: TrainConfig
+    seed: int
+    device: str
+
+
+@dataclass(frozen=True)
+class TrainTask:
+    """One client's work in one round."""
+
+    client_id: str
+    round: int
+    private: Packed
+
+
+@dataclass(frozen=True)
+class TrainReply:
+    """What comes back: the upload (codec applied), the next private state, and figures for the log."""
+
+    client_id: str
+    upload: Packed
+    private: Packed
+    weight: float
+    losses: dict[str, float]
+    steps: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class WriteTask:
+    """Films to report on: fixed rows in one batch, whose bits so do not depend on the number of workers."""
+
+    rows: tuple[int, ...]
+    personal: Packed | None
+    oracle: bool = False
+
+
+@dataclass(frozen=True)
+class WriteReply:
+    """reports [k]; head: the diagnosis head's probabilities, float32 [k, 14, 4], or None."""
+
+    reports: list[str]
+    head: np.ndarray | None
+    seconds: float
+
+
+class Worker:
+    """Holds one model. `train` and `write` are all that a pool calls."""
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        torch.set_num_threads(1)
+        self.spec = spec
+        self.federation = Federation.open(Path(spec.federation))
+        self.hospitals = {hospital.name: hospital for hospital in self.federation.hospitals}
+        model = build_model(spec.model, Path(spec.base), spec.seed)
+        spec.algorithm.configure_model(model, spec.seed)
+        self.model = model.to(spec.device)
+        self.moving: State = {**self.model.trainable(), **self.model.buffers_of_state()}
+        self.initial = tree.clone({name: tensor.cpu() for name, tensor in self.moving.items()})
+
+    def shared_names(self) -> list[str]:
+        """What travels: trainable parameters in the model's order, then running statistics."""
+        return [name for name in self.initial if self.spec.algorithm.is_shared(name)]
+
+    def personal_names(self) -> list[str]:
+        """What moves and stays at home."""
+        return [name for name in self.initial if not self.spec.algorithm.is_shared(name)]
+
+    def train(self, task: TrainTask, broadcast: Packed) -> TrainReply:
+        """Run one client for one round."""
+        start = time.perf_counter()
+        spec = self.spec
+        received, private = unpack(broadcast), unpack(task.private)
+        personal = private.get(PERSONAL) or {name: self.initial[name] for name in self.personal_names()}
+        load_state(self.model, {**received["shared"], **personal})
+        self.model.train()
+        context = ClientContext(self, self.hospitals[task.client_id], task.round, received, private)
+        with torch_seed(spec.seed, task.round, task.client_id, "train"):
+            payload = spec.algorithm.client_round(context)
+        payload["delta"], residue = spec.algorithm.codec.encode(payload["delta"], private.get(RESIDUE, {}))
+        return TrainReply(
+            client_id=task.client_id,
+            upload=pack(payload),
+            private=pack(context.private_state(residue)),
+            weight=float(len(context.rows)),
+            losses=context.mean_losses(),
+            steps=context.steps,
+            seconds=time.perf_counter() - start,
+        )
+
+    def write(self, task: WriteTask, broadcast: Packed) -> WriteReply:
+        """Report on one batch of films."""
+        start = time.perf_counter()
+        algorithm, personal = self.spec.algorithm, None
+        if task.personal is not None:
+            personal = unpack(task.personal)[PERSONAL]
+        server = ServerState(unpack(broadcast)["shared"])
+        unadapted = {name: self.initial[name] for name in self.personal_names()}
+        load_state(self.model, {**unadapted, **algorithm.eval_params(server, personal)})
+        self.model.eval()
+        rows = np.array(task.rows)
+        path = algorithm.reading_path(personal=personal is not None)
+        states = torch.from_numpy(self.federation.labels[rows].astype(np.int64)) if task.oracle else None
+        writing = self.model.write(self.images(rows), path, states)
+        head = None if writing.head is None else writing.head.numpy()
+        return WriteReply(writing.reports, head, time.perf_counter() - start)
+
+    def images(self, rows: np.ndarray) -> Tensor:
+        """Films as uint8 [k, S, S] on the worker's device."""
+        return torch.from_numpy(np.ascontiguousarray(self.federation.images(rows))).to(self.spec.device)
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """Everything that training needs of some studies."""
+        tokens, mask = self.model.text.batch([self.federation.reports[row] for row in rows])
+        states = torch.from_numpy(self.federation.labels[rows].astype(np.int64))
+        device = self.spec.device
+        return Batch(self.images(rows), tokens.to(device), mask.to(device), states.to(device))
+
+
+class ClientContext:
+    """The `Client` of DESIGN section 4: what an algorithm's script is given for one client and one round."""
+
+    def __init__(
+        self, worker: Worker, hospital: Hospital, round_number: int, received: Payload, private: Payload
+    ) -> None:
+        self.client_id = hospital.name
+        self.model = worker.model
+        self.received = received
+        self.memory: Payload = {k.removeprefix(MEMORY): v for k, v in private.items() if k.startswith(MEMORY)}
+        self.scratch: dict[str, Tensor] = {}
+        self.last_epoch = False
+        self.steps = 0
+        self.rows = hospital.rows["train"]
+        self._worker, self._round = worker, round_number
+        self._losses: dict[str, Tensor] = {}
+        self._loss = 0.0
+        self.label_prior = label_prior(worker.federation.labels[self.rows]).to(worker.spec.device)
+        self._shared = {name: worker.moving[name] for name in worker.shared_names()}
+        self._personal = {name: worker.moving[name] for name in worker.personal_names()}
+
+    def shared(self) -> State:
+        return dict(_parameters(self._shared))
+
+    def delta(self) -> State:
+        return {name: p.detach().cpu() - self.received["shared"][name] for name, p in self._shared.items()}
+
+    def log(self, name: str, value: Tensor) -> None:
+        value = value.detach()
+        self._losses[name] = self._losses[name] + value if name in self._losses else value
+
+    def fit(self) -> None:
+        spec = self._worker.spec
+        shared, personal = _parameters(self._shared), _parameters(self._personal)
+        groups = parameter_groups({**shared, **personal}, spec.train, spec.train.scale(self._round))
+        steps, loss = fit(
+            self._batches(),
+            lambda batch: spec.algorithm.local_loss(self, batch),
+            build_optimizer(groups, spec.train.optimizer, spec.train.weight_decay),
+            (list(shared.values()), list(personal.values())),
+            spec.train.clip_norm,
+        )
+        self.steps += steps
+        self._loss = loss
+
+    def _batches(self) -> Iterator[Batch]:
+        seed, number = self._worker.spec.seed, self._round
+        draws = lambda epoch: generator(seed, number, self.client_id, "batches", epoch)  # noqa: E731
+        for rows, last in batch_rows(self.rows, self._worker.spec.train, draws):
+            self.last_epoch = last
+            yield self._worker.batch(rows)
+
+    def mean_losses(self) -> dict[str, float]:
+        """The loss and its logged parts, means over the round's steps."""
+        parts = {name: float(total) / max(self.steps, 1) for name, total in self._losses.items()}
+        return {"loss": self._loss, **parts}
+
+    def private_state(self, residue: State) -> Payload:
+        """What goes back to the driver's store, and nowhere else."""
+        groups: dict[str, Any] = {f"{MEMORY}{name}": state for name, state in self.memory.items()}
+        if self._personal:
+            groups[PERSONAL] = {name: p.detach().cpu() for name, p in self._personal.items()}
+        if residue:
+            groups[RESIDUE] = residue
+        return groups
+
+
+def _parameters(state: State) -> dict[str, torch.nn.Parameter]:
+    return {name: tensor for name, tensor in state.items() if isinstance(tensor, torch.nn.Parameter)}
+
+
+def label_prior(labels: np.ndarray) -> Tensor:
+    """p_d = (n_pos + 1) / (n + 2) per condition; labels int8 [n, 14] -> float32 [14]."""
+    positive = (labels == LabelState.POSITIVE).sum(axis=0) if len(labels) else np.zeros(len(CONDITIONS))
+    return torch.from_numpy(((positive + 1) / (len(labels) + 2)).astype(np.float32))

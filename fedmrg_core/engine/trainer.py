@@ -1,0 +1,109 @@
+"""The only optimiser loop: a fresh optimiser, a given stream of batches, one loss function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from math import cos, pi
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fedmrg_core.models.report_model import Batch
+from fedmrg_core.types import FedMRGError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a client trains, and how many rounds there are.
+
+    rounds: federated rounds. participation: share of seen clients in a round's cohort, 1 = all (at least one).
+    local_epochs: passes over the own training part in a round; local_steps: steps instead, 0 = by epochs.
+    batch_size: studies. optimizer: "adamw" or "sgd". lr: encoder, connector, head and full language models;
+    adapter_lr: LoRA factors and the prompt table. schedule: "constant", or "cosine" over the rounds down to a tenth.
+    weight_decay: AdamW's, 0 = none. clip_norm: largest gradient norm of each group (shared, personal), 0 = no bound.
+    """
+
+    rounds: int
+    participation: float
+    local_epochs: int
+    local_steps: int
+    batch_size: int
+    optimizer: str
+    lr: float
+    adapter_lr: float
+    schedule: str
+    weight_decay: float
+    clip_norm: float
+
+    def scale(self, round_number: int) -> float:
+        """The schedule's factor in a round (0-based)."""
+        if self.schedule == "constant" or self.rounds <= 1:
+            return 1.0
+        return 0.1 + 0.9 * 0.5 * (1 + cos(pi * round_number / (self.rounds - 1)))
+
+
+def batch_rows(
+    rows: np.ndarray, config: TrainConfig, draw: Callable[[int], np.random.Generator]
+) -> Iterator[tuple[np.ndarray, bool]]:
+    """Yield (rows of a batch, whether it belongs to the last epoch). `draw(epoch)` gives that epoch's generator."""
+    if len(rows) == 0:
+        return
+    per_epoch = -(-len(rows) // config.batch_size)
+    steps = config.local_steps or config.local_epochs * per_epoch
+    first_of_last = max(0, steps - per_epoch)
+    order = rows
+    for step in range(steps):
+        epoch, place = divmod(step, per_epoch)
+        if place == 0:
+            order = draw(epoch).permutation(rows)
+        yield order[place * config.batch_size : (place + 1) * config.batch_size], step >= first_of_last
+
+
+def parameter_groups(parameters: Mapping[str, nn.Parameter], config: TrainConfig, scale: float) -> list[dict[str, Any]]:
+    """Two groups: adapters and prompts at `adapter_lr`, all else at `lr`."""
+    fast = [p for n, p in parameters.items() if ".lora_" in n or n.startswith("dx_prompts.")]
+    ids = {id(p) for p in fast}
+    slow = [p for p in parameters.values() if id(p) not in ids]
+    groups = [(slow, config.lr), (fast, config.adapter_lr)]
+    return [{"params": group, "lr": lr * scale} for group, lr in groups if group]
+
+
+def build_optimizer(groups: list[dict[str, Any]], optimizer: str, weight_decay: float) -> torch.optim.Optimizer:
+    """A fresh "adamw" or plain "sgd" over groups that carry their own learning rates."""
+    if optimizer == "sgd":
+        return torch.optim.SGD(groups)
+    return torch.optim.AdamW(groups, weight_decay=weight_decay)
+
+
+def fit(
+    batches: Iterable[Batch],
+    loss_fn: Callable[[Batch], Tensor],
+    optimizer: torch.optim.Optimizer,
+    clip_groups: Iterable[list[nn.Parameter]],
+    clip_norm: float,
+    on_step: Callable[[int], None] | None = None,
+) -> tuple[int, float]:
+    """Train on every batch once; returns (steps, mean loss). Raises FedMRGError at a loss that is not finite.
+
+    Gradients are clipped per group: one norm over all would couple a personal adapter to the shared one.
+    """
+    clip_groups = [group for group in clip_groups if group]
+    total = torch.zeros(())
+    steps = 0
+    for batch in batches:
+        optimizer.zero_grad(set_to_none=True)
+        loss = loss_fn(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        for group in clip_groups if clip_norm > 0 else ():
+            torch.nn.utils.clip_grad_norm_(group, clip_norm)
+        optimizer.step()
+        total = total + loss.detach().cpu()
+        if on_step:
+            on_step(steps)
+        steps += 1
+    if not torch.isfinite(total):
+        raise FedMRGError("the training loss is not finite: lower the learning rates (--set lr=.. adapter_lr=..)")
+    return steps, float(total) / max(steps, 1)

@@ -1,0 +1,60 @@
+"""Payloads as one flat buffer and a small header: what goes through Ray's object store, a pipe or a file."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fedmrg_core.types import Payload
+
+ALIGN = 64
+"""Bytes: every tensor starts on a boundary that vector instructions like, so that views behave like fresh tensors."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """header: (group, name, dtype, shape, offset) per tensor; buffer: uint8 [bytes]."""
+
+    header: tuple[tuple[str, str, str, tuple[int, ...], int], ...]
+    buffer: np.ndarray
+
+    @property
+    def num_bytes(self) -> int:
+        return int(self.buffer.nbytes)
+
+
+def pack(payload: Payload) -> Packed:
+    """Copy every tensor of a payload into one buffer."""
+    header, offset = [], 0
+    flat: list[tuple[int, torch.Tensor]] = []
+    for group, state in payload.items():
+        for name, tensor in state.items():
+            tensor = tensor.detach().cpu().contiguous()
+            header.append((group, name, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), offset))
+            flat.append((offset, tensor))
+            size = tensor.numel() * tensor.element_size()
+            offset += -(-size // ALIGN) * ALIGN
+    buffer = np.empty(offset, dtype=np.uint8)
+    for start, tensor in flat:
+        raw = tensor.reshape(-1).view(torch.uint8).numpy()
+        buffer[start : start + raw.size] = raw
+    return Packed(tuple(header), buffer)
+
+
+def unpack(packed: Packed) -> Payload:
+    """Tensors that are *views* of the buffer. One from an object store is shared and read-only: copy before writing."""
+    payload: Payload = {}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        whole = torch.from_numpy(packed.buffer)
+    for group, name, kind, shape, offset in packed.header:
+        dtype = getattr(torch, kind)
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        payload.setdefault(group, {})[name] = whole[offset : offset + size].view(dtype).reshape(shape)
+    return payload
+
+
+EMPTY = pack({})

@@ -1,0 +1,158 @@
+"""Writes a report for every film to be scored, over the same workers that trained, and keeps them in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fedmrg_core.algorithms.base import Algorithm, ServerState
+from fedmrg_core.data.federation import Federation
+from fedmrg_core.engine.client import PERSONAL, WriteReply, WriteTask
+from fedmrg_core.engine.pool import Call, Pool
+from fedmrg_core.engine.store import ClientStore
+from fedmrg_core.engine.wire import Packed, pack, unpack
+from fedmrg_core.seeding import generator
+from fedmrg_core.types import choose
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GLOBAL, PERSONAL_VIEW, ORACLE = "global", "personal", "oracle"
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """What is scored, and how.
+
+    parts: of "test" (seen hospitals' test studies), "unseen" (unseen hospitals' test studies), "val" (seen hospitals'
+    validation studies: what to choose by). batch_size: films a generation batch; part of the result's identity.
+    labeler: "rules" or "chexbert" (with `weights`). resamples: of the bootstrap. oracle: also write with the true
+    label states as prompts, as the view "oracle": what a perfect diagnosis head would give; never ranked.
+    """
+
+    parts: tuple[str, ...]
+    batch_size: int
+    labeler: str
+    weights: str
+    resamples: int
+    oracle: bool
+
+    def __post_init__(self) -> None:
+        for part in self.parts:
+            choose("evaluate.parts", part, ("test", "unseen", "val"))
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Studies of one hospital that are scored together: rows of the federation's tables."""
+
+    part: str
+    view: str
+    hospital: str
+    rows: np.ndarray
+    personal: Packed | None = None
+
+
+def plan(federation: Federation, store: ClientStore, algorithm: Algorithm, config: EvaluateConfig) -> list[Piece]:
+    """What is to be written. The personal view exists for seen hospitals with personal parameters; elsewhere it
+    equals the global view and is not written twice."""
+    pieces = []
+    for part in config.parts:
+        for hospital in federation.hospitals:
+            if hospital.seen == (part == "unseen"):
+                continue
+            rows = hospital.rows["val" if part == "val" else "test"]
+            pieces.append(Piece(part, GLOBAL, hospital.name, rows))
+            personal = unpack(store.get(hospital.name)).get(PERSONAL) if hospital.seen else None
+            if personal:
+                pieces.append(Piece(part, PERSONAL_VIEW, hospital.name, rows, pack({PERSONAL: personal})))
+            if config.oracle and algorithm.diagnosis:
+                pieces.append(Piece(part, ORACLE, hospital.name, rows))
+    return pieces
+
+
+def evaluate(
+    algorithm: Algorithm,
+    federation: Federation,
+    server: ServerState,
+    store: ClientStore,
+    pool: Pool,
+    config: EvaluateConfig,
+    seed: int,
+    on_batch: Callable[[int, int], None] = lambda done, total: None,
+) -> pd.DataFrame:
+    """One row per film and view: study_id, patient_id, hospital, part, view, reference, hypothesis, labels, head_*."""
+    import pandas as pd
+
+    pieces = plan(federation, store, algorithm, config)
+    corpus = {h.name: [federation.reports[row] for row in h.rows["train"]] for h in federation.hospitals if h.seen}
+    written: list[tuple[Piece, list[str], np.ndarray | None]] = []
+    calls: list[Call] = []
+    shared = pool.share(pack({"shared": server.params}))
+    for piece in pieces:
+        draw = generator(seed, "replies", piece.part, piece.hospital)
+        replies = algorithm.replies(corpus, piece.hospital, len(piece.rows), draw)
+        if replies is not None:
+            written.append((piece, replies, None))
+            continue
+        calls += [Call("write", task, shared, f"hospital {piece.hospital}") for task in _batches(piece, config)]
+    replies_of = iter(_counted(pool.map(calls), len(calls), on_batch))
+    done = {id(piece) for piece, _, _ in written}
+    for piece in pieces:
+        if id(piece) not in done:
+            written.append(_gather(piece, [next(replies_of) for _ in _batches(piece, config)]))
+    rows = [row for piece, reports, head in written for row in _rows(federation, piece, reports, head)]
+    return pd.DataFrame(_with_personal_view(rows))
+
+
+def _batches(piece: Piece, config: EvaluateConfig) -> list[WriteTask]:
+    """Fixed batches: a row's bits depend on the batch it is in."""
+    size = config.batch_size
+    chunks = [piece.rows[i : i + size] for i in range(0, len(piece.rows), size)]
+    return [WriteTask(tuple(chunk.tolist()), piece.personal, piece.view == ORACLE) for chunk in chunks]
+
+
+def _counted(replies: Any, total: int, on_batch: Callable[[int, int], None]) -> Any:
+    for done, reply in enumerate(replies, start=1):
+        on_batch(done, total)
+        yield reply
+
+
+def _gather(piece: Piece, replies: list[WriteReply]) -> tuple[Piece, list[str], np.ndarray | None]:
+    heads = [reply.head for reply in replies if reply.head is not None]
+    reports = [report for reply in replies for report in reply.reports]
+    return piece, reports, np.concatenate(heads) if heads else None
+
+
+def _rows(federation: Federation, piece: Piece, reports: list[str], head: np.ndarray | None) -> list[dict[str, Any]]:
+    rows = []
+    for i, (row, report) in enumerate(zip(piece.rows, reports, strict=True)):
+        rows.append(
+            {
+                "study_id": federation.study_ids[row],
+                "patient_id": federation.patient_ids[row],
+                "hospital": piece.hospital,
+                "part": piece.part,
+                "view": piece.view,
+                "reference": federation.reports[row],
+                "hypothesis": report,
+                "labels": federation.labels[row].tolist(),
+                "head_states": None if head is None else head[i].argmax(axis=-1).tolist(),
+                "head_probs": None if head is None else head[i][:, 1].tolist(),
+            }
+        )
+    return rows
+
+
+def _with_personal_view(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Where a seen hospital has no personal view of its own, its personal view is its global one."""
+    own = {(row["part"], row["hospital"]) for row in rows if row["view"] == PERSONAL_VIEW}
+    copies = [
+        {**row, "view": PERSONAL_VIEW}
+        for row in rows
+        if row["view"] == GLOBAL and row["part"] != "unseen" and (row["part"], row["hospital"]) not in own
+    ]
+    return rows + copies

@@ -1,0 +1,195 @@
+"""The whole model: image -> encoder E -> connector P -> visual prefix; mean patch -> diagnosis head D -> 14 prompt
+tokens from Q; [prefix][prompts][instruction] -> language model -> report (DESIGN section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fedmrg_core.models.config import ModelConfig
+from fedmrg_core.models.encoder import build_encoder
+from fedmrg_core.models.language import Text, build_language_model
+from fedmrg_core.models.tuning import AdapterSwitch, Tuning, add_adapter, init_adapters
+from fedmrg_core.seeding import torch_seed
+from fedmrg_core.types import CONDITIONS, LabelState, State
+
+STATES = len(LabelState)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training inputs. images uint8 [B, S, S]; tokens int64 [B, L] with end token; mask bool [B, L];
+    states int64 [B, 14] (`LabelState`)."""
+
+    images: Tensor
+    tokens: Tensor
+    mask: Tensor
+    states: Tensor
+
+
+@dataclass(frozen=True)
+class Vision:
+    """What the encoder made of a batch: patches [B, P, C]; mean [B, C]; prefix [B, P, H];
+    diagnosis logits [B, 14, 4], or None without a diagnosis branch."""
+
+    patches: Tensor
+    mean: Tensor
+    prefix: Tensor
+    diagnosis: Tensor | None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One decoder pass over the report: logits [B, L, V], last hidden state [B, L, H], cross-entropy [] (mean over
+    report tokens)."""
+
+    logits: Tensor
+    hidden: Tensor
+    loss: Tensor
+
+
+class ReportModel(nn.Module):
+    """Its parts bear the names `encoder. connector. dx_head. dx_prompts. lm.`, which algorithms go by."""
+
+    def __init__(self, config: ModelConfig, text: Text) -> None:
+        super().__init__()
+        self.config, self.text = config, text
+        self.encoder = build_encoder(config)
+        self.lm: Any = build_language_model(config, text)
+        width = int(self.lm.config.hidden_size)
+        self.connector = nn.Linear(self.encoder.width, width)
+        self.dx_head = nn.Linear(self.encoder.width, len(CONDITIONS) * STATES)
+        self.dx_prompts = nn.Embedding(STATES, width)
+        self.register_buffer("instruction", torch.tensor(text.ids(config.instruction)), persistent=False)
+        self.diagnosis = True
+        self.adapters = AdapterSwitch(self.lm)
+
+    def tune(self, tuning: Tuning, adapters: Sequence[str], diagnosis: bool, seed: int) -> None:
+        """Make trainable what an algorithm trains: E and P always, D and Q with `diagnosis`, the language model in
+        full or through the named adapters. Called once per process, after the base is loaded."""
+        self.diagnosis = diagnosis
+        for parameter in self.parameters():
+            parameter.requires_grad_(True)
+        for module in (self.dx_head, self.dx_prompts):
+            module.requires_grad_(diagnosis)
+        if tuning.lora:
+            self.lm.requires_grad_(False)
+            for name in adapters:
+                add_adapter(self.lm, tuning, name)
+            init_adapters(self.lm, seed)
+        self.adapters = AdapterSwitch(self.lm)
+        for parameter in (p for n, p in self.lm.named_parameters() if ".lora_" in n):
+            parameter.requires_grad_(True)
+
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """Parameters that training moves, by name, in the model's order."""
+        return {name: p for name, p in self.named_parameters() if p.requires_grad}
+
+    def buffers_of_state(self) -> State:
+        """Floating buffers that a checkpoint keeps (BatchNorm's running statistics): they travel like parameters."""
+        kept = self.state_dict()
+        return {name: t for name, t in self.named_buffers() if name in kept and t.is_floating_point()}
+
+    def see(self, images: Tensor) -> Vision:
+        """Encode films [B, S, S]."""
+        patches = self.encoder(images)
+        mean = patches.mean(dim=1)
+        logits = self.dx_head(mean).view(-1, len(CONDITIONS), STATES) if self.diagnosis else None
+        return Vision(patches, mean, self.connector(patches), logits)
+
+    def prompt_states(self, states: Tensor) -> Tensor:
+        """Label states [B, 14] as the prompt knows them: with 3 prompt states, negative counts as blank."""
+        if self.config.prompt_states == 3:
+            return torch.where(states == LabelState.NEGATIVE, int(LabelState.BLANK), states)
+        return states
+
+    def prompts(self, states: Tensor) -> Tensor:
+        """Diagnosis prompt [B, 14, H]: one token a condition, told apart by position (PromptMRG)."""
+        tokens: Tensor = self.dx_prompts(self.prompt_states(states))
+        return tokens
+
+    def _context(self, prefix: Tensor, prompts: Tensor | None) -> Tensor:
+        asked = self.lm.get_input_embeddings()(self.instruction).expand(prefix.shape[0], -1, -1)
+        return torch.cat([prefix, asked] if prompts is None else [prefix, prompts, asked], dim=1)
+
+    def read(
+        self,
+        batch: Batch,
+        prefix: Tensor,
+        prompts: Tensor | None,
+        adapters: Sequence[str] = ("generic",),
+        constant: Sequence[str] = (),
+    ) -> Reading:
+        """Teacher-forced pass over the reports through `adapters`, of which `constant` ones stay put.
+
+        Reports are padded on the right and attention is causal, so padding is never seen: no mask is needed.
+        """
+        length = batch.tokens.shape[1]
+        with self.adapters.path(adapters, constant):
+            words = self.lm.get_input_embeddings()(batch.tokens[:, :-1])
+            inputs = torch.cat([self._context(prefix, prompts), words], dim=1)
+            out = self.lm(inputs_embeds=inputs, logits_to_keep=length, output_hidden_states=True, use_cache=False)
+        targets = batch.tokens.masked_fill(~batch.mask, -100)
+        loss = F.cross_entropy(out.logits.float().flatten(0, 1), targets.flatten(), ignore_index=-100)
+        return Reading(out.logits, out.hidden_states[-1][:, -length:], loss)
+
+    @torch.no_grad()
+    def write(self, images: Tensor, adapters: Sequence[str], states: Tensor | None = None) -> Writing:
+        """Greedy reports for films [B, S, S]. The prompt is the head's argmax unless `states` [B, 14] are given
+        (an oracle, to be named so)."""
+        vision = self.see(images)
+        head = None if vision.diagnosis is None else vision.diagnosis.float().softmax(dim=-1)
+        if head is not None and states is None:
+            states = head.argmax(dim=-1)
+        prompts = None if head is None or states is None else self.prompts(states)
+        context = self._context(vision.prefix, prompts)
+        with self.adapters.path(adapters):
+            tokens = self.lm.generate(
+                inputs_embeds=context,
+                attention_mask=torch.ones(context.shape[:2], dtype=torch.int64, device=context.device),
+                max_new_tokens=self.config.max_tokens,
+                do_sample=False,
+                pad_token_id=self.text.pad,
+                eos_token_id=self.text.end,
+            )
+        reports = [self.text.decode(row) for row in tokens.tolist()]
+        return Writing(reports, None if head is None else head.cpu())
+
+
+@dataclass(frozen=True)
+class Writing:
+    """Generated reports and, with a diagnosis branch, the head's probabilities [B, 14, 4]."""
+
+    reports: list[str]
+    head: Tensor | None
+
+
+def build_model(config: ModelConfig, base: Path, seed: int) -> ReportModel:
+    """The model on its base: weights of `base/base.safetensors` (what the warm-up moved) over fresh or pretrained ones.
+
+    A fresh weight is drawn from (seed, its module): so that it is the same wherever it is built.
+    """
+    from safetensors.torch import load_file
+
+    text = Text.load(config, base)
+    with torch_seed(seed, "init", "model"):
+        model = ReportModel(config, text)
+    weights = base / "base.safetensors"
+    if weights.exists():
+        load_state(model, load_file(str(weights)))
+    return model
+
+
+def load_state(model: nn.Module, state: State) -> None:
+    """Copy tensors into the model's parameters and buffers, in place, by name: never re-bound,
+    since a tensor's alignment can decide its bits."""
+    own = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    with torch.no_grad():
+        for name, tensor in state.items():
+            own[name].copy_(tensor)

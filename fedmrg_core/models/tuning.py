@@ -1,0 +1,109 @@
+"""How the language model is tuned: in full, or by named low-rank adapters. The only file that imports peft."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from fedmrg_core.seeding import derive_seed
+from fedmrg_core.types import ConfigError
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """FULL moves every weight of the language model; LoRA (Hu et al., ICLR 2022) adds (alpha / rank) B A to the
+    target matrices and freezes the rest.
+
+    rank: 0 is not allowed; the full matrix rank would make LoRA a full update. alpha: scale; alpha = rank means 1.
+    targets: names of the adapted linear layers, inside the language model only.
+    """
+
+    kind: str = "full"
+    rank: int = 8
+    alpha: float = 16.0
+    targets: tuple[str, ...] = ("q_proj", "v_proj")
+
+    @property
+    def lora(self) -> bool:
+        return self.kind == "lora"
+
+
+FULL = Tuning("full")
+LORA = Tuning("lora")
+
+
+def add_adapter(lm: nn.Module, tuning: Tuning, name: str) -> None:
+    """Add one named LoRA adapter to `lm` in place. Raises ConfigError where no layer has a target's name."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    ends = tuple(tuning.targets)
+    layers = {path.removesuffix(".base_layer").rsplit(".", 1)[-1] for path, _ in lm.named_modules()}
+    missing = [target for target in ends if target not in layers]
+    if missing:
+        linear = sorted({p.rsplit(".", 1)[-1] for p, m in lm.named_modules() if isinstance(m, nn.Linear)})
+        raise ConfigError(f"LoRA target '{missing[0]}' is no layer of this model. Linear layers: {', '.join(linear)}.")
+    config = LoraConfig(r=tuning.rank, lora_alpha=tuning.alpha, target_modules=list(ends), lora_dropout=0.0)
+    with warnings.catch_warnings():  # several adapters are meant
+        warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+        inject_adapter_in_model(config, lm, name)
+
+
+def init_adapters(model: nn.Module, seed: int) -> None:
+    """Draw every A from (seed, its name), set every B to 0: whatever order the adapters were added in."""
+    for name, parameter in model.named_parameters():
+        if ".lora_A." in name:
+            bound = 1.0 / math.sqrt(parameter.shape[1])  # kaiming_uniform(a=sqrt(5)), as peft does
+            draw = torch.Generator().manual_seed(derive_seed(seed, "init", name))
+            with torch.no_grad():
+                parameter.copy_(torch.rand(parameter.shape, generator=draw) * 2 * bound - bound)
+        elif ".lora_B." in name:
+            nn.init.zeros_(parameter)
+
+
+class AdapterSwitch:
+    """Chooses which adapters a forward pass goes through, and which of them it may move.
+
+    A parameter whose `requires_grad` is off during the forward pass is a constant of that pass's graph: so the
+    specialised path sees sg[g]. It is on again afterwards, because a leaf that is off at `backward` gets no gradient.
+    """
+
+    def __init__(self, lm: nn.Module) -> None:
+        self._layers: list[Any] = [m for m in lm.modules() if hasattr(m, "lora_A") and hasattr(m, "set_adapter")]
+        self._trainable: dict[str, list[nn.Parameter]] = {}
+        for name, parameter in lm.named_parameters():
+            if ".lora_" in name:
+                self._trainable.setdefault(name.rsplit(".", 2)[-2], []).append(parameter)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._trainable)
+
+    def _activate(self, names: Sequence[str]) -> None:
+        for layer in self._layers:
+            layer.set_adapter(list(names))
+        for parameters in self._trainable.values():  # set_adapter freezes what it leaves: switch it back on
+            for parameter in parameters:
+                parameter.requires_grad_(True)
+
+    @contextmanager
+    def path(self, active: Sequence[str], constant: Sequence[str] = ()) -> Iterator[None]:
+        """Inside the block, `active` adapters add up and `constant` ones get no gradient from it."""
+        if not self._layers:
+            yield
+            return
+        self._activate(active)
+        held = [parameter for name in constant for parameter in self._trainable[name]]
+        for parameter in held:
+            parameter.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for parameter in held:
+                parameter.requires_grad_(True)

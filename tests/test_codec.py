@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from fedmrg_core import tree
+from fedmrg_core.codec import IDENTITY, Codec, Int8, LowRank
+
+
+def delta(seed: int = 0) -> dict[str, torch.Tensor]:
+    draw = torch.Generator().manual_seed(seed)
+    shapes = {"linear.weight": (24, 40), "conv.weight": (16, 8, 3, 3), "linear.bias": (24,), "q.lora_A.g.weight": (2, 40)}
+    return {name: torch.randn(shape, generator=draw) for name, shape in shapes.items()}
+
+
+def test_identity_sends_the_very_tensors() -> None:
+    sent, residue = IDENTITY.encode(delta(), {})
+    assert all(sent[name].equal(tensor) for name, tensor in delta().items())
+    assert residue == {}
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+def test_low_rank_is_the_best_approximation(rank: int) -> None:
+    """Eckart-Young: the error's norm is that of the singular values cut off."""
+    codec = LowRank(rank=rank)
+    for name, tensor in delta().items():
+        back = codec.decode(codec.encode_tensor(name, tensor))[name]
+        if tensor.dim() < 2 or ".lora_" in name:
+            assert back.equal(tensor)
+            continue
+        cut = torch.linalg.svdvals(tensor.flatten(1).double())[rank:].square().sum().sqrt()
+        assert float((back - tensor).norm()) == pytest.approx(float(cut), rel=1e-5)
+
+
+def test_int8_is_off_by_half_a_step_at_most() -> None:
+    tensor = delta()["linear.weight"]
+    sent = Int8().encode_tensor("w", tensor)
+    assert sent["w//q"].dtype == torch.int8
+    assert float((Int8().decode(sent)["w"] - tensor).abs().max()) <= float(tensor.abs().max()) / 254 * 1.001
+
+
+@pytest.mark.parametrize("codec", [LowRank(rank=1), Int8()])
+def test_error_feedback_loses_nothing_for_good(codec: Codec) -> None:
+    """What was sent over the rounds + the last residue = what was to be sent."""
+    residue: dict[str, torch.Tensor] = {}
+    sent_sum, wanted_sum = tree.zeros_like(delta()), tree.zeros_like(delta())
+    for number in range(4):
+        wanted_sum = tree.add(wanted_sum, delta(number))
+        sent, residue = codec.encode(delta(number), residue)
+        sent_sum = tree.add(sent_sum, codec.decode(sent))
+    for name, tensor in tree.add(sent_sum, residue).items():
+        torch.testing.assert_close(tensor, wanted_sum[name], rtol=1e-5, atol=1e-5)
+
+
+def test_lossy_codecs_send_fewer_bytes() -> None:
+    whole = tree.num_bytes(delta())
+    assert tree.num_bytes(Int8().encode(delta(), {})[0]) < whole / 3
+    assert tree.num_bytes(LowRank(rank=1).encode(delta(), {})[0]) < whole / 3
