@@ -49,7 +49,7 @@ class Config:
 
     def as_dict(self) -> dict[str, Any]:
         """What result.json holds and `from_dict` reads."""
-        return {"algorithm": self.algorithm, "method": self.method, **self.table}
+        return {"name": self.algorithm, "method": self.method, **self.table}
 
     def hash(self) -> str:
         """SHA-256 over what decides the numbers, but for seed and machine settings."""
@@ -136,7 +136,7 @@ def load(
 def from_dict(stored: Mapping[str, Any]) -> Config:
     """The inverse of `Config.as_dict`, for a resume."""
     table = {name: dict(stored[name]) for name in SECTIONS}
-    return Config(str(stored["algorithm"]), str(stored["method"]), table)
+    return Config(str(stored["name"]), str(stored["method"]), table)
 
 
 def check(config: Config) -> None:

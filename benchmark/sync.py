@@ -57,5 +57,5 @@ def _unfinished(path: Path) -> dict[str, Any]:
     """What is known of a run that was killed before it could write its result."""
     config = json.loads((path / "config.json").read_text())
     run = config["run"]
-    facts = {"algorithm": config["algorithm"], "split": run["split"], "preset": run["preset"], "seed": run["seed"]}
+    facts = {"algorithm": config["name"], "split": run["split"], "preset": run["preset"], "seed": run["seed"]}
     return {"run_id": path.name, **facts, "config": config, "status": "interrupted"}

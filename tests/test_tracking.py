@@ -21,7 +21,7 @@ RUN = {
     "preset": "tiny",
     "seed": 0,
     "config": {
-        "algorithm": "fedmrg",
+        "name": "fedmrg",
         "run": {"split": "phantom/ci", "preset": "tiny", "seed": 0},
         "train": {"lr": 0.1},
     },

@@ -108,6 +108,12 @@ def test_one_failing_process_stops_nothing_else(monkeypatch, make_result):
     assert found["fedprox"].note == "fedmrg: loss is not finite"
 
 
+def test_a_stored_configuration_comes_back_whole():
+    """`--resume` and `fedmrg sync` read it: the section [algorithm] must not hide the algorithm's name."""
+    stored = json.loads(json.dumps(TASK.config().as_dict()))
+    assert config.from_dict(stored) == TASK.config()
+
+
 def test_every_shipped_suite_resolves():
     for name in suite.suite_names():
         assert suite.read(name)
