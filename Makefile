@@ -15,7 +15,7 @@ SUITE ?= phantom
 OPTIONS = --algo '$(ALGO)' \
   $(if $(SPLIT),--split '$(SPLIT)') $(if $(PRESET),--preset '$(PRESET)') $(if $(SEED),--seed '$(SEED)') \
   $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(CLIENTS),--clients '$(CLIENTS)') $(if $(ACTORS),--actors '$(ACTORS)') \
-  $(if $(DATA),--data '$(DATA)') $(if $(FAULTS),--faults '$(FAULTS)') $(if $(RESUME),--resume '$(RESUME)') \
+  $(if $(DATA),--data '$(DATA)') $(if $(RESUME),--resume '$(RESUME)') \
   $(if $(SET),--set $(foreach word,$(SET),'$(word)')) $(ARGS)
 
 .PHONY: help
@@ -23,7 +23,7 @@ help: ## this list
 	@echo 'usage: make TARGET [NAME=value ..]'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
 	@echo 'of bench: ALGO=fedmrg SPLIT=phantom/group PRESET=tiny SEED=0 ROUNDS= CLIENTS= DATA=dir SET="k=v k=v"'
-	@echo '          ACTORS= (0: no Ray) RESUME=run_id FAULTS=faults.toml ARGS="any option of fedmrg bench"'
+	@echo '          ACTORS= (0: no Ray) RESUME=run_id ARGS="any option of fedmrg bench"'
 
 .PHONY: bench
 bench: $(STAMP) ## run one experiment and print its scores: make bench ALGO=fedmrg

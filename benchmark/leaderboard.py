@@ -28,13 +28,19 @@ def main(args: argparse.Namespace) -> int:
     _clear_old(args.root, texts)
     for name, text in texts.items():
         write_atomic(args.root / name, text.encode())
-    for board in found:
-        if (board.split, board.preset) == PICTURED and board.rows:
-            from benchmark.report.picture import draw
+    board = pictured(found)
+    if board:
+        from benchmark.report.picture import draw
 
-            draw(board, args.root / "docs" / "img" / "board.png")
+        draw(board, args.root / "docs" / "img" / "board.png")
     print(f"{len(found)} board(s) in leaderboards/ and leaderboards/html/")
     return 0
+
+
+def pictured(found: list[Board]) -> Board | None:
+    """The board of the README's picture: phantom/group, else the first one that has rows."""
+    filled = [board for board in found if board.rows]
+    return next((board for board in filled if (board.split, board.preset) == PICTURED), next(iter(filled), None))
 
 
 def pages(found: list[Board]) -> dict[str, str]:
