@@ -26,7 +26,7 @@ _FIVE = [CONDITIONS.index(name) for name in FIVE_CONDITIONS]
 def is_positive(states: States, uncertain: bool) -> Flags:
     """[n, c] flags: positive, or with `uncertain` positive or uncertain."""
     positive = states == LabelState.POSITIVE
-    return positive | (states == LabelState.UNCERTAIN) if uncertain else positive
+    return np.asarray(positive | (states == LabelState.UNCERTAIN) if uncertain else positive)
 
 
 def prf(hits: Floats, false_alarms: Floats, misses: Floats, kind: str) -> Floats:
@@ -58,7 +58,7 @@ def micro(sums: Floats, kind: str) -> Floats:
 
 def macro(sums: Floats, kind: str) -> Floats:
     """Macro average of summed counts [.., 3c] -> [..]: every condition weighs the same; an absent one counts 0."""
-    return prf(*_split(sums), kind).mean(-1)
+    return np.asarray(prf(*_split(sums), kind).mean(-1))
 
 
 def example(rows: Floats, kind: str) -> Floats:

