@@ -96,15 +96,19 @@ def expectations(results: Mapping[str, Result]) -> dict[str, Any]:
 
 
 def numbers(result: Result) -> dict[str, Any]:
-    """The numbers of a run that are compared: hash, bytes, and every pooled or worst-hospital score."""
-    scores = {key: round(score["value"], 8) for key, score in result["scores"].items() if _pooled(key, score)}
+    """The numbers of a run that are compared: hash, bytes, the pooled scores and the worst hospital's CE F1."""
+    scores = {key: round(score["value"], 8) for key, score in result["scores"].items() if _compared(key, score)}
     sent = {key: result["communication"][key] for key in ("upload_bytes", "download_bytes")}
     return {"params_sha256": result["params_sha256"], **sent, "scores": scores}
 
 
-def _pooled(key: str, score: Mapping[str, Any]) -> bool:
-    """Whether a key is of the form part/view/metric (a hospital's has four parts) and has a value."""
-    return key.count("/") == 2 and score["value"] is not None and score["value"] == score["value"]
+def _compared(key: str, score: Mapping[str, Any]) -> bool:
+    """Whether a score is compared: pooled (a hospital's key has four parts), defined, and the same without Java."""
+    metric = key.rpartition("/")[2]
+    derived = metric.startswith(("mean_", "spread_", "worst_")) and metric != "worst_ce_f1_micro14"
+    needs_java = "meteor" in metric or metric.endswith("_ptb")
+    defined = score["value"] is not None and score["value"] == score["value"]
+    return key.count("/") == 2 and defined and not derived and not needs_java
 
 
 def machine(result: Result) -> dict[str, str]:

@@ -58,6 +58,13 @@ def test_a_score_that_is_gone_is_bad_and_a_new_one_is_not(gate, make_result):
     assert [(move.key, move.bad) for move in gate(more)] == [("test/global/new", False)]
 
 
+def test_what_needs_java_or_is_a_hospitals_is_not_compared(gate, make_result):
+    more = make_result()
+    for key in ("test/global/meteor", "test/global/bleu4_ptb", "test/global/h01/bleu4", "test/global/spread_bleu4"):
+        more["scores"][key] = {"value": 0.1}
+    assert gate(more) == []
+
+
 def test_a_run_that_is_gone_is_bad(make_result):
     expected = regress.expectations({"run": make_result()})
     (move,) = regress.compare(expected, {}, TABLE)
