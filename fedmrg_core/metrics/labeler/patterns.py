@@ -127,7 +127,11 @@ class Matcher:
 
 
 def without_contained(found: list[Match]) -> list[Match]:
-    """Drop every match whose words are a proper part of another's, and merge those with equal words."""
+    """Merge the matches with equal words, and take from each what a longer match around it says better.
+
+    A longer phrase hides the context words within it, and what it says of its own condition; phrases of two
+    conditions stand side by side ("normal heart size and mediastinum" speaks of both).
+    """
     merged: dict[frozenset[int], Match] = {}
     for match in found:
         known = merged.get(match.used)
@@ -135,5 +139,13 @@ def without_contained(found: list[Match]) -> list[Match]:
         merged[match.used] = Match(match.start, match.end, match.used, tags)
     matches = list(merged.values())
     if len(matches) > 1:
-        matches = [m for m in matches if not any(m.used < other.used for other in matches)]
+        matches = [kept for match in matches if (kept := _visible(match, matches)).tags]
     return sorted(matches, key=lambda match: (match.start, match.end))
+
+
+def _visible(match: Match, matches: Sequence[Match]) -> Match:
+    hidden = {condition for other in matches if match.used < other.used for _, condition in other.tags}
+    if not hidden:
+        return match
+    tags = tuple(tag for tag in match.tags if tag[1] and tag[1] not in hidden)
+    return Match(match.start, match.end, match.used, tags)

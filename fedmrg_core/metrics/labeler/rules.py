@@ -1,9 +1,10 @@
 """Loads the rule files: `conditions.toml` (what names each condition) and `context.toml` (negation, doubt, clauses).
 
-Kinds of phrase: mention (names a condition; its clause decides the state), absent / doubtful / present (states it by
+Kinds of phrase: mention (names a condition; its clause decides the state), unsure (a mention that is at most uncertain),
+sign (a mention whose denial says nothing of the condition), absent / doubtful / present (states it by
 itself), ignore (hides the mentions within it), other (an abnormality beyond the 13 conditions: rules No Finding out),
-and the context kinds deny_before, deny_after, doubt_before, doubt_after, hint (weak doubt: a denial reaches through),
-affirm_after, stop (ends a clause).
+and the context kinds deny_before, deny_after, doubt_before, doubt_after, doubt_near (within 3 words), hint (weak doubt: a denial reaches through),
+affirm_after, neutral (no denial, though it looks so), stop (ends a clause).
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from typing import Any
 from fedmrg_core.metrics.labeler.patterns import Matcher, Tag
 from fedmrg_core.types import CONDITIONS, FedMRGError, choose
 
-STATING = ("mention", "present", "absent", "doubtful")
-CONTEXT = ("deny_before", "deny_after", "doubt_before", "doubt_after", "hint", "affirm_after", "stop")
+STATING = ("mention", "unsure", "sign", "present", "absent", "doubtful")
+CONTEXT = ("deny_before", "deny_after", "doubt_before", "doubt_after", "doubt_near", "hint", "affirm_after", "neutral", "stop")
 OTHER = "other"
 
 

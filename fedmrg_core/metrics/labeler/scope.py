@@ -17,6 +17,8 @@ _BY_ITSELF = {
     "absent": LabelState.NEGATIVE,
     "doubtful": LabelState.UNCERTAIN,
 }
+_BY_CLAUSE = ("mention", "unsure", "sign")
+_NEAR = 3
 _REACH_BACK = 12
 """Words that a trigger after a mention may be away from it."""
 
@@ -25,12 +27,19 @@ def stated(words: Sequence[str]) -> list[Stated]:
     """Every (condition, state) that one sentence states, in order."""
     matches = matcher().find(words)
     found: list[Stated] = []
+    stops = [match.start for match in matches if "stop" in _kinds(match)]
     for match in matches:
+        if any(match.start < stop < match.end and stop not in match.used for stop in stops):
+            continue  # a phrase does not reach over the end of its clause
         for kind, condition in match.tags:
             if kind in _BY_ITSELF:
                 found.append((condition, _BY_ITSELF[kind]))
-            elif kind == "mention":
-                found.append((condition, state_of(match, matches)))
+            elif kind in _BY_CLAUSE:
+                state = state_of(match, matches)
+                if kind == "unsure" and state == LabelState.POSITIVE:
+                    state = LabelState.UNCERTAIN
+                if kind != "sign" or state != LabelState.NEGATIVE:
+                    found.append((condition, state))
     return found
 
 
@@ -49,8 +58,9 @@ def _kinds(match: Match) -> set[str]:
 def trigger_before(mention: Match, matches: Sequence[Match]) -> LabelState | None:
     """What the words before a mention make of it; None where nothing before it in its clause is a trigger."""
     hinted = False
+    last = mention.end - 1  # a trigger may stand in a mention's gap: "the heart may be enlarged"
     for match in reversed(matches):
-        if match.start >= mention.start or match is mention:
+        if match.start >= last or match is mention:
             continue
         kinds = _kinds(match)
         if "stop" in kinds:
@@ -66,14 +76,14 @@ def trigger_before(mention: Match, matches: Sequence[Match]) -> LabelState | Non
 def trigger_after(mention: Match, matches: Sequence[Match]) -> LabelState:
     """What the words after a mention make of it; POSITIVE where they say nothing."""
     for match in matches:
-        if match.start < mention.start or match is mention:
+        if match.start < mention.end or match is mention:
             continue
         kinds = _kinds(match)
         if "stop" in kinds or match.start - mention.end > _REACH_BACK:
             break
         if "deny_after" in kinds:
             return LabelState.NEGATIVE
-        if "doubt_after" in kinds:
+        if "doubt_after" in kinds or ("doubt_near" in kinds and match.start - mention.end < _NEAR):
             return LabelState.UNCERTAIN
         if "affirm_after" in kinds:
             break
