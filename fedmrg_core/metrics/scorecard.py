@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fedmrg_core.errors import ConfigError, DataError, choose
 from fedmrg_core.metrics import clinical, heads, nlg
 from fedmrg_core.metrics.stats import Floats, Ints, Measure, Score, bootstrap_weights, interval, mean_measure
 from fedmrg_core.metrics.text import CONVENTIONS
 from fedmrg_core.seeding import generator
-from fedmrg_core.types import DataError, Labels
+from fedmrg_core.types import Labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,9 +46,10 @@ def scorecard(
     resamples: int = 1000,
     seed: int = 0,
     conventions: Sequence[str] = CONVENTIONS,
+    weights: str = "",
 ) -> tuple[dict[str, Score], dict[str, str]]:
     """(scores by key, missing metrics with the reason and what to install); see `full_scorecard`."""
-    card = full_scorecard(generations, train_reports, labeler, resamples, seed, conventions)
+    card = full_scorecard(generations, train_reports, labeler, resamples, seed, conventions, weights)
     return card.scores, card.missing
 
 
@@ -57,6 +60,7 @@ def full_scorecard(
     resamples: int = 1000,
     seed: int = 0,
     conventions: Sequence[str] = CONVENTIONS,
+    weights: str = "",
 ) -> Card:
     """Score a table of generations.
 
@@ -64,10 +68,11 @@ def full_scorecard(
         generations: one row a (study, part, view) with the columns of `COLUMNS` and, where there are any, `labels`
             and `head_states` (14 `LabelState` integers a row) and `head_probs` (14 values of P(positive)).
         train_reports: the seen hospitals' training reports, for `verbatim`; None leaves it out.
-        labeler: "rules", or a function from reports to `Labels` (such as `chexbert.load(weights).label_many`).
+        labeler: "rules", "chexbert" (with `weights`), or a function from reports to `Labels`.
         resamples: bootstrap resamples of the patients; 0 = no intervals (each is its value).
         seed: of the bootstrap; equal seeds give equal intervals.
         conventions: text conventions; `r2gen` metrics carry no suffix, `ptb` metrics `_ptb` (they need Java).
+        weights: CheXbert's checkpoint file; its vocab.txt lies beside it.
 
     Raises:
         DataError: a column is missing, or a row has a wrong number of labels.
@@ -79,7 +84,8 @@ def full_scorecard(
         raise DataError(f"generations lack the column(s) {', '.join(missing_columns)}")
     table = generations.reset_index(drop=True)
     corpora = list(zip(table["part"], table["view"], strict=True))
-    measures, missing = _text_measures(table, corpora, train_reports, labeler, conventions)
+    label_many, version = labeler_of(labeler, weights)
+    measures, missing = _text_measures(table, corpora, train_reports, (label_many, version), conventions)
     scores: dict[str, Score] = {}
     columns: dict[str, Floats] = {measure.name: measure.per_study for measure in measures}
     for part, view in dict.fromkeys(corpora):
@@ -96,12 +102,12 @@ def _text_measures(
     table: pd.DataFrame,
     corpora: Sequence[object],
     train_reports: Sequence[str] | None,
-    labeler: str | LabelMany,
+    labeler: tuple[LabelMany, str],
     conventions: Sequence[str],
 ) -> tuple[list[Measure], dict[str, str]]:
     references, hypotheses = list(table["reference"]), list(table["hypothesis"])
     texts, missing = nlg.measures(references, hypotheses, corpora, conventions)
-    label_many, version = _labeler(labeler)
+    label_many, version = labeler
     labels = np.array(label_many([*references, *hypotheses]), dtype=np.int8).reshape(-1, 14)
     found: list[Measure] = [*texts]
     found += clinical.measures(labels[: len(table)], labels[len(table) :], version)
@@ -110,13 +116,24 @@ def _text_measures(
     return found, missing
 
 
-def _labeler(labeler: str | LabelMany) -> tuple[LabelMany, str]:
-    from fedmrg_core.metrics import labeler as rules
-    from fedmrg_core.types import choose
+def labeler_of(labeler: str | LabelMany, weights: str = "") -> tuple[LabelMany, str]:
+    """A labeler by name ("rules" or "chexbert") or as given, and its version.
 
-    if callable(labeler):
+    Raises:
+        ConfigError: an unknown name, or chexbert without weights.
+        DataError: the weights cannot be read.
+    """
+    if not isinstance(labeler, str):
         return labeler, str(getattr(labeler, "version", getattr(labeler, "__name__", "custom labeler")))
-    choose("labeler", labeler, ["rules"])
+    if choose("labeler", labeler, ["rules", "chexbert"]) == "chexbert":
+        if not weights:
+            raise ConfigError("labeler 'chexbert' needs its checkpoint: give weights=PATH (vocab.txt beside it)")
+        from fedmrg_core.metrics import chexbert
+
+        loaded = chexbert.load(Path(weights))
+        return loaded, loaded.version
+    from fedmrg_core.metrics import labeler as rules
+
     return rules.label_many, rules.VERSION
 
 

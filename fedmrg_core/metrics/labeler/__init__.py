@@ -23,9 +23,15 @@ _STRENGTH = {LabelState.BLANK: 0, LabelState.NEGATIVE: 1, LabelState.UNCERTAIN: 
 _NO_FINDING = len(CONDITIONS) - 1
 
 
+_LONGEST = 100
+"""Words that are read at once; a longer sentence is read in pieces, which keeps the cost linear in its length."""
+
+
 @lru_cache(maxsize=65536)
 def _sentence(sentence: str) -> tuple[Stated, ...]:
-    return tuple(stated(words(sentence)))
+    tokens = words(sentence)
+    pieces = (tokens[start : start + _LONGEST] for start in range(0, len(tokens), _LONGEST))
+    return tuple(statement for piece in pieces for statement in stated(piece))
 
 
 def label(report: str) -> Labels:

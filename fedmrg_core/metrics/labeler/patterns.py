@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from fedmrg_core.types import FedMRGError
+from fedmrg_core.errors import FedMRGError
 
 Tag = tuple[str, str]
 """(kind, condition): what a phrase means; kinds are listed in `rules.py`."""

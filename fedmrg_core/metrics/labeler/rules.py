@@ -1,10 +1,11 @@
 """Loads the rule files: `conditions.toml` (what names each condition) and `context.toml` (negation, doubt, clauses).
 
-Kinds of phrase: mention (names a condition; its clause decides the state), unsure (a mention that is at most uncertain),
-sign (a mention whose denial says nothing of the condition), absent / doubtful / present (states it by
-itself), ignore (hides the mentions within it), other (an abnormality beyond the 13 conditions: rules No Finding out),
-and the context kinds deny_before, deny_after, doubt_before, doubt_after, doubt_near (within 3 words), hint (weak doubt: a denial reaches through),
-affirm_after, neutral (no denial, though it looks so), stop (ends a clause).
+Kinds of phrase in conditions.toml: mention (names a condition; its clause decides the state), unsure (a mention that
+is at most uncertain), sign (a mention whose denial says nothing of the condition), absent / doubtful / present (states
+it by itself), ignore (hides the mentions within it). The section `other` holds abnormalities beyond the 13 conditions,
+which rule No Finding out. Kinds in context.toml: deny_before, deny_after, doubt_before, doubt_after, doubt_near (within
+three words), hint (weak doubt: a denial reaches through it), affirm_after, neutral (no denial, though it looks like
+one) and stop (ends a clause).
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from fedmrg_core.errors import FedMRGError, choose
 from fedmrg_core.metrics.labeler.patterns import Matcher, Tag
-from fedmrg_core.types import CONDITIONS, FedMRGError, choose
+from fedmrg_core.types import CONDITIONS
 
 STATING = ("mention", "unsure", "sign", "present", "absent", "doubtful")
-CONTEXT = ("deny_before", "deny_after", "doubt_before", "doubt_after", "doubt_near", "hint", "affirm_after", "neutral", "stop")
+CONTEXT = (
+    "deny_before", "deny_after", "doubt_before", "doubt_after", "doubt_near", "hint", "affirm_after", "neutral", "stop",
+)  # fmt: skip
 OTHER = "other"
 
 
