@@ -119,7 +119,8 @@ def read_table(file: Path, needed: Sequence[str]) -> pd.DataFrame:
         raise DataError(f"cannot be read as {suffix[1:]}: {str(error).splitlines()[0]}", str(file)) from error
     for name in needed:
         if name not in table.columns:
-            raise DataError(f"has no column '{name}'; it has: {', '.join(map(str, table.columns)) or 'none'}", str(file))
+            has = ", ".join(map(str, table.columns)) or "none"
+            raise DataError(f"has no column '{name}'; it has: {has}", str(file))
     if table.empty:
         raise DataError("holds no row", str(file))
     for name in table.columns:

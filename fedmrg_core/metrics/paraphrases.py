@@ -53,24 +53,21 @@ def table(folder: Path, texts: Iterable[str]) -> Iterator[list[str]]:
 def cut(source: Path, words: frozenset[str], target: Path) -> None:
     """Write into `target` the pairs of `source` whose words are all in `words` (table.gz), those of `words` that the
     table knows (words.txt) and all that it knows (all.txt): words beyond that never ask for a new table."""
-    phrases: dict[bytes, bool] = {}
+    seen: set[bytes] = set()
+    good: set[bytes] = set()
     every: set[str] = set()
-
-    def fits(phrase: bytes) -> bool:
-        runs = _RUN.findall(phrase.decode("utf-8", "replace").lower())
-        every.update(runs)
-        known = phrases[phrase] = words.issuperset(runs)
-        return known
-
-    get = phrases.get
     with gzip.open(target / "table.gz", "wb", compresslevel=1) as out:
         for lines in _blocks(source):
-            for chance, first, second in zip(lines[0::3], lines[1::3], lines[2::3], strict=True):
-                left, right = get(first), get(second)
-                left = fits(first) if left is None else left
-                right = fits(second) if right is None else right
-                if left and right:
-                    out.write(b"%b\n%b\n%b\n" % (chance, first, second))
+            firsts, seconds = lines[1::3], lines[2::3]
+            for phrase in {*firsts, *seconds} - seen:
+                seen.add(phrase)
+                runs = _RUN.findall(phrase.decode("utf-8", "replace").lower())
+                every.update(runs)
+                if words.issuperset(runs):
+                    good.add(phrase)
+            for place in [place for place, first in enumerate(firsts) if first in good]:
+                if seconds[place] in good:
+                    out.write(b"%b\n%b\n%b\n" % tuple(lines[3 * place : 3 * place + 3]))
     (target / "words.txt").write_text("\n".join(sorted(words & every)), encoding="utf-8")
     (target / "all.txt").write_text("\n".join(sorted(every)), encoding="utf-8")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fedmrg_core.metrics.clinical import prf
+from fedmrg_core.metrics.clinical import Flags, prf
 from fedmrg_core.metrics.labeler import label_many
 from fedmrg_core.metrics.stats import Floats
 from fedmrg_core.types import CONDITIONS, Labels, LabelState
@@ -91,7 +91,7 @@ def chexbert_f1(reports: Sequence[Report], state: LabelState, rare: int = 0) -> 
     return _f1(table.sum(0)), float(np.mean([_f1(row) for row in frequent]))
 
 
-def _counts(truth: Floats, said: Floats) -> Floats:
+def _counts(truth: Flags, said: Flags) -> Floats:
     return np.array([(truth & said).sum(), (~truth & said).sum(), (truth & ~said).sum()], dtype=np.float64)
 
 

@@ -1,0 +1,49 @@
+"""What the metric tests share: report pairs of our own, and Java where it is."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PAIRS = [
+    ("The heart is enlarged. Small left pleural effusion.", "The heart is mildly enlarged. No pleural effusion."),
+    ("Lungs are clear. No pneumothorax.", "Lungs are clear. No pneumothorax."),
+    ("Left lower lobe opacity, possible pneumonia.", "There is a left lower lobe opacity."),
+    ("No acute findings. The heart size is normal.", "The lungs are clear. The heart size is normal."),
+    ("Right chest tube in place. Small pneumothorax.", "Endotracheal tube in place."),
+    ("The heart is enlarged.", "The heart is enlarged. Pulmonary edema."),
+]
+"""(reference, hypothesis)"""
+
+
+@pytest.fixture(autouse=True)
+def metric_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """METEOR's cut paraphrase tables go into the project's own cache folder, not into the user's."""
+    monkeypatch.setenv("FEDMRG_CACHE", str(ROOT / ".cache"))
+
+
+@pytest.fixture
+def java() -> str:
+    """The java command; skips where there is none."""
+    found = shutil.which("java")
+    if found is None:
+        pytest.skip("Java is not installed: METEOR and the PTB tokenizer cannot run")
+    return found
+
+
+@pytest.fixture
+def generations() -> pd.DataFrame:
+    """Two parts of three hospitals with two or three studies each, one patient twice."""
+    hospitals = ["h01", "h01", "h02", "h02", "h03", "h03"]
+    rows = [
+        {"study_id": f"{part}{i}", "patient_id": f"p{i // 2}" if i < 2 else f"p{i}", "hospital": hospitals[i],
+         "part": part, "view": "global", "reference": reference, "hypothesis": hypothesis}
+        for part in ("test", "unseen")
+        for i, (reference, hypothesis) in enumerate(PAIRS if part == "test" else PAIRS[::-1])
+    ]  # fmt: skip
+    return pd.DataFrame(rows)

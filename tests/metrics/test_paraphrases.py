@@ -1,0 +1,43 @@
+"""METEOR's cut paraphrase table: which pairs it keeps, when it is cut anew, and that it changes no score."""
+
+from __future__ import annotations
+
+import gzip
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.metrics.conftest import PAIRS
+
+from fedmrg_core.metrics import java as java_module
+from fedmrg_core.metrics import paraphrases
+
+TABLE = [("0.5", "large heart", "big heart"), ("0.4", "big", "large"), ("0.1", "clear", "obvious"), ("0.2", "'s", "is")]
+
+
+def lines(file: Path) -> list[str]:
+    return gzip.decompress(file.read_bytes()).decode().split()
+
+
+def test_a_cut_table_holds_the_pairs_of_the_texts_words_and_grows_with_new_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEDMRG_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "data").mkdir()
+    with gzip.open(tmp_path / paraphrases.FULL, "wb") as stream:
+        stream.write("".join(f"{line}\n" for row in TABLE for line in row).encode())
+    with paraphrases.table(tmp_path, ["A BIG, large thing"]) as option:
+        assert lines(Path(option[1])) == ["0.4", "big", "large"]
+    with paraphrases.table(tmp_path, ["big xyzzy"]) as option:  # a word that no paraphrase has asks for nothing
+        assert option[1].startswith(str(tmp_path / "cache"))
+    with paraphrases.table(tmp_path, ["the heart"]) as option:
+        assert lines(Path(option[1])) == ["0.5", "large", "heart", "big", "heart", "0.4", "big", "large"]
+    assert len(list((tmp_path / "cache").rglob("table.gz"))) == 1
+
+
+@pytest.mark.slow
+def test_the_full_table_gives_the_same_statistics(java: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut = java_module.meteor_stats(PAIRS)
+    monkeypatch.setattr(paraphrases, "table", lambda folder, texts: nullcontext([]))
+    np.testing.assert_array_equal(java_module.meteor_stats(PAIRS), cut)
