@@ -40,11 +40,15 @@ def _package() -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def _run(arguments: Sequence[str], lines: Sequence[str], cwd: Path, limit: float) -> list[str]:
-    java = shutil.which("java")
-    if java is None:
+def _java() -> str:
+    found = shutil.which("java")
+    if found is None:
         raise JavaMissing(INSTALL_JAVA)
-    command = [java, *_QUICK_START, "-Xmx2G", "-Dfile.encoding=UTF-8", *arguments]
+    return found
+
+
+def _run(arguments: Sequence[str], lines: Sequence[str], cwd: Path, limit: float) -> list[str]:
+    command = [_java(), *_QUICK_START, "-Xmx2G", "-Dfile.encoding=UTF-8", *arguments]
     text = "".join(line + "\n" for line in lines)
     try:
         done = subprocess.run(command, input=text.encode(), capture_output=True, cwd=cwd, timeout=limit, check=False)
@@ -81,6 +85,7 @@ def meteor_stats(pairs: Sequence[tuple[str, str]]) -> Floats:
     Raises:
         JavaMissing: no Java, a crash, or the time limit (60 s + 50 ms a pair).
     """
+    _java()  # before the table is cut for nothing
     clean = [(plain(reference), plain(hypothesis)) for reference, hypothesis in pairs]
     lines = [f"SCORE ||| {reference} ||| {hypothesis}" for reference, hypothesis in clean]
     folder = _package() / "meteor"

@@ -55,19 +55,22 @@ def cut(source: Path, words: frozenset[str], target: Path) -> None:
     table knows (words.txt) and all that it knows (all.txt): words beyond that never ask for a new table."""
     seen: set[bytes] = set()
     good: set[bytes] = set()
-    every: set[str] = set()
+    known: dict[bytes, frozenset[str]] = {}  # a table's word -> its runs of letters and digits
+    fitting: set[bytes] = set()
     with gzip.open(target / "table.gz", "wb", compresslevel=1) as out:
         for lines in _blocks(source):
             firsts, seconds = lines[1::3], lines[2::3]
-            for phrase in {*firsts, *seconds} - seen:
-                seen.add(phrase)
-                runs = _RUN.findall(phrase.decode("utf-8", "replace").lower())
-                every.update(runs)
-                if words.issuperset(runs):
-                    good.add(phrase)
+            phrases = {*firsts, *seconds} - seen
+            seen |= phrases
+            for word in set(b" ".join(phrases).split()).difference(known):
+                known[word] = vocabulary([word.decode("utf-8", "replace")])
+                if known[word] <= words:
+                    fitting.add(word)
+            good.update(phrase for phrase in phrases if fitting.issuperset(phrase.split()))
             for place in [place for place, first in enumerate(firsts) if first in good]:
                 if seconds[place] in good:
                     out.write(b"%b\n%b\n%b\n" % tuple(lines[3 * place : 3 * place + 3]))
+    every = frozenset[str]().union(*known.values())
     (target / "words.txt").write_text("\n".join(sorted(words & every)), encoding="utf-8")
     (target / "all.txt").write_text("\n".join(sorted(every)), encoding="utf-8")
 

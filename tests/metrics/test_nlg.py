@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge, my_lcs
-from tests.metrics.conftest import PAIRS
 
 from fedmrg_core.metrics import java as java_module
 from fedmrg_core.metrics import nlg
 from fedmrg_core.metrics.stats import Floats, SumMeasure
+from tests.metrics.conftest import PAIRS
 
 TOKENS = [(nlg.clean_many([a])[0], nlg.clean_many([b])[0]) for a, b in PAIRS]
 HARD = [
@@ -133,5 +133,5 @@ def test_a_java_that_hangs_is_ended_at_its_limit_and_one_that_fails_is_named(
     with pytest.raises(java_module.JavaMissing, match="longer than"):
         java_module._run([], ["a"], tmp_path, limit=0.2)
     script.write_text("#!/bin/sh\necho broken heap >&2\nexit 3\n")
-    with pytest.raises(java_module.JavaMissing, match="exit 3.*broken heap"):
+    with pytest.raises(java_module.JavaMissing, match=r"exit 3.*broken heap"):
         java_module._run([], ["a"], tmp_path, limit=10)

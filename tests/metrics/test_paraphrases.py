@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.metrics.conftest import PAIRS
 
 from fedmrg_core.metrics import java as java_module
 from fedmrg_core.metrics import paraphrases
+from tests.metrics.conftest import PAIRS
 
 TABLE = [("0.5", "large heart", "big heart"), ("0.4", "big", "large"), ("0.1", "clear", "obvious"), ("0.2", "'s", "is")]
 

@@ -1,0 +1,84 @@
+"""CheXbert from a small checkpoint in the published layout, and from files that must be refused."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from transformers import BertConfig, BertModel
+
+from fedmrg_core.errors import DataError
+from fedmrg_core.metrics import chexbert
+from fedmrg_core.types import CONDITIONS
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "small", "effusion", "no", "heart", "."]
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """A 2-layer CheXbert as published: a pickle with `model_state_dict`, DataParallel names; vocab.txt beside it."""
+    torch.manual_seed(0)
+    config = BertConfig(vocab_size=len(WORDS), hidden_size=64, num_hidden_layers=2, num_attention_heads=1,
+                        intermediate_size=32, max_position_embeddings=16)  # fmt: skip
+    net = chexbert.CheXbertNet(BertModel(config), 64)
+    state = {f"module.{name}": value for name, value in net.state_dict().items()}
+    state["module.bert.embeddings.position_ids"] = torch.arange(16)[None]  # as transformers of 2020 saved it
+    torch.save({"epoch": 3, "model_state_dict": state}, tmp_path / "chexbert.pth")
+    (tmp_path / "vocab.txt").write_text("\n".join(WORDS) + "\n")
+    return tmp_path / "chexbert.pth"
+
+
+def test_labels_are_the_heads_argmax_for_the_published_layout(checkpoint: Path) -> None:
+    labeler = chexbert.load(checkpoint)
+    reports = ["Small effusion.", "no effusion", "Small effusion.", "heart " * 40]
+    states = labeler(reports)
+    ids = torch.tensor([[2, 5, 6, 9, 3]])  # [CLS] small effusion . [SEP]
+    expected = tuple(int(output.argmax()) for output in labeler.net(ids, torch.ones_like(ids)))
+    assert states[0] == states[2] == expected
+    assert all(len(row) == len(CONDITIONS) and row[-1] in (0, 1) for row in states)
+    assert [head.out_features for head in labeler.net.linear_heads] == [4] * 13 + [2]
+    assert labeler.version.startswith("chexbert ")
+
+
+def test_padding_in_a_batch_and_the_file_format_change_no_label(checkpoint: Path) -> None:
+    reports = ["small", "no effusion . heart", "effusion no no heart ."]
+    together = chexbert.load(checkpoint)(reports)
+    tensors = {name: value.clone() for name, value in chexbert.strip_prefixes(chexbert.read_state(checkpoint)).items()}
+    save_file(tensors, checkpoint.with_suffix(".safetensors"))
+    one_by_one = chexbert.load(checkpoint.with_suffix(".safetensors"), batch=1)
+    assert one_by_one(reports) == together
+
+
+class Trap:
+    """Runs code when unpickled."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return (Path.touch, (self.target,))
+
+
+def test_a_pickle_that_runs_code_is_refused_and_runs_nothing(tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_text("\n".join(WORDS))
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps({"model_state_dict": Trap(tmp_path / "ran")}))
+    with pytest.raises(DataError, match="not a checkpoint that can be read safely"):
+        chexbert.load(tmp_path / "evil.pth")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_absent_files_and_foreign_tensors_are_named(checkpoint: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.pth: not found; CheXbert needs its checkpoint"):
+        chexbert.load(checkpoint.parent / "none.pth")
+    torch.save({"weight": torch.zeros(2)}, checkpoint.parent / "other.pth")
+    with pytest.raises(DataError, match="is not a CheXbert checkpoint: no tensor"):
+        chexbert.load(checkpoint.parent / "other.pth")
+    torch.save({"model_state_dict": {"a": 1}}, checkpoint.parent / "numbers.pth")
+    with pytest.raises(DataError, match="holds no state dict"):
+        chexbert.load(checkpoint.parent / "numbers.pth")
+    (checkpoint.parent / "vocab.txt").unlink()
+    with pytest.raises(DataError, match="bert-base-uncased's vocab"):
+        chexbert.load(checkpoint)
