@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 
 HELP = "the MLflow UI on 127.0.0.1"
@@ -17,7 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run the UI until Ctrl-C."""
+    """Become the UI's server, until Ctrl-C."""
     from benchmark.results import ROOT
     from fedmrg_core.tracking import default_uri
 
@@ -31,7 +30,5 @@ def main(args: argparse.Namespace) -> int:
         print(f"runs are tracked by the server {uri}: open it in a browser")
         return 0
     print(f"http://127.0.0.1:{args.port} (store {uri}; Ctrl-C ends it)", flush=True)
-    try:
-        return subprocess.run(command, env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}).returncode
-    except KeyboardInterrupt:
-        return 0
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    os.execve(sys.executable, command, {**os.environ, **quiet})  # so that signals reach the server itself
