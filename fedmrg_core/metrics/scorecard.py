@@ -79,10 +79,7 @@ def full_scorecard(
     """
     import pandas as pd
 
-    missing_columns = [name for name in COLUMNS if name not in generations.columns]
-    if missing_columns:
-        raise DataError(f"generations lack the column(s) {', '.join(missing_columns)}")
-    table = generations.reset_index(drop=True)
+    table = _checked(generations)
     corpora = list(zip(table["part"], table["view"], strict=True))
     label_many, version = labeler_of(labeler, weights)
     measures, missing = _text_measures(table, corpora, train_reports, (label_many, version), conventions)
@@ -96,6 +93,13 @@ def full_scorecard(
         scores |= {f"{part}/{view}/{key}": score for key, score in _score_part(table, rows, own, resamples, seed)}
     identity = table[[name for name in COLUMNS if name not in ("reference", "hypothesis")]]
     return Card(scores, missing, pd.concat([identity, pd.DataFrame(columns)], axis=1))
+
+
+def _checked(generations: pd.DataFrame) -> pd.DataFrame:
+    absent = [name for name in COLUMNS if name not in generations.columns]
+    if absent:
+        raise DataError(f"generations lack the column(s) {', '.join(absent)}")
+    return generations.reset_index(drop=True)
 
 
 def _text_measures(
