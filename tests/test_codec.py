@@ -9,7 +9,7 @@ from fedmrg_core.codec import IDENTITY, Codec, Int8, LowRank
 
 def delta(seed: int = 0) -> dict[str, torch.Tensor]:
     draw = torch.Generator().manual_seed(seed)
-    shapes = {"linear.weight": (24, 40), "conv.weight": (16, 8, 3, 3), "linear.bias": (24,), "q.lora_A.g.weight": (2, 40)}
+    shapes = {"linear.weight": (24, 40), "conv.weight": (16, 8, 3, 3), "linear.bias": (24,), "q.lora_A.g.w": (2, 40)}
     return {name: torch.randn(shape, generator=draw) for name, shape in shapes.items()}
 
 

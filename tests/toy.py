@@ -55,7 +55,9 @@ def toy_spec(cache_dir: Path, algo: str, *overrides: str, seed: int = 0, **field
 class Run:
     """Rounds of one spec, with what they left: server, store, logs and the workers' uploads."""
 
-    def __init__(self, spec: WorkerSpec, pool: Pool | None = None, start: tuple[ServerState, ClientStore] | None = None):
+    def __init__(
+        self, spec: WorkerSpec, pool: Pool | None = None, start: tuple[ServerState, ClientStore] | None = None
+    ):
         self.spec = spec
         self.worker = Worker(spec)
         self.pool = pool or SerialPool(self.worker)

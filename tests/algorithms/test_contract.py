@@ -51,7 +51,7 @@ def test_personal_state_never_travels_and_frozen_state_never_moves(name: str, to
     assert ("upload", "delta") in groups
     assert ("download", "shared") in groups
     assert not personal & set(run.server.params)
-    fresh = {n: p for n, p in Run(replace(run.spec, train=replace(run.spec.train, rounds=0))).worker.model.named_parameters()}
+    fresh = dict(Run(replace(run.spec, train=replace(run.spec.train, rounds=0))).worker.model.named_parameters())
     for parameter_name, parameter in run.worker.model.named_parameters():
         if parameter_name not in run.worker.initial:
             assert parameter.equal(fresh[parameter_name]), parameter_name

@@ -11,7 +11,9 @@ OTHER = NAME.replace(".lora_A.", ".lora_B.")
 
 def factors(clients: int, seed: int = 0) -> dict[str, list[tuple[torch.Tensor, torch.Tensor, float]]]:
     draw = torch.Generator().manual_seed(seed)
-    pairs = [(torch.randn(6, 2, generator=draw), torch.randn(2, 5, generator=draw), float(i + 1)) for i in range(clients)]
+    pairs = [
+        (torch.randn(6, 2, generator=draw), torch.randn(2, 5, generator=draw), float(i + 1)) for i in range(clients)
+    ]
     return {NAME: pairs}
 
 
@@ -31,7 +33,7 @@ def test_product_error_is_that_of_the_dense_matrices() -> None:
 
 
 def test_product_error_of_one_client_is_0() -> None:
-    (b, a, _), = factors(1)[NAME]
+    ((b, a, _),) = factors(1)[NAME]
     assert product_error({NAME: a, OTHER: b}, factors(1)) < 1e-6
 
 

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 
 from fedmrg_core.algorithms.fedlora_dx import diagnosis_cross_entropy
 from fedmrg_core.algorithms.fedmrg import FedMRG, boosting_loss, inter_contrast, intra_contrast
-from fedmrg_core.engine.client import ClientContext, Worker
-from fedmrg_core.engine.wire import unpack
+from fedmrg_core.engine.client import ClientContext, TrainTask, Worker
+from fedmrg_core.engine.wire import pack, unpack
 from fedmrg_core.models.report_model import Reading
 from tests.toy import Run, same, toy_spec
 
@@ -80,23 +80,24 @@ def test_who_moves_whom(worker: Worker) -> None:
     assert isinstance(algorithm, FedMRG)
     batch = worker.batch(worker.federation.hospitals[0].rows["train"][:4])
 
-    def paths() -> tuple[Reading, Reading, Any]:
+    def paths() -> tuple[Reading, Reading]:
         vision = model.see(batch.images)
         prompts = model.prompts(batch.states)
         generic = model.read(batch, vision.prefix, prompts, ("generic",))
         args = (batch, vision.prefix.detach(), prompts.detach(), ("generic", "specialised"))
-        return generic, model.read(*args, constant=("generic",)), vision
+        return generic, model.read(*args, constant=("generic",))
 
-    generic, special, vision = paths()
+    generic, special = paths()
     assert _groups(_gradients(worker, boosting_loss(special, generic, batch.mask, 2.0))) == {
         "generic", "encoder", "connector", "dx_prompts",
     }  # fmt: skip
-    generic, special, _ = paths()
+    generic, special = paths()
     assert _groups(_gradients(worker, boosting_loss(generic, special, batch.mask, 2.0))) == {"specialised"}
-    _, special, _ = paths()
+    _, special = paths()
     assert _groups(_gradients(worker, special.loss)) == {"specialised"}
-    generic, _, vision = paths()
+    generic, _ = paths()
     assert "dx_head" not in _groups(_gradients(worker, generic.loss))
+    vision = model.see(batch.images)
     assert _groups(_gradients(worker, algorithm.diagnosis_loss(_context(worker), vision, batch))) == {
         "encoder", "dx_head",
     }  # fmt: skip
@@ -115,19 +116,11 @@ def test_the_whole_loss_gives_both_adapters_their_gradients(worker: Worker) -> N
 
 def test_no_specialised_tensor_leaves_home_and_prototypes_have_length_1(toy_cache: Path) -> None:
     run = Run(toy_spec(toy_cache, "fedmrg"))
-    reply = run.worker.train(
-        *[(call.task, call.shared) for call in _calls(run)][0]
-    )
+    task = TrainTask("h01", 1, run.store.get("h01"))
+    reply = run.worker.train(task, pack(run.spec.algorithm.broadcast(run.server, "h01")))
     assert not [name for state in unpack(reply.upload).values() for name in state if "specialised" in name]
     lengths = [float(mu.norm()) for mu in run.server.memory["prototypes"].values()]
     assert lengths == pytest.approx([1.0] * 3, abs=1e-6)
-
-
-def _calls(run: Run) -> list[Any]:
-    from fedmrg_core.engine.rounds import _Round
-
-    one = _Round(run.spec.algorithm, run.pool, run.server, run.store, [h.name for h in run.federation.hospitals if h.seen])
-    return one._calls()
 
 
 # ---- closed forms
