@@ -9,9 +9,10 @@ from typing import Any
 
 from fedmrg_core.data import splits
 from fedmrg_core.data.assignment import Assignment
-from fedmrg_core.data.source import Source
+from fedmrg_core.data.duplicates import near_duplicate_groups, overlap
+from fedmrg_core.data.source import Facts, Source, facts_of
 from fedmrg_core.data.splits import Draw, SplitFile
-from fedmrg_core.types import PARTS, DataError, choose
+from fedmrg_core.types import PARTS, DataError, Study, choose
 
 Open = Callable[[str, int], Source]
 """(data set, seed of the draw) -> source."""
@@ -75,7 +76,7 @@ def verify(split: SplitFile, open_source: Open) -> None:
     """Run the recipe of every draw again. Raises DataError naming draw and parts that differ."""
     for number, draw in enumerate(split.draws):
         source = open_source(split.dataset, draw.seed)
-        again = splits.assign(split.recipe, source.studies(), draw.seed)
+        again = splits.assign(split.recipe, source.studies(), facts_of(source), draw.seed)
         splits.compare(split, number, again)
         if draw.data_sha256 not in (None, source.fingerprint()):
             raise DataError(
@@ -85,8 +86,11 @@ def verify(split: SplitFile, open_source: Open) -> None:
 
 def _draw(source: Source, recipe: dict[str, Any], seed: int) -> Draw:
     studies = source.studies()
-    assignment = splits.assign(recipe, studies, seed)
+    facts = facts_of(source)
+    assignment = splits.assign(recipe, studies, facts, seed)
     assignment.check(studies)
+    groups = near_duplicate_groups([study.report for study in studies])
+    apart = _apart(recipe, studies, facts, seed, groups)
     ids = _ids(assignment) if _lists_ids(source, len(studies)) else None
     return Draw(
         seed=seed,
@@ -95,9 +99,19 @@ def _draw(source: Source, recipe: dict[str, Any], seed: int) -> Draw:
         counts=assignment.counts(),
         data_sha256=None if source.credentialed else source.fingerprint(),
         ids=ids,
-        dedup_sha256=None,
-        overlap={},
+        dedup_sha256=apart.sha256() if apart else None,
+        overlap=overlap(assignment, studies, groups),
     )
+
+
+def _apart(
+    recipe: dict[str, Any], studies: list[Study], facts: Facts, seed: int, groups: list[list[int]]
+) -> Assignment | None:
+    """The assignment with dedup=true; None where a hospital is too small to be divided so."""
+    try:
+        return splits.assign(recipe, studies, facts, seed, groups)
+    except DataError:
+        return None
 
 
 def _lists_ids(source: Source, studies: int) -> bool:

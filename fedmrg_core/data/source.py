@@ -38,6 +38,23 @@ class ImageKeyed(Protocol):
         """A hash of the film's content."""
 
 
+Facts = dict[str, dict[str, str]]
+"""Study id -> what is known of it besides text and film, by name; several values of one name stand with ";" between."""
+
+
+@runtime_checkable
+class Factual(Protocol):
+    """A source that knows more of its studies than `Study` holds: DICOM headers, human codes. Recipes may use it."""
+
+    def facts(self) -> Facts:
+        """Facts of every study."""
+
+
+def facts_of(source: Source) -> Facts:
+    """The source's facts; none where it has none."""
+    return source.facts() if isinstance(source, Factual) else {}
+
+
 def image_keys(source: Source, studies: Sequence[Study]) -> list[str]:
     """The identity of each study's film: its content where the source knows it, else source and study id."""
     if isinstance(source, ImageKeyed):

@@ -9,7 +9,9 @@ from pathlib import Path
 from fedmrg_core.data import splits
 from fedmrg_core.data.assignment import Assignment
 from fedmrg_core.data.config import DataConfig
-from fedmrg_core.data.source import Source
+from fedmrg_core.data.duplicates import near_duplicate_groups
+from fedmrg_core.data.iu_xray import ANNOTATION, REPORTS, XML, IUXraySource, layout_of
+from fedmrg_core.data.source import Source, facts_of
 from fedmrg_core.types import ConfigError, DataError, Study
 
 
@@ -36,7 +38,11 @@ def _phantom(data: DataConfig, seed: int) -> Source:
     return PhantomSource(PhantomConfig.load(), seed)
 
 
-OPENERS: dict[str, Opener] = {"phantom": _phantom}
+def _iu_xray(data: DataConfig, seed: int) -> Source:
+    return IUXraySource(Path(data.path), data)
+
+
+OPENERS: dict[str, Opener] = {"phantom": _phantom, "iu_xray": _iu_xray}
 """Data set (the split's name before `/`) -> how it is opened. A test may add one."""
 
 DEFAULT_SPLIT = {"iu_xray": "iu_xray/group", "mimic_cxr": "mimic_cxr/group"}
@@ -49,7 +55,10 @@ def detect(root: Path) -> str:
         raise DataError(f"data root '{root}' is not a folder")
     if (root / "manifest.csv").is_file():
         return "manifest"
-    raise DataError(f"no known data set in '{root}': wanted manifest.csv (see docs/data.md)")
+    if layout_of(root):
+        return "iu_xray"
+    wanted = f"manifest.csv, {REPORTS}, {XML}/ or R2Gen's {ANNOTATION}"
+    raise DataError(f"no known data set in '{root}': looked for {wanted} (see docs/data.md)")
 
 
 def split_name(split: str, data: DataConfig) -> str:
@@ -61,6 +70,8 @@ def split_name(split: str, data: DataConfig) -> str:
         return split
     found = detect(Path(data.path))
     if found == "manifest":
+        from fedmrg_core.data.manifest import slug
+
         return f"manifest/{slug(Path(data.path).resolve().name) or 'data'}"
     if split.split("/")[0] == found:
         return split
@@ -86,7 +97,11 @@ def _fixed(data: DataConfig, name: str, seed: int, clients: int | None) -> Plan:
     source = open_dataset(split.dataset, data, split.draws[draw].seed)
 
     def assign(studies: Sequence[Study]) -> Assignment:
-        whole = splits.resolve(split, draw, studies, None)
+        groups = near_duplicate_groups([study.report for study in studies]) if data.dedup else None
+        whole = splits.resolve(split, draw, studies, facts_of(source), groups, getattr(source, "partial", False))
+        listed = splits.listed_studies(split, draw)
+        if listed is not None and listed > len(whole.ids()):
+            source.notes["split_studies_absent"] = listed - len(whole.ids())
         return whole if clients is None else whole.first(clients)
 
     return Plan(source, name, split.version, assign)

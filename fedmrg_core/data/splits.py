@@ -17,6 +17,7 @@ from typing import Any
 from fedmrg_core.data.assignment import Assignment
 from fedmrg_core.data.divide import divide
 from fedmrg_core.data.recipes import homes_of
+from fedmrg_core.data.source import Facts
 from fedmrg_core.types import PARTS, DataError, Study, choose
 
 ROOT = Path(__file__).resolve().parents[2] / "splits"
@@ -93,18 +94,24 @@ def save(split: SplitFile, root: Path = ROOT) -> Path:
 
 
 def assign(
-    recipe: Mapping[str, Any], studies: Sequence[Study], seed: int, groups: Sequence[list[int]] = ()
+    recipe: Mapping[str, Any], studies: Sequence[Study], facts: Facts, seed: int, groups: Sequence[list[int]] = ()
 ) -> Assignment:
     """Run a recipe on studies: hospitals first, then 70/10/20 (unseen 30/10/60) by patient inside each.
 
     `groups`: positions of studies that must share a part (near-duplicate reports).
     """
-    homes = homes_of(recipe["kind"], studies, recipe, seed)
+    homes = homes_of(recipe["kind"], studies, facts, recipe, seed)
+    return place(studies, homes, frozenset(recipe["unseen"]), seed, groups)
+
+
+def place(
+    studies: Sequence[Study], homes: Sequence[str], unseen: frozenset[str], seed: int, groups: Sequence[list[int]] = ()
+) -> Assignment:
+    """Divide studies whose hospitals are known ("" leaves one out) into parts. See `assign`."""
     keep = [at for at, home in enumerate(homes) if home]
     chosen, places = [studies[at] for at in keep], [homes[at] for at in keep]
     where = {at: new for new, at in enumerate(keep)}
     linked = [[where[at] for at in group if at in where] for group in groups]
-    unseen = frozenset(recipe["unseen"])
     choices = set(places)
     for name in unseen:
         choose("unseen hospital", name, choices, DataError)
@@ -118,18 +125,32 @@ def draw_seed(recipe: Mapping[str, Any], draw: int) -> int:
     return int(recipe["seed"]) + draw
 
 
-def resolve(split: SplitFile, draw: int, studies: Sequence[Study], groups: Sequence[list[int]] | None) -> Assignment:
-    """The assignment of a draw, verified. `groups` not None: `dedup=true`, its own hash.
+def resolve(
+    split: SplitFile,
+    draw: int,
+    studies: Sequence[Study],
+    facts: Facts,
+    groups: Sequence[list[int]] | None = None,
+    partial: bool = False,
+) -> Assignment:
+    """The assignment of a draw, verified. `groups` not None: `dedup=true`, its own hash. `partial`: the source is
+    known to hold a part of the collection only, so listed studies that it lacks are left out (another hash, then).
 
     Raises DataError naming the split and the parts whose hash differs.
     """
     record = split.draws[draw]
-    if groups is None and record.ids is not None:
-        return _from_ids(split, record, studies)
-    assignment = assign(split.recipe, studies, record.seed, groups or ())
+    if record.ids is not None:
+        assignment = _from_ids(split, record, studies, partial)
+        if groups is None:
+            return assignment
+        home = {one: name for name, parts in assignment.hospitals.items() for ids in parts.values() for one in ids}
+        homes = [home.get(study.study_id, "") for study in studies]
+        assignment = place(studies, homes, split.unseen, record.seed, groups)
+    else:
+        assignment = assign(split.recipe, studies, facts, record.seed, groups or ())
     if groups is None:
         compare(split, draw, assignment)
-    elif record.dedup_sha256 not in (None, assignment.sha256()):
+    elif not partial and record.dedup_sha256 not in (None, assignment.sha256()):
         raise DataError(f"split {split.name} with dedup=true (draw {draw}) does not match the data: its hash differs")
     return assignment
 
@@ -161,12 +182,20 @@ def listed(split: SplitFile, record: Draw) -> Assignment:
     return assignment
 
 
-def _from_ids(split: SplitFile, record: Draw, studies: Sequence[Study]) -> Assignment:
+def listed_studies(split: SplitFile, draw: int) -> int | None:
+    """How many studies a draw lists; None where it lists none."""
+    ids = split.draws[draw].ids
+    return None if ids is None else sum(len(group) for parts in ids.values() for group in parts.values())
+
+
+def _from_ids(split: SplitFile, record: Draw, studies: Sequence[Study], partial: bool) -> Assignment:
     assignment = listed(split, record)
     present = {study.study_id for study in studies}
     places = [(name, part, ids) for name, parts in assignment.hospitals.items() for part, ids in parts.items()]
     absent = {f"{name}/{part}": [one for one in ids if one not in present] for name, part, ids in places}
     missing = [one for ids in absent.values() for one in ids]
+    if partial:
+        return assignment.without(set(missing))
     if missing:
         parts = ", ".join([f"{place} ({len(ids)})" for place, ids in absent.items() if ids][:6])
         raise DataError(f"split {split.name}: the data lacks {len(missing)} studies: {parts}; first: '{missing[0]}'")

@@ -32,7 +32,9 @@ class FakeSource:
             for at in range(size):
                 name = f"{hospital}-{at:04d}"
                 states = tuple(int(at % 3 == k % 3) for k in range(14))
-                found.append(Study(name, f"{hospital}-p{at // 2}", name, f"Report {at}.", states, hospital))
+                found.append(
+                    Study(name, f"{hospital}-p{at // 2}", name, f"Report {at} of {hospital}.", states, hospital)
+                )
         return sorted(found, key=lambda study: study.study_id)
 
     def image(self, study: Study, size: int) -> np.ndarray:

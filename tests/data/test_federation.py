@@ -102,7 +102,7 @@ def test_opening_is_by_directory_and_imports_nothing_heavy(made, settings, tmp_p
     out = subprocess.run(
         [sys.executable, "-c", program, str(federation.directory)], capture_output=True, text=True, check=True
     ).stdout
-    assert out == "Report 3. []\n"
+    assert out == "Report 3 of h01. []\n"
 
 
 def test_shards_open_with_datasets(made, settings, tmp_path):

@@ -1,0 +1,235 @@
+"""Indiana University chest X-rays (Open-i), in the three layouts that people have; the layout is found by looking.
+
+Kaggle: indiana_reports.csv, indiana_projections.csv, images/images_normalized/*.png.
+R2Gen: annotation.json, images/CXR2384_IM-0942/0.png.
+Open-i: ecgen-radiology/*.xml, NLMCXR_png/*.png, and Kaggle's indiana_projections.csv, for the XML does not say which
+film is frontal (nor, reliably, do the DICOM headers).
+
+The rules, each with its count in `notes`: the report is the findings section as written, XXXX marks and all
+(`reports_with_xxxx`); without findings a study is left out (`no_findings`), as without a frontal film
+(`no_frontal_film`); of several frontal films the first listed is taken (`several_frontal_films`). A study is its own
+patient: IU names none. R2Gen's 2,955 studies are a part of the collection; a split's other studies are then counted
+as `split_studies_absent`. docs/data.md says where to get the films.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedmrg_core.data.config import DataConfig
+from fedmrg_core.data.filestore import FileStore
+from fedmrg_core.data.labels import label_reports
+from fedmrg_core.data.source import Facts, fingerprint_studies
+from fedmrg_core.data.tables import read_table
+from fedmrg_core.types import DataError, Labels, Study
+
+REPORTS, PROJECTIONS, ANNOTATION, XML = (
+    "indiana_reports.csv",
+    "indiana_projections.csv",
+    "annotation.json",
+    "ecgen-radiology",
+)
+FILM_FOLDERS = ("images/images_normalized", "images_normalized", "images", "NLMCXR_png", ".")
+ACQUISITION = "acquisition.csv"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One study as a layout gives it. `films`: (path below the root, "frontal", "lateral" or "unknown")."""
+
+    uid: str
+    findings: str
+    problems: str
+    films: tuple[tuple[str, str], ...]
+    file: str
+    row: int | None
+
+
+def layout_of(root: Path) -> str:
+    """ "kaggle", "r2gen" or "openi"; "" where the folder holds none of them."""
+    if (root / REPORTS).is_file():
+        return "kaggle"
+    if (root / XML).is_dir():
+        return "openi"
+    if (root / ANNOTATION).is_file() and "CXR" in (root / ANNOTATION).read_text("utf-8", "replace")[:4000]:
+        return "r2gen"
+    return ""
+
+
+class IUXraySource:
+    """The reader. Raises DataError with file and row; a film that is not there is found when it is decoded."""
+
+    name = "iu_xray"
+    version = "1"
+    credentialed = False
+
+    def __init__(self, root: Path, data: DataConfig) -> None:
+        self.root, self.layout, self.notes = root, layout_of(root), dict[str, int]()
+        self.partial = self.layout == "r2gen"
+        self._data, self._films = data, FileStore(root)
+        self._records: dict[str, Record] = {}
+        self._studies: list[Study] | None = None
+
+    def studies(self) -> list[Study]:
+        """Every study with findings and a frontal film, sorted by id (`CXR1`, ..)."""
+        if self._studies is None:
+            read = {"kaggle": _kaggle, "r2gen": _r2gen, "openi": _openi}.get(self.layout)
+            if read is None:
+                raise DataError(f"no IU X-ray layout in '{self.root}' (see docs/data.md)")
+            self._studies = self._kept(read(self.root))
+        return self._studies
+
+    def image(self, study: Study, size: int) -> NDArray[np.uint8]:
+        """The frontal film, uint8 [size, size]. Raises DataError with file and row."""
+        try:
+            return self._films.read(study.image, size)
+        except DataError as error:
+            record = self._records[study.study_id]
+            raise DataError(str(error), record.file, record.row) from None
+
+    def image_key(self, study: Study) -> str:
+        """SHA-256 of the film's bytes; a constant where it is not there."""
+        try:
+            return self._films.key(study.image)
+        except DataError:
+            return f"absent:{study.image}"
+
+    def fingerprint(self) -> str:
+        """See `Source.fingerprint`."""
+        studies = self.studies()
+        return fingerprint_studies(studies, [self.image_key(study) for study in studies])
+
+    def facts(self) -> Facts:
+        """By study id: `acquisition` system, `plate` type and MeSH `problems` (";" between them), where known."""
+        systems = acquisition(self.root)
+        found = {}
+        for study in self.studies():
+            record = self._records[study.study_id]
+            system, plate = systems.get(record.uid, ("", ""))
+            found[study.study_id] = {"acquisition": system, "plate": plate, "problems": record.problems}
+        return found
+
+    def _kept(self, records: Iterable[Record]) -> list[Study]:
+        kept: list[tuple[Record, str]] = []
+        for record in records:
+            frontal = [path for path, view in record.films if view == "frontal"]
+            frontal = frontal or [path for path, view in record.films if view == "unknown"][:1]
+            reason = "no_findings" if not record.findings else "no_frontal_film" if not frontal else ""
+            if reason:
+                self._count(reason)
+                continue
+            if f"CXR{record.uid}" in self._records:
+                raise DataError(f"study {record.uid} stands there twice", record.file, record.row)
+            self._count("reports_with_xxxx", "XXXX" in record.findings)
+            self._count("several_frontal_films", len(frontal) > 1)
+            self._records[f"CXR{record.uid}"] = record
+            kept.append((record, frontal[0]))
+        labels = label_reports([record.findings for record, _ in kept])
+        return sorted(
+            (_study(*one, states) for one, states in zip(kept, labels, strict=True)), key=lambda s: s.study_id
+        )
+
+    def _count(self, reason: str, when: bool = True) -> None:
+        if when:
+            self.notes[reason] = self.notes.get(reason, 0) + 1
+
+
+def _study(record: Record, film: str, labels: Labels) -> Study:
+    name = f"CXR{record.uid}"
+    return Study(name, name, film, record.findings, labels, "")
+
+
+def film_folder(root: Path, first: str) -> str:
+    """The folder below the root that holds the film `first`; else the first known folder that is there."""
+    there = [folder for folder in FILM_FOLDERS if (root / folder).is_dir()]
+    return next((folder for folder in there if (root / folder / first).is_file()), there[0])
+
+
+def _projections(root: Path) -> dict[str, list[tuple[str, str]]]:
+    """uid -> (Kaggle's film name, view), in file order."""
+    table = read_table(root / PROJECTIONS, ("uid", "filename", "projection"))
+    films: dict[str, list[tuple[str, str]]] = {}
+    cells = zip(table.column("uid"), table.column("filename"), table.column("projection"), table.numbers, strict=True)
+    for uid, name, view, row in cells:
+        if view.strip().lower() not in ("frontal", "lateral"):
+            raise DataError(f"projection '{view[:40]}' is neither Frontal nor Lateral", PROJECTIONS, row)
+        films.setdefault(uid.strip(), []).append((name.strip(), view.strip().lower()))
+    return films
+
+
+def _kaggle(root: Path) -> Iterable[Record]:
+    table = read_table(root / REPORTS, ("uid", "findings"))
+    films = _projections(root)
+    folder = film_folder(root, next((names[0][0] for names in films.values()), ""))
+    cells = zip(table.column("uid"), table.column("findings"), table.column("Problems"), table.numbers, strict=True)
+    for uid, findings, problems, row in cells:
+        if not uid.strip().isdigit():
+            raise DataError(f"uid '{uid[:40]}' is not a number", REPORTS, row)
+        own = tuple((f"{folder}/{name}", view) for name, view in films.get(uid.strip(), []))
+        yield Record(uid.strip(), " ".join(findings.split()), problems.strip(), own, REPORTS, row)
+
+
+def _r2gen(root: Path) -> Iterable[Record]:
+    try:
+        content = json.loads((root / ANNOTATION).read_text("utf-8-sig"))
+        entries = [entry for part in ("train", "val", "test") for entry in content[part]]
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise DataError(f"is not R2Gen's annotation ({type(error).__name__}: {error})", ANNOTATION) from None
+    for row, entry in enumerate(entries, 1):
+        name = re.match(r"CXR(\d+)_", str(entry.get("id", ""))) if isinstance(entry, dict) else None
+        if name is None or not isinstance(entry.get("image_path"), list) or not isinstance(entry.get("report"), str):
+            raise DataError("the entry needs an id such as CXR1_IM-0001, a report and image_path", ANNOTATION, row)
+        films = tuple((f"images/{path}", "unknown") for path in entry["image_path"] if isinstance(path, str))
+        yield Record(name.group(1), " ".join(entry["report"].split()), "", films, ANNOTATION, row)
+
+
+def _openi(root: Path) -> Iterable[Record]:
+    if not (root / PROJECTIONS).is_file():
+        raise DataError(f"'{root}' needs {PROJECTIONS} too: the XML does not say which film is frontal (docs/data.md)")
+    films = _projections(root)
+    first = next((_openi_name(uid, names[0][0]) for uid, names in films.items()), "")
+    folder = film_folder(root, first)
+    for path in sorted((root / XML).glob("*.xml")):
+        file = f"{XML}/{path.name}"
+        uid, findings, problems = _xml(path, file)
+        own = tuple((f"{folder}/{_openi_name(uid, name)}", view) for name, view in films.get(uid, []))
+        yield Record(uid, " ".join(findings.split()), problems, own, file, None)
+
+
+def _openi_name(uid: str, kaggle: str) -> str:
+    """Kaggle's `1_IM-0001-4001.dcm.png` is Open-i's `CXR1_1_IM-0001-4001.png`."""
+    return f"CXR{uid}_{kaggle.removesuffix('.dcm.png')}.png"
+
+
+def _xml(path: Path, file: str) -> tuple[str, str, str]:
+    try:
+        raw = path.read_bytes()
+        if b"<!ENTITY" in raw:
+            raise DataError("declares XML entities, which no Open-i report does", file)
+        tree = ElementTree.fromstring(raw)
+    except (ElementTree.ParseError, OSError, ValueError) as error:
+        raise DataError(f"is not well-formed XML ({error})", file) from None
+    named = tree.find(".//IUXRId")
+    uid = named.get("id", "") if named is not None else path.stem
+    sections = {part.get("Label", "").upper(): part.text or "" for part in tree.iter("AbstractText")}
+    problems = ";".join((term.text or "").split("/")[0].strip() for term in tree.iter("major"))
+    if not uid.isdigit():
+        raise DataError(f"IUXRId '{uid[:40]}' is not a number", file)
+    return uid, sections.get("FINDINGS", ""), problems
+
+
+def acquisition(root: Path) -> dict[str, tuple[str, str]]:
+    """uid -> (acquisition system, plate type), from acquisition.csv (`fedmrg data iu-text` writes it)."""
+    if (root / ACQUISITION).is_file():
+        table = read_table(root / ACQUISITION, ("uid", "private_creator", "plate_type"))
+        rows = zip(table.column("uid"), table.column("private_creator"), table.column("plate_type"), strict=True)
+        return {uid.strip(): (system.strip(), plate.strip()) for uid, system, plate in rows}
+    return {}
