@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedmrg_core.data.phantom.canvas import Field, blob, bump, disc, grid, step, stroke, texture
+from fedmrg_core.data.phantom.canvas import Field, blob, bump, disc, egg, grid, smooth_min, step, stroke, texture
 
 SIDES: dict[str, float] = {"right": -1.0, "left": 1.0}
 """The sign of x on a frontal film: the patient's right is on the viewer's left."""
@@ -36,8 +36,8 @@ class Anatomy:
 
 def draw_anatomy(patient: np.random.Generator, study: np.random.Generator, off_centre: float, zoom: float) -> Anatomy:
     """A build: the patient's own part is the same in all of the patient's studies, breath and position are not."""
-    width, heart, ribs, fat = patient.normal(1.0, 0.035), patient.normal(0.0, 0.018), patient.random(), patient.random()
-    mediastinum, breast = patient.normal(0.0, 0.008), float(patient.random() < 0.5) * patient.uniform(0.4, 1.0)
+    width, heart, ribs, fat = patient.normal(1.0, 0.035), patient.normal(0.0, 0.024), patient.random(), patient.random()
+    mediastinum, breast = patient.normal(0.0, 0.014), float(patient.random() < 0.5) * patient.uniform(0.4, 1.0)
     shift = (float(study.normal(0, off_centre)), float(study.normal(0, off_centre)))
     base, tilt = study.normal(0.0, 0.035), study.normal(0.0, 0.018)
     return Anatomy(float(width), float(heart), float(mediastinum), float(base), float(ribs), float(fat), float(breast),
@@ -75,9 +75,13 @@ class Chest:
         """Add absorption."""
         self.density += field * np.float32(amount)
 
+    def fill(self, mask: Field, level: float) -> None:
+        """Raise what is less dense than `level` towards it: overlapping solid things do not add up without end."""
+        self.density += mask * np.maximum(np.float32(level) - self.density, 0)
+
     def pixels(self, length: float) -> float:
         """A length, but at least about a pixel."""
-        return max(length, 1.1 / self.x.shape[0])
+        return max(length, 1.1 / len(self.x))
 
 
 def coordinates(build: Anatomy, size: int) -> tuple[Field, Field]:
@@ -92,16 +96,20 @@ def coordinates(build: Anatomy, size: int) -> tuple[Field, Field]:
 def lung_walls(u: Field, x: Field, y: Field, base: float) -> tuple[Field, Field, Field, Field]:
     """Signed distances from the outer wall, inner wall, apex and diaphragm."""
     depth = np.clip((y - APEX) * np.float32(1 / 1.5), 0, 1)
-    outer = 0.33 + 0.41 * np.sqrt(np.clip(1 - (1 - depth) ** 3, 0, 1)) - u
-    inner = u - (0.30 - 0.185 * np.sqrt(np.clip(depth * 2.2, 0, 1)))
-    dome = 0.40 + base + 0.05 * (x > 0) + 1.9 * np.clip(u - 0.36, 0, None) ** 2 + 0.8 * np.clip(0.36 - u, 0, None) ** 2
-    return outer, inner, y - APEX - 0.25 * (u - 0.33) ** 2, dome - y
+    rest = 1 - depth
+    outer = 0.33 + 0.41 * np.sqrt(1 - rest * rest * rest) - u
+    inner = u - (0.30 - 0.185 * np.sqrt(np.minimum(depth * 2.2, 1)))
+    lateral, medial = np.maximum(u - 0.36, 0), np.maximum(0.36 - u, 0)
+    dome = 0.40 + base + 0.03 * np.sign(x) + 1.9 * lateral * lateral + 0.3 * medial * medial
+    off = u - 0.33
+    return outer, inner, y - APEX - 0.25 * off * off, dome - y
 
 
 def rib_phase(u: Field, y: Field, offset: float) -> Field:
     """Counts ribs downwards: whole numbers are on a posterior rib's centre."""
-    result: Field = (y - 0.30 * u - 0.35 * np.clip(u - 0.5, 0, None) ** 2 * 4 + 0.85) * np.float32(1 / RIB_SPACING)
-    return result - np.float32(offset)
+    curl = np.maximum(u - 0.5, 0)
+    result: Field = (y - 0.30 * u - 1.4 * curl * curl + 0.85) * np.float32(1 / RIB_SPACING) - np.float32(offset)
+    return result
 
 
 def draw_ribs(u: Field, y: Field, offset: float) -> Field:
@@ -129,8 +137,8 @@ def draw_markings(rng: np.random.Generator, x: Field, u: Field, y: Field) -> Fie
     radius = np.sqrt(du * du + dy * dy)
     angle = np.arctan2(dy, du) + texture(rng, size, 10) * np.float32(0.22)
     fan = np.cos(angle * 11 + np.sign(x) * rng.random() * 6) + 0.7 * np.cos(angle * 19 + rng.random() * 6 + 7 * radius)
-    vessels = np.clip(fan - 0.35, 0, None) * np.exp(radius * np.float32(-3.2))
-    result: Field = vessels * np.float32(0.13) + texture(rng, size, 26) * np.float32(0.012)
+    vessels = np.maximum(fan - 0.35, 0) * np.exp(radius * np.float32(-2.9)) * step(radius - 0.10, 0.10)
+    result: Field = vessels * np.float32(0.10) + texture(rng, size, 26) * np.float32(0.014)
     return result
 
 
@@ -140,7 +148,7 @@ def build_chest(build: Anatomy, rng: np.random.Generator, size: int) -> Chest:
     u: Field = np.abs(x)
     soft = max(0.018, 1.3 / size)
     outer, inner, apex, floor = lung_walls(u, x, y, build.base)
-    lungs = step(np.minimum(np.minimum(outer, inner), np.minimum(apex, floor)), soft * 1.3)
+    lungs = step(np.minimum(smooth_min(outer, floor, 0.06), np.minimum(inner, apex)), soft * 1.3)
     shoulder = 0.24 + 0.74 * step(y + 0.86 - 0.1 * u, 0.14) - 0.05 * step(y - 0.1, 0.9)
     body = step(shoulder + 0.04 * build.fat - u, 0.05)
     density = body * np.float32(0.50 + 0.05 * build.fat) * (1 + 0.12 * step(u - 0.72, 0.2))
@@ -161,30 +169,53 @@ def draw_soft_tissue(chest: Chest) -> None:
     chest.add(step(0.10 - np.abs(u - 0.74 + 0.22 * (y + 0.4)), 0.05) * step(0.28 - np.abs(y + 0.38), 0.1), 0.05)
 
 
+def heart_shadow(chest: Chest, heart: float) -> Field:
+    """The heart, `heart` half-widths wide, its apex pointing down and to the patient's left."""
+    x, y, soft = chest.x, chest.y, chest.soft * 1.5
+    lift = 0.5 * chest.build.base
+    grown = heart - 0.30
+    radii, turn = (heart + 0.025, 0.22 + 0.52 * grown), 0.50 - 0.5 * grown
+    left = egg(x, y, (0.085 + 0.40 * grown, 0.19 + lift), radii, turn, soft)
+    right = disc(x, y, (-0.045, 0.16 + lift), (0.115 + 0.42 * grown, 0.25), soft)
+    outflow = disc(x, y, (0.075, -0.10 + lift), (0.095, 0.15), soft)
+    result: Field = np.maximum(np.maximum(left, right), outflow)
+    return result
+
+
+def great_vessels(chest: Chest, width: float) -> Field:
+    """The upper mediastinum, `width` half-wide at the aortic arch, with the aortic knob on the left."""
+    x, y, u, soft = chest.x, chest.y, chest.u, chest.soft * 1.5
+    wide = 0.085 + (width - 0.085) * bump(y + 0.34, 0.30) + 0.03 * step(y + 0.1, 0.3)
+    column = step(wide - u, soft) * step(0.3 - y, 0.3)
+    knob = disc(x, y, (0.075 + 0.6 * (width - 0.1), -0.33), (0.085, 0.10), soft)
+    result: Field = np.maximum(column, knob)
+    return result
+
+
 def finish_chest(chest: Chest, heart: float, mediastinum: float, broken: dict[str, float]) -> Field:
     """Heart, great vessels, spine and bones over the lungs. `heart` and `mediastinum` are half-widths; `broken` maps a
     side to how far its clavicle's outer end has dropped. Returns the density, [size, size]."""
-    x, y, u, soft = chest.x, chest.y, chest.u, chest.soft
-    lift = 0.5 * chest.build.base
-    left = disc(x, y, (0.05 + 0.18 * heart, 0.20 + lift), (heart * 0.98, 0.20 + heart * 0.42), soft * 1.5)
-    right = disc(x, y, (-0.02, 0.16 + lift), (0.10 + heart * 0.22, 0.25), soft * 1.5)
-    vessels = step(mediastinum - u + 0.03 * step(y + 0.2, 0.3), soft * 1.5) * step(0.3 - y, 0.3)
-    knob = disc(x, y, (0.085 + 0.5 * (mediastinum - 0.1), -0.33), (0.085, 0.10), soft * 1.6)
-    middle = np.maximum(np.maximum(left, right), np.maximum(vessels, knob))
-    thorax = step(y + 0.95, 0.1)
-    chest.add(middle * (0.4 + 0.6 * chest.lungs) * thorax, 0.36)
-    hila = blob(u, y, (0.185, -0.06 + lift), (0.055, 0.12))
+    x, y, u = chest.x, chest.y, chest.u
+    hila = blob(u, y, (0.185, -0.06 + 0.5 * chest.build.base), (0.05, 0.12))
     chest.density += (hila * np.float32(0.13) + chest.markings) * chest.lungs
+    chest.fill(np.maximum(heart_shadow(chest, heart), great_vessels(chest, mediastinum)) * step(y + 0.95, 0.1), 0.74)
     chest.add(bump(x, 0.075) * (0.85 + 0.15 * np.cos(y * np.float32(38))), 0.09)
     chest.add(bump(x, 0.035) * step(-0.30 - y, 0.12), -0.13)
-    chest.add(chest.bones * step(chest.outer + 0.05, 0.05) * step(u - 0.07, 0.05), 0.075)
+    above = 0.3 + 0.7 * step(chest.floor + 0.05, 0.1)
+    seen = step(chest.outer + 0.05, 0.05) * step(u - 0.07, 0.05) * above
+    chest.add(chest.bones * seen, 0.075)
     for side in SIDES:
-        path = clavicle(side)
-        drop = broken.get(side, 0.0)
-        if drop:
-            middle_x, middle_y = path[1][0] * 1.25, path[1][1]
-            chest.add(stroke(x, y, [path[0], path[1], (middle_x, middle_y - 0.03)], 0.034), 0.15)
-            chest.add(stroke(x, y, [(middle_x * 1.08, middle_y + 0.03 + drop), (path[3][0], path[3][1] + drop)], 0.034), 0.15)
-        else:
-            chest.add(stroke(x, y, path, 0.034), 0.13)
+        draw_clavicle(chest, side, broken.get(side, 0.0))
     return chest.density
+
+
+def draw_clavicle(chest: Chest, side: str, drop: float) -> None:
+    """One clavicle; `drop` > 0 breaks it, with a gap and its outer end that much lower."""
+    path, width = clavicle(side), 0.034
+    if not drop:
+        chest.add(stroke(chest.x, chest.y, path, width), 0.16)
+        return
+    x, y = path[1][0] * 1.25, path[1][1]
+    chest.add(stroke(chest.x, chest.y, [path[0], path[1], (x, y - 0.03)], width), 0.22)
+    end = (path[3][0], path[3][1] + drop)
+    chest.add(stroke(chest.x, chest.y, [(x * 1.1, y + 0.03 + drop), end], width), 0.22)

@@ -14,8 +14,9 @@ def pacemaker(chest: Chest, sign: float, jitter: float) -> None:
     x, y = 0.50 * sign, -0.50 + jitter
     box = step(0.095 - np.maximum(np.abs(chest.x - x), np.abs(chest.y - y) * np.float32(1.15)), 0.025)
     chest.add(box, 0.50)
-    path = [(x - 0.08 * sign, y - 0.05), (0.22 * sign, -0.58), (-0.08, -0.42), (-0.11, -0.05), (0.02, 0.26), (0.20, 0.34)]
-    chest.add(stroke(chest.x, chest.y, path, 0.013), 0.34)
+    inwards = [(x - 0.08 * sign, y - 0.05), (0.30 * sign, -0.60), (0.12 * sign, -0.56)]
+    path = [*inwards, (-0.08, -0.42), (-0.11, -0.05), (-0.06, 0.16), (0.04, 0.28), (0.20, 0.33)]
+    chest.add(stroke(chest.x, chest.y, path, 0.012), 0.30)
 
 
 def course(kind: str, sign: float, jitter: float) -> list[Point]:

@@ -16,7 +16,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from fedmrg_core.data.phantom.findings import BILATERAL, FAINT_DEVICES, KINDS, SECTIONS, ZONES, Finding
+from fedmrg_core.data.phantom.findings import SECTIONS, ZONES, Finding
 from fedmrg_core.types import LabelState
 
 Pick = Callable[[str, int], int]
@@ -187,14 +187,3 @@ def all_phrases() -> list[tuple[str, str, LabelState]]:
 def silent_phrases() -> list[str]:
     """Every sentence that states no condition at all."""
     return sorted(text for texts in phrases()["filler"].values() for text in texts)
-
-
-def check() -> None:
-    """Raise KeyError where a drawable finding has no wording; run by the tests and at import of the source."""
-    for condition in (c for c in SECTIONS if c in KINDS):
-        for kind in KINDS[condition]:
-            faint = (False, True) if condition != "Support Devices" or kind in FAINT_DEVICES else (False,)
-            for state, short in itertools.product(faint, (False, True)):
-                templates_for(Finding(condition, "left", "upper", 0.5, state, kind), short)
-    for condition, short in itertools.product(BILATERAL, (False, True)):
-        templates_for(Finding(condition, "both", "lower"), short)

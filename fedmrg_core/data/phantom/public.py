@@ -10,7 +10,7 @@ from fedmrg_core.data.phantom import grammar
 from fedmrg_core.data.phantom.config import PhantomConfig
 from fedmrg_core.data.phantom.findings import PATHOLOGIES, Finding
 from fedmrg_core.data.phantom.population import Plan, draw_finding, scale
-from fedmrg_core.data.phantom.reporting import RATES, SECTION_NAMES, Habits, Report, write_report
+from fedmrg_core.data.phantom.reporting import RATES, Habits, Report, reading_order, write_report
 from fedmrg_core.seeding import generator
 
 
@@ -46,7 +46,7 @@ def public_findings(config: PhantomConfig, index: int, rng: np.random.Generator)
     turn = index // 7 * 6 + index % 7
     others = [PATHOLOGIES[i] for i in rng.permutation(len(PATHOLOGIES))[: int(rng.integers(0, 4))]]
     first = PATHOLOGIES[turn % len(PATHOLOGIES)]
-    found = []
+    found: list[Finding] = []
     for condition in dict.fromkeys([first, *others]):
         finding = draw_finding(condition, config.case_mix, 0.3, rng)
         if finding.zone and any(f.zone == finding.zone for f in found):
@@ -60,7 +60,7 @@ def public_habits(config: PhantomConfig, rng: np.random.Generator) -> Habits:
     rates = {name: scale(getattr(config.text, name), rng.random(), 1.0) for name in RATES}
     level = scale(config.text.negatives, rng.random(), 1.0)
     salience = {c: 0.5 * config.text.salience[c] + 0.25 for c in PATHOLOGIES}
-    order = tuple(str(name) for name in rng.permutation(SECTION_NAMES))
+    order = reading_order(rng)
     return Habits(**rates, oxford=bool(rng.random() < 0.5), denial={c: level * s for c, s in salience.items()},
                   thoroughness=config.text.thoroughness, orders=(order, order), weight=_unused)
 

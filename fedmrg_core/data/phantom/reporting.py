@@ -22,8 +22,9 @@ SECTION_NAMES: tuple[str, ...] = ("devices", "lungs", "pleura", "heart", "bones"
 
 @dataclass(frozen=True)
 class Habits:
-    """One hospital's reporting style. `denial` holds P(denied | absent) by condition; `orders` two section orders, the
-    first used with share `order_mix`; `weight(key, n)` the cumulative weights over n wordings."""
+    """One hospital's reporting style. `denial` holds P(denied | absent) by condition; `orders` two reading orders (the
+    rank of each section, and of each condition in it), the first used with share `order_mix`; `weight(key, n)` the
+    cumulative weights over n wordings."""
 
     telegraphic: float
     headings: float
@@ -36,7 +37,7 @@ class Habits:
     oxford: bool
     denial: dict[str, float]
     thoroughness: float
-    orders: tuple[tuple[str, ...], tuple[str, ...]]
+    orders: tuple[dict[str, int], dict[str, int]]
     weight: Callable[[str, int], NDArray[np.float64]] = field(compare=False)
 
 
@@ -72,19 +73,24 @@ def hospital_habits(config: PhantomConfig, seed: int, index: int) -> Habits:
     rng = generator("phantom", seed, "habits", index)
     level = scale(knobs.negatives, strata(count, seed, "negatives")[index], strength)
     own = {c: level * knobs.salience[c] * np.exp(strength * rng.normal(0.0, 0.5)) for c in PATHOLOGIES}
-    orders = [tuple(str(name) for name in rng.permutation(SECTION_NAMES)) for _ in range(2)]
-    denial = {c: float(np.clip(1.25 * p, 0.01, 0.9)) for c, p in own.items()}
+    denial = {c: float(np.clip(1.25 * p, 0.01, 0.8)) for c, p in own.items()}
     weight = wording_weights(f"{seed}:{index}", knobs.habit, strength)
     oxford = bool(rng.random() < 0.5)
-    return Habits(**rates, oxford=oxford, denial=denial, thoroughness=knobs.thoroughness, orders=(orders[0], orders[1]),
-                  weight=weight)
+    return Habits(**rates, oxford=oxford, denial=denial, thoroughness=knobs.thoroughness,
+                  orders=(reading_order(rng), reading_order(rng)), weight=weight)
+
+
+def reading_order(rng: np.random.Generator) -> dict[str, int]:
+    """A rank for every section and, within it, for every condition."""
+    names = [*SECTION_NAMES, *PATHOLOGIES]
+    return dict(zip(names, rng.permutation(len(names)).tolist(), strict=True))
 
 
 def picker(habits: Habits, rng: np.random.Generator) -> grammar.Pick:
     """Choose wordings at random by a hospital's weights."""
 
     def pick(key: str, count: int) -> int:
-        return int(min(np.searchsorted(habits.weight(key, count), rng.random(), side="right"), count - 1))
+        return min(int(np.searchsorted(habits.weight(key, count), rng.random(), side="right")), count - 1)
 
     return pick
 
@@ -96,13 +102,15 @@ def denied(habits: Habits, drawn: set[str], rng: np.random.Generator) -> list[st
     return [condition for condition in chosen if condition not in drawn]
 
 
-def denial_sentences(habits: Habits, conditions: list[str], pick: grammar.Pick, rng: np.random.Generator) -> list[Sentence]:
+def denial_sentences(
+    habits: Habits, conditions: list[str], pick: grammar.Pick, rng: np.random.Generator
+) -> list[Sentence]:
     """Denials, some sharing a sentence with others of their section (the heart's stand alone)."""
     groups: list[list[str]] = []
-    for condition in (conditions[i] for i in rng.permutation(len(conditions))):
+    for condition in sorted(conditions, key=habits.orders[0].__getitem__):
         section = SECTIONS.get(condition, "lungs")
-        open_groups = [g for g in groups if SECTIONS.get(g[0], "lungs") == section and len(g) < 3 and section != "heart"]
-        if open_groups and rng.random() < habits.join:
+        open_groups = [g for g in groups if SECTIONS.get(g[0], "lungs") == section and len(g) < 3]
+        if section != "heart" and open_groups and rng.random() < habits.join:
             open_groups[0].append(condition)
         else:
             groups.append([condition])
@@ -114,7 +122,7 @@ def silent_sentences(habits: Habits, drawn: set[str], pick: grammar.Pick, rng: n
     allowed = [("volume", "lungs"), ("trachea", "heart")]
     if "Fracture" not in drawn:
         allowed.append(("bones", "bones"))
-    if not drawn & {*AIRSPACE, "Edema"}:
+    if not drawn & {*AIRSPACE, "Edema", "Pneumothorax"}:
         allowed.append(("clear", "lungs"))
     return [grammar.say_filler(name, section, pick) for name, section in allowed if rng.random() < habits.filler]
 
@@ -147,10 +155,16 @@ def write_report(
 
 
 def arrange(habits: Habits, body: list[Sentence], rng: np.random.Generator) -> list[Sentence]:
-    """Sentences by the section order of the day, those of one section in random order."""
+    """Sentences by the order of the day: its sections; in a section what is there, what is not, what says nothing."""
     order = habits.orders[0 if rng.random() < habits.order_mix else 1]
-    keys = [(order.index(sentence.section), rng.random()) for sentence in body]
-    return [body[i] for i in sorted(range(len(body)), key=keys.__getitem__)]
+
+    def rank(sentence: Sentence) -> tuple[int, int, int]:
+        if not sentence.states:
+            return order[sentence.section], 2, 0
+        condition, state = sentence.states[0]
+        return order[sentence.section], int(state == LabelState.NEGATIVE), order[condition]
+
+    return sorted(body, key=rank)
 
 
 def impression(stated: list[Finding], drawn: set[str], pick: grammar.Pick) -> Sentence:
@@ -164,11 +178,11 @@ def impression(stated: list[Finding], drawn: set[str], pick: grammar.Pick) -> Se
 def finish(sentences: list[Sentence], headings: bool, pick: grammar.Pick) -> Report:
     """Text, with a heading before each section where the report has headings, and labels from the sentences."""
     words: list[str] = []
-    last = ""
+    last, case = "", pick("headings", 2)
     for sentence in sentences:
         names = grammar.phrases()["headings"].get(sentence.section, [])
         if names and sentence.section != last and (headings or sentence.section == "impression"):
-            words.append(names[pick("headings", len(names))])
+            words.append(names[case])
         words.append(sentence.text)
         last = sentence.section
     labels = merge_states((pair for s in sentences for pair in s.states), LabelState.BLANK, LabelState.BLANK)

@@ -8,8 +8,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
-
 from fedmrg_core.data.phantom.config import PhantomConfig
 from fedmrg_core.data.phantom.findings import PATHOLOGIES
 from fedmrg_core.data.phantom.source import PhantomSource
@@ -37,19 +35,18 @@ def contact_sheet(source: PhantomSource, out: Path, size: int = 128) -> None:
     """Write a PNG: hospitals down, conditions across; a gap where a hospital has no such film."""
     from PIL import Image, ImageDraw
 
-    hospitals, margin, title = source.config.hospitals, 44, 22
+    hospitals, margin, title = source.config.hospitals, 44, 34
     sheet = Image.new("L", (margin + len(SHOWN) * (size + 3), title + len(hospitals) * (size + 3)), 255)
     pen = ImageDraw.Draw(sheet)
     for column, condition in enumerate(SHOWN):
-        pen.text((margin + column * (size + 3) + 3, 5), condition, fill=0)
+        pen.text((margin + column * (size + 3) + 3, 5), condition.replace(" ", "\n"), fill=0)
     for row, hospital in enumerate(hospitals):
         top = title + row * (size + 3)
         pen.text((8, top + size // 2 - 6), hospital + ("*" if hospital in source.config.unseen else ""), fill=0)
         for column, condition in enumerate(SHOWN):
             study = example(source, hospital, condition)
             if study is not None:
-                film: np.ndarray[tuple[int, int], np.dtype[np.uint8]] = source.image(study, size)  # type: ignore[assignment]
-                sheet.paste(Image.fromarray(film), (margin + column * (size + 3), top))
+                sheet.paste(Image.fromarray(source.image(study, size)), (margin + column * (size + 3), top))
     out.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(out)
 
@@ -58,7 +55,7 @@ def main() -> int:
     """Draw the sheet."""
     parser = argparse.ArgumentParser(description="Contact sheet of the phantom by hospital (* = unseen).")
     parser.add_argument("--seed", type=int, default=0, help="draw (default 0)")
-    parser.add_argument("--size", type=int, default=128, help="pixels a film (default 128)")
+    parser.add_argument("--size", type=int, default=100, help="pixels a film (default 100)")
     parser.add_argument("--out", type=Path, required=True, help="PNG to write")
     args = parser.parse_args()
     contact_sheet(PhantomSource(PhantomConfig.load(), args.seed), args.out, args.size)

@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmrg_core.data.phantom.config import PhantomConfig
-from fedmrg_core.data.phantom.film import Apparatus, draw_body, expose, hospital_apparatus, random_apparatus
+from fedmrg_core.data.phantom.film import (
+    RENDERER,
+    Apparatus,
+    draw_body,
+    expose,
+    hospital_apparatus,
+    random_apparatus,
+)
 from fedmrg_core.data.phantom.findings import truth_of
 from fedmrg_core.data.phantom.population import Plan, plan_hospital
 from fedmrg_core.data.phantom.public import plan_public, public_report
@@ -80,7 +87,7 @@ class _Films:
     def image_key(self, study: Study) -> str:
         """SHA-256 over all that a film follows from."""
         plan = self.plan(study)
-        parts = (self.version, self.seed, plan, self._apparatus(plan), self.config.film)
+        parts = (self.version, RENDERER, self.seed, plan, self._apparatus(plan), self.config.film)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def fingerprint(self) -> str:
