@@ -17,6 +17,7 @@ import numpy as np
 from fedmrg_core.data.assignment import Assignment
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.federation import META, write_tables
+from fedmrg_core.data.filestore import FileSource
 from fedmrg_core.data.films import Films, Shard, build_films
 from fedmrg_core.data.images import TRANSFORM
 from fedmrg_core.data.source import Source
@@ -43,6 +44,8 @@ def build(
 ) -> Path:
     """The folder of the federation, made where it is not there yet. See `federation.prepare`."""
     plan = plan_for(data, split, seed, clients)
+    if isinstance(plan.source, FileSource):
+        plan.source.remember(cache_dir)
     everything = plan.source.studies()
     assignment = plan.assign(everything)
     assignment.check(everything)

@@ -21,13 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fedmrg_core.data.config import DataConfig
-from fedmrg_core.data.filestore import FileStore
+from fedmrg_core.data.filestore import FileSource
 from fedmrg_core.data.labels import label_reports
-from fedmrg_core.data.source import Facts, fingerprint_studies
+from fedmrg_core.data.source import Facts
 from fedmrg_core.data.tables import read_table
 from fedmrg_core.types import DataError, Labels, Study
 
@@ -64,48 +61,16 @@ def layout_of(root: Path) -> str:
     return ""
 
 
-class IUXraySource:
-    """The reader. Raises DataError with file and row; a film that is not there is found when it is decoded."""
+class IUXraySource(FileSource):
+    """The reader. A film that is not there is found when it is decoded. Study ids are `CXR1`, .."""
 
     name = "iu_xray"
-    version = "1"
-    credentialed = False
 
     def __init__(self, root: Path, data: DataConfig) -> None:
-        self.root, self.layout, self.notes = root, layout_of(root), dict[str, int]()
+        super().__init__(root, data)
+        self.layout = layout_of(root)
         self.partial = self.layout == "r2gen"
-        self._data, self._films = data, FileStore(root)
         self._records: dict[str, Record] = {}
-        self._studies: list[Study] | None = None
-
-    def studies(self) -> list[Study]:
-        """Every study with findings and a frontal film, sorted by id (`CXR1`, ..)."""
-        if self._studies is None:
-            read = {"kaggle": _kaggle, "r2gen": _r2gen, "openi": _openi}.get(self.layout)
-            if read is None:
-                raise DataError(f"no IU X-ray layout in '{self.root}' (see docs/data.md)")
-            self._studies = self._kept(read(self.root))
-        return self._studies
-
-    def image(self, study: Study, size: int) -> NDArray[np.uint8]:
-        """The frontal film, uint8 [size, size]. Raises DataError with file and row."""
-        try:
-            return self._films.read(study.image, size)
-        except DataError as error:
-            record = self._records[study.study_id]
-            raise DataError(str(error), record.file, record.row) from None
-
-    def image_key(self, study: Study) -> str:
-        """SHA-256 of the film's bytes; a constant where it is not there."""
-        try:
-            return self._films.key(study.image)
-        except DataError:
-            return f"absent:{study.image}"
-
-    def fingerprint(self) -> str:
-        """See `Source.fingerprint`."""
-        studies = self.studies()
-        return fingerprint_studies(studies, [self.image_key(study) for study in studies])
 
     def facts(self) -> Facts:
         """By study id: `acquisition` system, `plate` type and MeSH `problems` (";" between them), where known."""
@@ -117,29 +82,28 @@ class IUXraySource:
             found[study.study_id] = {"acquisition": system, "plate": plate, "problems": record.problems}
         return found
 
-    def _kept(self, records: Iterable[Record]) -> list[Study]:
-        kept: list[tuple[Record, str]] = []
-        for record in records:
-            frontal = [path for path, view in record.films if view == "frontal"]
-            frontal = frontal or [path for path, view in record.films if view == "unknown"][:1]
-            reason = "no_findings" if not record.findings else "no_frontal_film" if not frontal else ""
-            if reason:
-                self._count(reason)
-                continue
-            if f"CXR{record.uid}" in self._records:
-                raise DataError(f"study {record.uid} stands there twice", record.file, record.row)
-            self._count("reports_with_xxxx", "XXXX" in record.findings)
-            self._count("several_frontal_films", len(frontal) > 1)
-            self._records[f"CXR{record.uid}"] = record
-            kept.append((record, frontal[0]))
+    def _read(self) -> list[Study]:
+        read = {"kaggle": _kaggle, "r2gen": _r2gen, "openi": _openi}.get(self.layout)
+        if read is None:
+            raise DataError(f"no IU X-ray layout in '{self.root}' (see docs/data.md)")
+        kept = [(record, film) for record in read(self.root) for film in self._film(record)]
         labels = label_reports([record.findings for record, _ in kept])
-        return sorted(
-            (_study(*one, states) for one, states in zip(kept, labels, strict=True)), key=lambda s: s.study_id
-        )
+        return [_study(*one, states) for one, states in zip(kept, labels, strict=True)]
 
-    def _count(self, reason: str, when: bool = True) -> None:
-        if when:
-            self.notes[reason] = self.notes.get(reason, 0) + 1
+    def _film(self, record: Record) -> list[str]:
+        """The film to read, in a list; none, and a note, where the study is left out."""
+        frontal = [path for path, view in record.films if view == "frontal"]
+        frontal = frontal or [path for path, view in record.films if view == "unknown"][:1]
+        if not record.findings or not frontal:
+            self.count("no_frontal_film" if record.findings else "no_findings")
+            return []
+        name = f"CXR{record.uid}"
+        if name in self._records:
+            raise DataError(f"study {record.uid} stands there twice", record.file, record.row)
+        self.count("reports_with_xxxx", "XXXX" in record.findings)
+        self.count("several_frontal_films", len(frontal) > 1)
+        self._records[name], self.places[name] = record, (record.file, record.row)
+        return frontal[:1]
 
 
 def _study(record: Record, film: str, labels: Labels) -> Study:

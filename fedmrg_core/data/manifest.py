@@ -9,79 +9,47 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from fedmrg_core.data.assignment import Assignment
 from fedmrg_core.data.bad import BadRows
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.divide import SMALLEST, deal, divide
-from fedmrg_core.data.filestore import FileStore
+from fedmrg_core.data.filestore import FileSource
+from fedmrg_core.data.images import safe_path
 from fedmrg_core.data.labels import label_columns, label_reports, labels_of_row
-from fedmrg_core.data.source import fingerprint_studies
 from fedmrg_core.data.tables import Table, read_table
-from fedmrg_core.types import CONDITIONS, DataError, Labels, Study, choose
+from fedmrg_core.types import CONDITIONS, DataError, Study, choose
 
 FILE = "manifest.csv"
 PART_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
 
 
-class ManifestSource:
+class ManifestSource(FileSource):
     """The manifest reader. `studies()` raises DataError naming every kind of bad row, unless on_bad is "skip"."""
 
     name = "manifest"
-    version = "1"
-    credentialed = False
-
-    def __init__(self, root: Path, data: DataConfig) -> None:
-        self.root, self.notes = root, dict[str, int]()
-        self._data = data
-        self._films = FileStore(root)
-        self._rows: dict[str, int] = {}
-        self._studies: list[Study] | None = None
-        self.has_hospitals = self.has_parts = False
-
-    def studies(self) -> list[Study]:
-        """Every good row as a study, sorted by id."""
-        if self._studies is None:
-            self._studies = self._read()
-        return self._studies
-
-    def image(self, study: Study, size: int) -> NDArray[np.uint8]:
-        """The film, uint8 [size, size]. Raises DataError with the row."""
-        try:
-            return self._films.read(study.image, size)
-        except DataError as error:
-            raise DataError(str(error), FILE, self._rows[study.study_id]) from None
-
-    def image_key(self, study: Study) -> str:
-        """SHA-256 of the file's bytes."""
-        return self._films.key(study.image)
-
-    def fingerprint(self) -> str:
-        """See `Source.fingerprint`."""
-        studies = self.studies()
-        return fingerprint_studies(studies, [self.image_key(study) for study in studies])
+    has_hospitals = has_parts = False
 
     def _read(self) -> list[Study]:
         table = read_table(self.root / FILE, ("image", "report"))
         self.has_hospitals, self.has_parts = table.has("hospital"), table.has("split")
         bad = BadRows(FILE)
-        studies = _good_rows(table, self._films, bad, self._rows)
-        self.notes |= bad.settle(self._data.on_bad)
-        if not studies:
-            raise DataError("no usable row is left", FILE)
+        studies = _good_rows(table, self.root, bad, self.places)
+        self.notes |= bad.settle(self.data.on_bad)
         if not label_columns(table):
             labels = label_reports([study.report for study in studies])
-            studies = [_with_labels(study, states) for study, states in zip(studies, labels, strict=True)]
+            studies = [replace(study, labels=states) for study, states in zip(studies, labels, strict=True)]
             self.notes["labels_by_rules"] = len(studies)
-        return sorted(studies, key=lambda study: study.study_id)
+        return studies
 
 
-def _good_rows(table: Table, films: FileStore, bad: BadRows, rows: dict[str, int]) -> list[Study]:
-    """Check each row; `rows` receives the row number by study id."""
+Places = dict[str, tuple[str, int | None]]
+
+
+def _good_rows(table: Table, root: Path, bad: BadRows, places: Places) -> list[Study]:
+    """Check each row; `places` receives file and row by study id."""
     labelled = label_columns(table)
     columns = {name: table.column(name) for name in ("image", "report", "study", "patient", "hospital", "split")}
     conditions = [table.column(name) for name in CONDITIONS] if labelled else []
@@ -93,14 +61,14 @@ def _good_rows(table: Table, films: FileStore, bad: BadRows, rows: dict[str, int
             if len(table.rows[at]) != len(table.header):
                 raise _Bad("columns", f"{len(table.rows[at])} cells, but the header has {len(table.header)}")
             study = _study(cells, table, [column[at] for column in conditions])
-            _unique(study, row, rows, home)
-            films.check(study.image)
+            _unique(study, row, places, home)
+            safe_path(root, study.image)
         except _Bad as error:
             bad.add(error.reason, row, str(error))
         except DataError as error:
             bad.add("image", row, str(error))
         else:
-            rows[study.study_id] = row
+            places[study.study_id] = (FILE, row)
             home[study.patient_id] = (study.hospital, study.part, row)
             studies.append(study)
     return studies
@@ -137,9 +105,9 @@ def _study(cells: dict[str, str], table: Table, labels: Sequence[str]) -> Study:
     return Study(study_id, cells["patient"] or study_id, cells["image"], report, states, slug(cells["hospital"]), part)
 
 
-def _unique(study: Study, row: int, rows: dict[str, int], home: dict[str, tuple[str, str, int]]) -> None:
-    if study.study_id in rows:
-        raise _Bad("duplicate", f"study '{study.study_id}' stands in row {rows[study.study_id]} too")
+def _unique(study: Study, row: int, places: Places, home: dict[str, tuple[str, str, int]]) -> None:
+    if study.study_id in places:
+        raise _Bad("duplicate", f"study '{study.study_id}' stands in row {places[study.study_id][1]} too")
     hospital, part, first = home.get(study.patient_id, (study.hospital, study.part, row))
     if hospital != study.hospital:
         raise _Bad(
@@ -197,7 +165,3 @@ def _merged(homes: list[str], data: DataConfig, notes: dict[str, int]) -> list[s
     if sum(sizes[name] for name in small) < SMALLEST and large:
         target = min(large, key=lambda name: (sizes[name], name))
     return [target if name in small else name for name in homes]
-
-
-def _with_labels(study: Study, labels: Labels) -> Study:
-    return Study(study.study_id, study.patient_id, study.image, study.report, labels, study.hospital, study.part)
