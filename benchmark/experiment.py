@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from fedmrg_core.engine.warmup import ensure_base
 from fedmrg_core.errors import FedMRGError
 from fedmrg_core.evaluate import evaluate
 from fedmrg_core.runfolder import RunFolder, write_atomic
-from fedmrg_core.tracking import Tracker, describe
+from fedmrg_core.tracking import Tracker, default_uri, describe
 
 
 class Experiment:
@@ -54,13 +55,14 @@ class Experiment:
     def run(self) -> dict[str, Any]:
         """Prepare, train, evaluate, store. Ray and MLflow are shut down whatever happens."""
         start = time.perf_counter()
+        os.environ.setdefault("FEDMRG_CACHE", str(self.options.cache))
         facts = provenance.collect(ROOT, self.config.table["engine"]["device"])
         self.result["provenance"] = {**facts, "started": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
         federation = self._timed("data", self._prepare)
         self.result["split"] = federation.split
         self.folder = RunFolder(self.options.runs / self.run_id)
         write_atomic(self.folder.path / "config.json", json.dumps(self.config.as_dict(), indent=1).encode())
-        self.tracker = Tracker() if self.options.track else None
+        self.tracker = Tracker(default_uri(ROOT)) if self.options.track else None
         try:
             self._work(federation, start)
         except KeyboardInterrupt:
@@ -180,7 +182,12 @@ class Experiment:
         config = self.config.part("evaluate")
         reports = [federation.reports[row] for h in federation.hospitals if h.seen for row in h.rows["train"]]
         scores, missing = scorecard(
-            frame, reports, labeler=config.labeler, resamples=config.resamples, seed=self.config.seed
+            frame,
+            reports,
+            labeler=config.labeler,
+            weights=config.weights,
+            resamples=config.resamples,
+            seed=self.config.seed,
         )
         return {key: asdict(score) for key, score in scores.items()}, missing
 

@@ -1,7 +1,7 @@
-"""`fedmrg splits make|verify|describe [NAME ..] [--data DIR]`: the fixed splits under splits/.
+"""`fedmrg splits make|verify [NAME ..] [--data DIR]`: the fixed splits under splits/.
 
 make rebuilds the named splits (or all) from splits/recipes.toml where their data is there; verify runs the recipes
-again and compares every hash; describe says how different a split's hospitals are, beside a random deal.
+again and compares every hash.
 """
 
 from __future__ import annotations
@@ -16,17 +16,15 @@ from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.source import Source
 from fedmrg_core.errors import DataError, choose
 
-HELP = "make, verify or describe the fixed splits"
+HELP = "make or verify the fixed splits"
 DEFAULTS = Path(__file__).parent / "configs" / "defaults.toml"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `fedmrg splits`."""
-    parser.add_argument("action", choices=("make", "verify", "describe"), help="what to do")
+    parser.add_argument("action", choices=("make", "verify"), help="what to do")
     parser.add_argument("names", nargs="*", metavar="NAME", help="splits, such as phantom/group; none: all of them")
     parser.add_argument("--data", default="", metavar="DIR", help="the data root of splits of real data")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="describe: the draw of this seed (default 0)")
-    parser.add_argument("--plot", default="", metavar="FILE", help="describe: also write a picture there (.png)")
     parser.add_argument("--root", type=Path, default=splits.ROOT, metavar="DIR", help="folder of the split files")
 
 
@@ -37,15 +35,8 @@ def main(args: argparse.Namespace) -> int:
     data = settings(args.data)
     if args.action == "make":
         return _make(wanted, data, args)
-    if args.action == "verify":
-        opened = _Opened(data)
-        return max(_verify(name, data, args.root, opened) for name in wanted)
-    from benchmark import describe
-
-    for name in wanted:
-        if args.names or has_data(splits.load(name, args.root).dataset, data):
-            describe.run(name, data, args)
-    return 0
+    opened = _Opened(data)
+    return max(_verify(name, data, args.root, opened) for name in wanted)
 
 
 def settings(path: str) -> DataConfig:
@@ -78,7 +69,7 @@ def _make(wanted: list[str], data: DataConfig, args: argparse.Namespace) -> int:
     for name in wanted:
         if has_data(making.recipes(args.root)[name]["dataset"], data):
             made = making.make(name, open_source, args.root)
-        elif name not in splits.names(args.root):
+        elif name not in splits.names(args.root) or splits.load(name, args.root).status == "recipe-only":
             made = making.unmade(name, args.root)
         else:
             print(f"{name}: kept as it is: data absent (give it with --data)")

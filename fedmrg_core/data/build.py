@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fedmrg_core.data.assignment import Assignment
+from fedmrg_core.data.composite import CompositeSource
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.federation import META, write_tables
 from fedmrg_core.data.filestore import FileSource
@@ -44,7 +45,7 @@ def build(
 ) -> Path:
     """The folder of the federation, made where it is not there yet. See `federation.prepare`."""
     plan = plan_for(data, split, seed, clients)
-    if isinstance(plan.source, FileSource):
+    if isinstance(plan.source, FileSource | CompositeSource):
         plan.source.remember(cache_dir)
     everything = plan.source.studies()
     assignment = plan.assign(everything)

@@ -191,7 +191,7 @@ def _xml(path: Path, file: str) -> tuple[str, str, str]:
 
 
 def acquisition(root: Path) -> dict[str, tuple[str, str]]:
-    """uid -> (acquisition system, plate type), from acquisition.csv (`fedmrg data iu-text` writes it)."""
+    """uid -> (acquisition system, plate type), from acquisition.csv, a table of DICOM facts beside the reports."""
     if (root / ACQUISITION).is_file():
         table = read_table(root / ACQUISITION, ("uid", "private_creator", "plate_type"))
         rows = zip(table.column("uid"), table.column("private_creator"), table.column("plate_type"), strict=True)

@@ -6,13 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedmrg_core.data import splits
+from fedmrg_core.data import chexpert_plus, iu_xray, mimic_cxr, splits
 from fedmrg_core.data.assignment import Assignment
+from fedmrg_core.data.chexpert_plus import ChexpertPlusSource
+from fedmrg_core.data.composite import CompositeSource
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.duplicates import near_duplicate_groups
-from fedmrg_core.data.iu_xray import ANNOTATION, REPORTS, XML, IUXraySource, layout_of
+from fedmrg_core.data.filestore import FileSource
+from fedmrg_core.data.iu_xray import IUXraySource
+from fedmrg_core.data.mimic_cxr import MimicSource
 from fedmrg_core.data.source import Source, facts_of
-from fedmrg_core.types import ConfigError, DataError, Study
+from fedmrg_core.types import ConfigError, DataError, Study, choose
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,24 @@ def _phantom(data: DataConfig, seed: int) -> Source:
     return PhantomSource(PhantomConfig.load(), seed)
 
 
-def _iu_xray(data: DataConfig, seed: int) -> Source:
-    return IUXraySource(Path(data.path), data)
+FILE_SOURCES: dict[str, type[FileSource]] = {
+    "iu_xray": IUXraySource,
+    "mimic_cxr": MimicSource,
+    "chexpert_plus": ChexpertPlusSource,
+}
+"""Data set -> its reader."""
 
+COMPOSITES: dict[str, tuple[str, ...]] = {"mimic_chexpertplus": ("chexpert_plus", "iu_xray", "mimic_cxr")}
+"""Data set made of others: its root holds a folder for each, named as it."""
 
-OPENERS: dict[str, Opener] = {"phantom": _phantom, "iu_xray": _iu_xray}
-"""Data set (the split's name before `/`) -> how it is opened. A test may add one."""
+OPENERS: dict[str, Opener] = {"phantom": _phantom}
+"""Data sets that need no data root. A test may add one."""
 
-DEFAULT_SPLIT = {"iu_xray": "iu_xray/group", "mimic_cxr": "mimic_cxr/group"}
+DEFAULT_SPLIT = {
+    "iu_xray": "iu_xray/group",
+    "mimic_cxr": "mimic_cxr/group",
+    "mimic_chexpertplus": "mimic_chexpertplus/iu_unseen",
+}
 """The split that a data root gets where the run names none of its own."""
 
 
@@ -55,10 +69,15 @@ def detect(root: Path) -> str:
         raise DataError(f"data root '{root}' is not a folder")
     if (root / "manifest.csv").is_file():
         return "manifest"
-    if layout_of(root):
-        return "iu_xray"
-    wanted = f"manifest.csv, {REPORTS}, {XML}/ or R2Gen's {ANNOTATION}"
-    raise DataError(f"no known data set in '{root}': looked for {wanted} (see docs/data.md)")
+    layouts = {"iu_xray": iu_xray.layout_of, "mimic_cxr": mimic_cxr.layout_of, "chexpert_plus": chexpert_plus.layout_of}
+    for name, layout in layouts.items():
+        if layout(root):
+            return name
+    for name, parts in COMPOSITES.items():
+        if all((root / part).is_dir() for part in parts):
+            return name
+    wanted = f"manifest.csv, {iu_xray.REPORTS}, {iu_xray.XML}/, annotation.json, {mimic_cxr.PREFIX}metadata.csv(.gz)"
+    raise DataError(f"no known data set in '{root}': looked for {wanted}, {chexpert_plus.TABLE} (see docs/data.md)")
 
 
 def split_name(split: str, data: DataConfig) -> str:
@@ -76,7 +95,7 @@ def split_name(split: str, data: DataConfig) -> str:
     if split.split("/")[0] == found:
         return split
     if split.startswith("phantom/"):
-        return DEFAULT_SPLIT[found]
+        return DEFAULT_SPLIT[choose("data set to run on", found, DEFAULT_SPLIT, DataError)]
     raise ConfigError(f"split '{split}' does not fit the data in '{data.path}', which is {found}")
 
 
@@ -109,8 +128,12 @@ def _fixed(data: DataConfig, name: str, seed: int, clients: int | None) -> Plan:
 
 def open_dataset(dataset: str, data: DataConfig, seed: int) -> Source:
     """Open a data set by name. Raises DataError where the split needs a data root and there is none."""
-    if dataset not in OPENERS:
-        raise DataError(f"this fedmrg reads no data set '{dataset}'; known: {', '.join(sorted(OPENERS))}, manifest")
-    if dataset != "phantom" and not data.path:
+    if dataset in OPENERS:
+        return OPENERS[dataset](data, seed)
+    choose("data set", dataset, (*OPENERS, *FILE_SOURCES, *COMPOSITES), DataError)
+    if not data.path:
         raise DataError(f"the split needs the {dataset} data: give its folder (DATA=dir; see docs/data.md)")
-    return OPENERS[dataset](data, seed)
+    root = Path(data.path)
+    if dataset in COMPOSITES:
+        return CompositeSource(dataset, {part: FILE_SOURCES[part](root / part, data) for part in COMPOSITES[dataset]})
+    return FILE_SOURCES[dataset](root, data)

@@ -101,13 +101,20 @@ def assign(
     `groups`: positions of studies that must share a part (near-duplicate reports).
     """
     homes = homes_of(recipe["kind"], studies, facts, recipe, seed)
-    return place(studies, homes, frozenset(recipe["unseen"]), seed, groups)
+    official = recipe.get("parts") == "official"
+    return place(studies, homes, frozenset(recipe["unseen"]), seed, groups, official)
 
 
 def place(
-    studies: Sequence[Study], homes: Sequence[str], unseen: frozenset[str], seed: int, groups: Sequence[list[int]] = ()
+    studies: Sequence[Study],
+    homes: Sequence[str],
+    unseen: frozenset[str],
+    seed: int,
+    groups: Sequence[list[int]] = (),
+    official: bool = False,
 ) -> Assignment:
-    """Divide studies whose hospitals are known ("" leaves one out) into parts. See `assign`."""
+    """Divide studies whose hospitals are known ("" leaves one out) into parts. See `assign`. `official`: at seen
+    hospitals the part is the study's own."""
     keep = [at for at, home in enumerate(homes) if home]
     chosen, places = [studies[at] for at in keep], [homes[at] for at in keep]
     where = {at: new for new, at in enumerate(keep)}
@@ -116,6 +123,9 @@ def place(
     for name in unseen:
         choose("unseen hospital", name, choices, DataError)
     parts = divide(chosen, places, unseen, seed, [group for group in linked if len(group) > 1])
+    if official:
+        both = zip(chosen, places, parts, strict=True)
+        parts = [part if home in unseen else study.part for study, home, part in both]
     rows = ((study.study_id, place, part) for study, place, part in zip(chosen, places, parts, strict=True))
     return Assignment.of(rows, unseen)
 

@@ -6,6 +6,7 @@ it does not matter where a client runs.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -96,6 +97,10 @@ class Worker:
         self.model = model.to(spec.device)
         self.moving: State = {**self.model.trainable(), **self.model.buffers_of_state()}
         self.initial = tree.clone({name: tensor.cpu() for name, tensor in self.moving.items()})
+
+    def pid(self) -> int:
+        """This process's id: in a log, and for tests that end it."""
+        return os.getpid()
 
     def shared_names(self) -> list[str]:
         """What travels: trainable parameters in the model's order, then running statistics."""

@@ -217,17 +217,19 @@ def start_ray(config: PoolConfig) -> Callable[[], None]:
     """Join the cluster at RAY_ADDRESS, or start a private, offline, quiet one; returns what ends it."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = "1"  # the actors of a private instance inherit it; a worker also sets torch's own
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     import ray
 
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    quiet = {"TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
-    options: dict[str, Any] = {"runtime_env": {"env_vars": {**threads, **quiet}}, "log_to_driver": False}
     address = os.environ.get("RAY_ADDRESS")
     if address:
-        ray.init(address=address, logging_level="ERROR", **options)
+        ray.init(address=address, **options)
     else:
         memory = config.object_store_mb * 2**20
-        ray.init(address="local", include_dashboard=False, logging_level="ERROR", object_store_memory=memory, **options)
+        ray.init(address="local", include_dashboard=False, object_store_memory=memory, **options)
     return lambda: ray.shutdown()
 
 

@@ -94,7 +94,7 @@ def test_openi_reads_the_same_studies(made, change):
         ("3", "Left base opacity.\nNo effusion."),
     ):
         (root / "ecgen-radiology" / f"{uid}.xml").write_text(XML.format(uid=uid, findings=findings), "utf-8")
-    with pytest.raises(DataError, match="needs indiana_projections.csv too"):
+    with pytest.raises(DataError, match=r"needs indiana_projections\.csv too"):
         source(root, change).studies()
     shutil.copy(made / "indiana_projections.csv", root)
     read = source(root, change)

@@ -168,6 +168,8 @@ def test_hospitals_differ_in_image_and_text_and_the_knobs_take_it_away():
     assert brightness_spread(own) > 3 * brightness_spread(alike)
     assert wording_spread(own) > 1.5 * wording_spread(alike)
     assert len({h.telegraphic for h in own.habits.values()}) == 7
+    assert all(h == alike.habits["h01"] for h in alike.habits.values())
+    assert all(a == alike.apparatus["h01"] for a in alike.apparatus.values())
     assert np.allclose(alike.habits["h01"].weight("Edema.positive.full", 4), [0.25, 0.5, 0.75, 1.0])
 
 

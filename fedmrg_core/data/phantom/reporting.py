@@ -70,7 +70,7 @@ def hospital_habits(config: PhantomConfig, seed: int, index: int) -> Habits:
     """The habits of one hospital of a draw."""
     knobs, strength, count = config.text, config.shift.text, len(config.sizes)
     rates = {n: scale(getattr(knobs, n), strata(count, seed, n)[index], strength) for n in RATES}
-    rng = generator("phantom", seed, "habits", index)
+    rng = generator("phantom", seed, "habits", index if strength > 0 else 0)  # what cannot be scaled: all or nothing
     level = scale(knobs.negatives, strata(count, seed, "negatives")[index], strength)
     own = {c: level * knobs.salience[c] * np.exp(strength * rng.normal(0.0, 0.5)) for c in PATHOLOGIES}
     denial = {c: float(np.clip(1.25 * p, 0.01, 0.8)) for c, p in own.items()}

@@ -1,0 +1,231 @@
+"""MIMIC-CXR-JPG with MIMIC-CXR's reports (PhysioNet, credentialed), and R2Gen's annotation of them.
+
+PhysioNet's tree: files/p10/p10000032/s50414267/*.jpg, mimic-cxr-2.0.0-{metadata,split,chexpert,negbio}.csv(.gz), and
+the reports files/p10/p10000032/s50414267.txt, or below mimic-cxr-reports/, or in mimic-cxr-reports.zip. R2Gen's:
+annotation.json with images/p10/..
+
+The rules, each counted in `notes`: the report is its findings section (sections.py), a study without one is left out
+(`no_findings`), as without a report (`no_report`), a frontal film (`lateral_only`) or a row in the split file
+(`no_split`); of several frontal films PA goes before AP, then the first by id (`several_frontal_films`). Labels are
+CheXpert's (else NegBio's, else the rule labeler's, `labels_by_rules`); `Study.part` is the official split.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fedmrg_core.data.config import DataConfig
+from fedmrg_core.data.filestore import FileSource
+from fedmrg_core.data.labels import label_reports, labels_of_row
+from fedmrg_core.data.sections import sections
+from fedmrg_core.data.source import Facts
+from fedmrg_core.data.tables import Table, read_table
+from fedmrg_core.types import CONDITIONS, DataError, Labels, Study
+
+PREFIX = "mimic-cxr-2.0.0-"
+REPORT_ZIP = "mimic-cxr-reports.zip"
+ANNOTATION = "annotation.json"
+PARTS = {"train": "train", "validate": "val", "val": "val", "test": "test"}
+RANK = {"PA": 0, "AP": 1, "postero-anterior": 0, "antero-posterior": 1}
+"""Frontal views, the preferred first."""
+
+COLUMNS = (
+    "dicom_id",
+    "subject_id",
+    "study_id",
+    "ViewPosition",
+    "ViewCodeSequence_CodeMeaning",
+    "Rows",
+    "Columns",
+    "PerformedProcedureStepDescription",
+)
+
+Film = tuple[int, str, dict[str, str]]
+"""Rank of the view, DICOM id, metadata of one frontal film."""
+
+
+def layout_of(root: Path) -> str:
+    """ "physionet", "r2gen" or ""."""
+    if _table_path(root, "metadata") is not None:
+        return "physionet"
+    if (root / ANNOTATION).is_file() and '"subject_id"' in (root / ANNOTATION).read_text("utf-8", "replace")[:4000]:
+        return "r2gen"
+    return ""
+
+
+class MimicSource(FileSource):
+    """The reader. Study ids are `s50414267`, patients `p10000032`. Its text goes nowhere: `credentialed`."""
+
+    name = "mimic_cxr"
+    credentialed = True
+
+    def __init__(self, root: Path, data: DataConfig) -> None:
+        super().__init__(root, data)
+        self._facts: Facts = {}
+
+    def facts(self) -> Facts:
+        """By study id: `view`, `rows`, `columns` and `procedure` of the film; `findings`: CheXpert's positives."""
+        self.studies()
+        return self._facts
+
+    def image_key(self, study: Study) -> str:
+        """The film's name and size: published files do not change, and hashing half a terabyte takes hours."""
+        try:
+            return f"{study.image}:{(self.root / study.image).stat().st_size}"
+        except OSError:
+            return f"absent:{study.image}"
+
+    def _read(self) -> list[Study]:
+        if layout_of(self.root) == "r2gen":
+            return self._annotated()
+        films, parts = self._frontal(), self._parts()
+        labels = _labels(self.root)
+        reports = _Reports(self.root)
+        studies: list[Study] = []
+        for (patient, name), own in sorted(films.items()):
+            text = reports.text(patient, name)
+            report = sections(text or "").get("findings", "")
+            reason = self._fault(own, name in parts, text, report)
+            if reason:
+                self.count(reason)
+                continue
+            self.count("several_frontal_films", len(own) > 1)
+            _, dicom, meta = min(own, key=lambda film: film[:2])
+            self.places[name] = (f"{PREFIX}metadata.csv", int(meta.pop("row")))
+            states = labels.get(name)
+            positive = [c for c, state in zip(CONDITIONS, states or (), strict=False) if state == 1]
+            self._facts[name] = {**meta, "findings": ";".join(positive)}
+            image = f"files/{patient[:3]}/{patient}/{name}/{dicom}.jpg"
+            studies.append(Study(name, patient, image, report, states or (), "", parts[name]))
+        return self._labelled(studies)
+
+    @staticmethod
+    def _fault(films: list[Film], in_split: bool, text: str | None, report: str) -> str:
+        if not films:
+            return "lateral_only"
+        if not in_split:
+            return "no_split"
+        return "no_report" if text is None else "" if report else "no_findings"
+
+    def _labelled(self, studies: list[Study]) -> list[Study]:
+        """Labels by rule for the studies that have none."""
+        bare = [study.report for study in studies if not study.labels]
+        by_rules = iter(label_reports(bare))
+        if bare:
+            self.notes["labels_by_rules"] = len(bare)
+        return [study if study.labels else replace(study, labels=next(by_rules)) for study in studies]
+
+    def _frontal(self) -> dict[tuple[str, str], list[Film]]:
+        """(patient, study) -> its frontal films; an empty list where it has lateral films only."""
+        table = _table(self.root, "metadata", ("dicom_id", "subject_id", "study_id", "ViewPosition"))
+        films: dict[tuple[str, str], list[Film]] = {}
+        for row, cells in zip(table.numbers, zip(*(table.column(name) for name in COLUMNS), strict=True), strict=True):
+            dicom, subject, study, view, code, height, width, procedure = (cell.strip() for cell in cells)
+            own = films.setdefault((_id("p", subject, table, row), _id("s", study, table, row)), [])
+            rank = RANK.get(view.upper(), RANK.get(code.lower() if not view else "", -1))
+            if rank >= 0:
+                meta = {"view": view or code, "rows": height, "columns": width, "procedure": procedure, "row": str(row)}
+                own.append((rank, dicom, meta))
+        return films
+
+    def _parts(self) -> dict[str, str]:
+        table = _table(self.root, "split", ("study_id", "split"))
+        parts: dict[str, str] = {}
+        for row, study, part in zip(table.numbers, table.column("study_id"), table.column("split"), strict=True):
+            if part.strip() not in PARTS:
+                raise DataError(f"split '{part[:40]}' is none of train, validate and test", table.file, row)
+            parts[_id("s", study, table, row)] = PARTS[part.strip()]
+        return parts
+
+    def _annotated(self) -> list[Study]:
+        studies: dict[str, Study] = {}
+        for row, entry in enumerate(_entries(self.root), 1):
+            try:
+                name, patient = f"s{int(entry['study_id'])}", f"p{int(entry['subject_id'])}"
+                report, film, part = entry["report"], f"images/{entry['image_path'][0]}", PARTS[entry["split"]]
+                report = " ".join(report.split())
+            except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+                raise DataError(f"not an entry of R2Gen's annotation ({error!r})"[:200], ANNOTATION, row) from None
+            if not report or name in studies:
+                self.count("several_frontal_films" if name in studies else "no_findings")
+                continue
+            self.places[name] = (ANNOTATION, row)
+            studies[name] = Study(name, patient, film, report, (), "", part)
+        return self._labelled(list(studies.values()))
+
+
+class _Reports:
+    """Report texts by patient and study: files in the tree, or members of the zip file."""
+
+    def __init__(self, root: Path) -> None:
+        self._folders = [folder for folder in (root, root / "mimic-cxr-reports") if (folder / "files").is_dir()]
+        self._zip: zipfile.ZipFile | None = None
+        if (root / REPORT_ZIP).is_file():
+            try:
+                self._zip = zipfile.ZipFile(root / REPORT_ZIP)
+            except (OSError, zipfile.BadZipFile) as error:
+                raise DataError(f"cannot be read ({error})", REPORT_ZIP) from None
+
+    def text(self, patient: str, study: str) -> str | None:
+        """The report; None where there is none. Raises DataError where it cannot be read."""
+        name = f"files/{patient[:3]}/{patient}/{study}.txt"
+        try:
+            for folder in self._folders:
+                if (folder / name).is_file():
+                    return (folder / name).read_text("utf-8", "replace")
+            return None if self._zip is None else self._zip.read(name).decode("utf-8", "replace")
+        except KeyError:
+            return None
+        except Exception as error:  # zipfile raises nearly anything on damaged members
+            raise DataError(f"report cannot be read ({error})", name) from None
+
+
+def _entries(root: Path) -> Iterator[dict[str, Any]]:
+    try:
+        content = json.loads((root / ANNOTATION).read_text("utf-8-sig"))
+        for part in ("train", "val", "test"):
+            yield from ({**entry, "split": part} for entry in content[part])
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise DataError(f"is not R2Gen's annotation ({type(error).__name__}: {error})", ANNOTATION) from None
+
+
+def _labels(root: Path) -> dict[str, Labels]:
+    """Study -> CheXpert's labels, else NegBio's; empty where neither file is there."""
+    for kind in ("chexpert", "negbio"):
+        if _table_path(root, kind) is None:
+            continue
+        table = _table(root, kind, ("study_id", *CONDITIONS))
+        found: dict[str, Labels] = {}
+        columns = [table.column(name) for name in CONDITIONS]
+        for row, study, *cells in zip(table.numbers, table.column("study_id"), *columns, strict=True):
+            try:
+                found[_id("s", study, table, row)] = labels_of_row(cells)
+            except ValueError as error:
+                raise DataError(str(error), table.file, row) from None
+        return found
+    return {}
+
+
+def _id(letter: str, number: str, table: Table, row: int) -> str:
+    if not number.strip().isdigit():
+        raise DataError(
+            f"'{number[:40]}' is not a number of a {'patient' if letter == 'p' else 'study'}", table.file, row
+        )
+    return letter + number.strip()
+
+
+def _table_path(root: Path, kind: str) -> Path | None:
+    paths = (root / f"{PREFIX}{kind}.csv", root / f"{PREFIX}{kind}.csv.gz")
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _table(root: Path, kind: str, required: tuple[str, ...]) -> Table:
+    path = _table_path(root, kind)
+    if path is None:
+        raise DataError(f"'{root}' lacks {PREFIX}{kind}.csv(.gz)")
+    return read_table(path, required)

@@ -1,0 +1,281 @@
+"""MIMIC-CXR and CheXpert Plus on trees built here in the exact layout, with made-up reports and the real oddities."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fedmrg_core.data import making, sources, splits
+from fedmrg_core.data.federation import prepare
+from fedmrg_core.data.mimic_cxr import MimicSource
+from fedmrg_core.data.sections import sections
+from fedmrg_core.types import CONDITIONS, DataError
+
+REPORT = """                                 FINAL REPORT
+ EXAMINATION:  CHEST (PA AND LAT)
+
+ INDICATION:  ___ year old woman with cough  // pneumonia?
+
+ COMPARISON:  ___.
+
+ FINDINGS:
+
+ The heart is enlarged.  There is no
+ pleural effusion.
+
+ IMPRESSION:
+
+ Cardiomegaly.
+"""
+
+
+TEXT = "The heart is enlarged. There is no pleural effusion."
+
+
+@pytest.mark.parametrize(
+    ("report", "findings"),
+    [
+        (REPORT, TEXT),
+        (REPORT.replace("FINDINGS", "Findings"), TEXT),
+        (
+            REPORT.replace("FINDINGS:", "FINDINGS AND IMPRESSION:").rsplit("IMPRESSION:", 1)[0],
+            TEXT,
+        ),
+        (
+            REPORT.replace("FINDINGS:\n", "PA AND LATERAL VIEWS OF THE CHEST:"),
+            TEXT,
+        ),
+        (REPORT.replace("FINDINGS:\n\n The heart is enlarged.  There is no\n pleural effusion.\n", ""), None),
+        (
+            " WET READ: ___ ___ ___ 9:00 PM\n  Findings are old.\n______________________\n" + REPORT,
+            TEXT,
+        ),
+        (
+            REPORT + "\n ADDENDUM  Discussed at 9:00 with the team.\n",
+            TEXT,
+        ),
+        (" FINAL ADDENDUM\n Corrected side.\n" + REPORT, TEXT),
+        (" FINDINGS: Note: tubes at 9:30 in place.\n", "Note: tubes at 9:30 in place."),
+        ("No heading at all.", None),
+        ("", None),
+    ],
+)
+def test_findings_section(report, findings):
+    assert sections(report).get("findings") == findings
+
+
+class Tree:
+    """A PhysioNet tree in a folder. Studies are added one by one, then written."""
+
+    def __init__(self, root) -> None:
+        self.root = root
+        self.metadata, self.split, self.chexpert, self.reports = [], [], [], {}
+
+    def add(self, subject, study, views, report=REPORT, part="train", labels=("1.0", "0.0", "-1.0", "")):
+        for at, view in enumerate(views):
+            dicom = f"{study:08d}-{at}"
+            code = "postero-anterior" if view == "" else ""
+            self.metadata.append((dicom, subject, study, "CHEST (PA AND LAT)", view, 2544 + at, 3056, code))
+            if part:
+                self.split.append((dicom, study, subject, part))
+            folder = self.root / "files" / f"p{subject}"[:3] / f"p{subject}" / f"s{study}"
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((24, 20), (study + at) % 256, np.uint8)).save(folder / f"{dicom}.jpg")
+        self.chexpert.append((subject, study, *(labels[k % len(labels)] for k in range(14))))
+        if report is not None:
+            self.reports[f"files/{f'p{subject}'[:3]}/p{subject}/s{study}.txt"] = report
+
+    def write(self, zipped=False, packed=False, labels="chexpert"):
+        head = (
+            "dicom_id",
+            "subject_id",
+            "study_id",
+            "PerformedProcedureStepDescription",
+            "ViewPosition",
+            "Rows",
+            "Columns",
+        )
+        self._csv("metadata", (*head, "ViewCodeSequence_CodeMeaning"), self.metadata, packed)
+        self._csv("split", ("dicom_id", "study_id", "subject_id", "split"), self.split, packed)
+        if labels:
+            self._csv(labels, ("subject_id", "study_id", *CONDITIONS), self.chexpert, packed)
+        if zipped:
+            with zipfile.ZipFile(self.root / "mimic-cxr-reports.zip", "w") as archive:
+                for name, text in self.reports.items():
+                    archive.writestr(name, text)
+        else:
+            for name, text in self.reports.items():
+                (self.root / name).write_text(text, "utf-8")
+        return self.root
+
+    def _csv(self, kind, header, rows, packed):
+        path = self.root / f"mimic-cxr-2.0.0-{kind}.csv{'.gz' if packed else ''}"
+        with (gzip.open if packed else open)(path, "wt", newline="", encoding="utf-8") as handle:
+            csv.writer(handle).writerows([header, *rows])
+
+
+@pytest.fixture
+def tree(tmp_path):
+    (tmp_path / "mimic").mkdir()
+    return Tree(tmp_path / "mimic")
+
+
+def read(root, change):
+    source = MimicSource(root, change(path=str(root)))
+    return source, {study.study_id: study for study in source.studies()}
+
+
+@pytest.mark.parametrize(("zipped", "packed"), [(False, False), (True, True)])
+def test_the_tree_and_its_oddities(tree, change, zipped, packed):
+    tree.add(10000032, 50000001, ["LATERAL", "AP", "PA"], part="test")
+    tree.add(10000032, 50000002, ["LL", "LATERAL"])
+    tree.add(10000033, 50000003, ["AP"], report=None)
+    tree.add(10000033, 50000004, ["AP"], report=" IMPRESSION: Normal.")
+    tree.add(10000034, 50000005, [""], part="validate")
+    tree.add(10000035, 50000006, ["PA"], part="")
+    source, studies = read(tree.write(zipped, packed), change)
+    assert sorted(studies) == ["s50000001", "s50000005"]
+    first = studies["s50000001"]
+    assert first.image == "files/p10/p10000032/s50000001/50000001-2.jpg"
+    assert (first.patient_id, first.part) == ("p10000032", "test")
+    assert first.report == TEXT
+    assert first.labels == tuple((1, 2, 3, 0)[k % 4] for k in range(14))
+    assert studies["s50000005"].part == "val"
+    assert source.notes == {
+        "lateral_only": 1,
+        "no_report": 1,
+        "no_findings": 1,
+        "no_split": 1,
+        "several_frontal_films": 1,
+    }
+    assert source.facts()["s50000001"]["rows"] == "2546"
+    assert source.image(first, 20).max() == (50000001 + 2) % 256
+    assert source.credentialed
+
+
+def test_labels_fall_back_to_negbio_and_then_to_the_rules(tree, change):
+    tree.add(10000032, 50000001, ["PA"])
+    source, studies = read(tree.write(labels="negbio"), change)
+    assert studies["s50000001"].labels[2] == 3
+    (tree.root / "mimic-cxr-2.0.0-negbio.csv").unlink()
+    source, studies = read(tree.root, change)
+    assert source.notes == {"labels_by_rules": 1}
+    assert studies["s50000001"].labels[CONDITIONS.index("Cardiomegaly")] == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new", "message"),
+    [
+        ("metadata", "subject_id", "subject", r"metadata.csv, row 1: no column 'subject_id'. Did you mean 'subject'\?"),
+        ("metadata", "50000001,CHEST", "s5,CHEST", r"metadata.csv, row 2: 's5' is not a number of a study"),
+        ("split", "train", "holdout", r"split.csv, row 2: split 'holdout' is none of"),
+        ("chexpert", "-1.0", "2.0", r"chexpert.csv, row 2: .*label '2.0' is none of"),
+    ],
+)
+def test_faults_name_file_and_row(tree, change, kind, old, new, message):
+    tree.add(10000032, 50000001, ["PA"])
+    path = tree.write() / f"mimic-cxr-2.0.0-{kind}.csv"
+    path.write_text(path.read_text("utf-8").replace(old, new), "utf-8")
+    with pytest.raises(DataError, match=message):
+        read(tree.root, change)
+
+
+def test_r2gen_annotation(tmp_path, change):
+    entry = {"id": "d1", "study_id": 5, "subject_id": 1, "report": "clear lungs .", "image_path": ["p1/p1/s5/d1.jpg"]}
+    content = {"train": [entry, {**entry, "id": "d2"}], "val": [], "test": [{**entry, "study_id": 6, "report": " "}]}
+    (tmp_path / "annotation.json").write_text(json.dumps(content), "utf-8")
+    assert sources.detect(tmp_path) == "mimic_cxr"
+    source, studies = read(tmp_path, change)
+    assert studies["s5"].image == "images/p1/p1/s5/d1.jpg"
+    assert source.notes == {"several_frontal_films": 1, "no_findings": 1, "labels_by_rules": 1}
+
+
+def chexpert_plus(root, patients):
+    """A CheXpert Plus folder: one frontal and one lateral view a patient; the last has no findings."""
+    head = (
+        "path_to_image",
+        "frontal_lateral",
+        "ap_pa",
+        "deid_patient_id",
+        "section_findings",
+        "section_impression",
+        "split",
+    )
+    rows = []
+    for at in range(patients):
+        base = f"train/patient{at}/study1"
+        (root / "PNG" / base).mkdir(parents=True)
+        Image.fromarray(np.full((9, 9), at, np.uint8)).save(root / "PNG" / base / "view1_frontal.png")
+        findings = "" if at == patients - 1 else f"Pleural effusion\nnumber {at}."
+        rows.append((f"{base}/view1_frontal.jpg", "Frontal", "AP", f"patient{at}", findings, "x", "train"))
+        rows.append((f"{base}/view2_lateral.jpg", "Lateral", "", f"patient{at}", findings, "x", "train"))
+    with (root / "df_chexpert_plus_240401.csv").open("w", newline="", encoding="utf-8") as handle:
+        csv.writer(handle).writerows([head, *rows])
+
+
+def test_two_sources_and_iu_as_the_unseen_hospital(tmp_path, change, monkeypatch):
+    root = tmp_path / "all"
+    for name in ("mimic_cxr", "chexpert_plus", "iu_xray"):
+        (root / name).mkdir(parents=True)
+    tree = Tree(root / "mimic_cxr")
+    for at in range(20):
+        tree.add(10000000 + at, 50000000 + at, ["PA"])
+    tree.write()
+    chexpert_plus(root / "chexpert_plus", 13)
+    films = [f"{uid}_IM-1.dcm.png" for uid in range(1, 16)]
+    (root / "iu_xray" / "images").mkdir()
+    for name in films:
+        Image.fromarray(np.full((9, 9), 200, np.uint8)).save(root / "iu_xray" / "images" / name)
+    reports = "uid,findings\n" + "".join(f"{uid},Clear lungs {uid}.\n" for uid in range(1, 16))
+    (root / "iu_xray" / "indiana_reports.csv").write_text(reports, "utf-8")
+    views = "uid,filename,projection\n" + "".join(f"{uid},{name},Frontal\n" for uid, name in enumerate(films, 1))
+    (root / "iu_xray" / "indiana_projections.csv").write_text(views, "utf-8")
+    data = change(path=str(root))
+    federation = prepare(data, "phantom/group", 0, 8, tmp_path / "cache", None, False)
+    assert federation.split == "mimic_chexpertplus/iu_unseen"
+    assert federation.credentialed
+    assert {h.name: (h.seen, sum(map(len, h.rows.values()))) for h in federation.hospitals} == {
+        "chexpert_plus": (True, 12),
+        "iu_xray": (False, 15),
+        "mimic_cxr": (True, 20),
+    }
+    row = int(federation.hospitals[1].rows["test"][0])
+    assert (federation.images([row]) == 200).all()
+    assert federation.notes["chexpert_plus_no_findings"] == 1
+    assert oct(federation.directory.stat().st_mode)[-3:] == "700"
+
+
+def test_the_first_holder_fills_a_recipe_in_without_ids(tree, change, tmp_path, monkeypatch):
+    for at in range(240):
+        tree.add(
+            10000000 + at,
+            50000000 + at,
+            ["PA"],
+            report=f" FINDINGS: Line {at} of {at}.",
+            part=("train", "test")[at % 2],
+        )
+    data = change(path=str(tree.write()))
+    (tmp_path / "splits").mkdir()
+    (tmp_path / "splits" / "recipes.toml").write_text((splits.ROOT / "recipes.toml").read_text("utf-8"), "utf-8")
+    monkeypatch.setattr(sources, "SPLITS", tmp_path / "splits")
+    for name in ("mimic_cxr/group", "mimic_cxr/ci"):
+        open_source = lambda dataset, seed: sources.open_dataset(dataset, data, seed)  # noqa: E731
+        made = making.make(name, open_source, tmp_path / "splits")
+        path = splits.save(made, tmp_path / "splits")
+        assert made.draws[0].sha256
+        assert made.draws[0].data_sha256 is None
+        assert "s5000" not in path.read_text("utf-8")
+        making.verify(splits.load(name, tmp_path / "splits"), open_source)
+    federation = prepare(data, "mimic_cxr/ci", 0, 8, tmp_path / "cache", None, False)
+    assert [sum(map(len, h.rows.values())) for h in federation.hospitals] == [40, 40, 40, 30]
+    for name in ("mimic_cxr/group", "mimic_cxr/arbitrary", "mimic_chexpertplus/iu_unseen"):
+        committed = splits.load(name)
+        assert committed.status == "recipe-only"
+        assert committed.draws[0].sha256 is None
+        assert committed.draws[0].counts == {}

@@ -1,0 +1,103 @@
+"""Where tasks run cannot change a bit: serial, Ray, a killed actor; and nothing is left running."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fedmrg_core.engine.client import TrainTask, WorkerSpec
+from fedmrg_core.engine.pool import Call, PoolConfig, RayPool, SerialPool, start_ray
+from fedmrg_core.engine.rounds import params_sha256
+from fedmrg_core.engine.wire import EMPTY, pack, unpack
+from fedmrg_core.errors import FedMRGError
+from tests.toy import Run, toy_spec
+
+CONFIG = PoolConfig(actors=2, gpus_per_actor=0.0, object_store_mb=128, wait_s=120.0)
+
+
+@pytest.fixture(scope="module", name="ray_running")
+def _ray() -> Iterator[None]:
+    stop = start_ray(CONFIG)
+    yield
+    stop()
+
+
+@pytest.fixture(scope="module", name="spec")
+def _spec(toy_cache: Path) -> WorkerSpec:
+    return toy_spec(toy_cache, "fedmrg")
+
+
+@pytest.fixture(scope="module", name="serial_hash")
+def _serial_hash(spec: WorkerSpec) -> str:
+    run = Run(spec)
+    return params_sha256(run.server, run.store)
+
+
+@pytest.mark.usefixtures("ray_running")
+def test_ray_equals_serial_bit_by_bit_also_when_an_actor_is_killed(spec: WorkerSpec, serial_hash: str) -> None:
+    pool = RayPool(spec, CONFIG)
+    try:
+        run = Run(spec, pool)
+        assert params_sha256(run.server, run.store) == serial_hash
+        import ray
+
+        victim = pool._actors[0].handle
+        os.kill(ray.get(victim.pid.remote()), signal.SIGKILL)
+        again = Run(spec, pool)
+        assert params_sha256(again.server, again.store) == serial_hash
+        assert [event["kind"] for event in pool.events] == ["actor_died"]
+        failures = [event for log in again.logs for event in log.row["failures"]]
+        assert failures == pool.events
+    finally:
+        pool.close()
+
+
+@pytest.mark.usefixtures("ray_running")
+def test_a_clients_own_error_names_the_client_and_the_pool_goes_on(spec: WorkerSpec) -> None:
+    pool = RayPool(spec, replace(CONFIG, actors=1))
+    try:
+        shared = pool.share(pack({"shared": {}}))
+        bad = Call("train", TrainTask("nobody", 0, EMPTY), shared, "client nobody, round 0")
+        with pytest.raises(FedMRGError, match="client nobody, round 0: KeyError"):
+            list(pool.map([bad]))
+        assert params_sha256(*_state(Run(spec, pool))) == params_sha256(*_state(Run(spec)))
+    finally:
+        pool.close()
+
+
+def _state(run: Run) -> tuple[Any, Any]:
+    return run.server, run.store
+
+
+@pytest.mark.usefixtures("ray_running")
+def test_gpus_that_are_not_there_are_refused_with_what_to_change(spec: WorkerSpec) -> None:
+    with pytest.raises(FedMRGError, match=r"2 actors x 500 GPU need 1000 GPUs.*gpus_per_actor"):
+        RayPool(spec, replace(CONFIG, gpus_per_actor=500.0))
+
+
+def test_serial_pool_names_the_client_in_a_bug(spec: WorkerSpec) -> None:
+    run = Run(replace(spec, train=replace(spec.train, rounds=0)))
+    call = Call("train", TrainTask("nobody", 0, EMPTY), pack({"shared": {}}), "client nobody, round 0")
+    with pytest.raises(KeyError) as caught:
+        list(SerialPool(run.worker).map([call]))
+    assert "client nobody, round 0" in caught.value.__notes__[0]
+
+
+def test_wire_keeps_every_bit_name_shape_and_dtype() -> None:
+    payload = {
+        "a": {"w": torch.randn(3, 5).T, "half": torch.randn(7).to(torch.bfloat16), "scalar": torch.tensor(2.0)},
+        "b": {"none": torch.empty(0, 4), "int": torch.arange(5), "bool": torch.tensor([True, False])},
+    }
+    back = unpack(pack(payload))
+    assert {g: list(s) for g, s in back.items()} == {g: list(s) for g, s in payload.items()}
+    for group, state in payload.items():
+        for name, tensor in state.items():
+            assert back[group][name].dtype == tensor.dtype
+            assert back[group][name].equal(tensor)
