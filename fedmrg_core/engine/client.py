@@ -209,7 +209,8 @@ class ClientContext:
     def _batches(self) -> Iterator[Batch]:
         seed, number = self._worker.spec.seed, self._round
         draws = lambda epoch: generator(seed, number, self.client_id, "batches", epoch)  # noqa: E731
-        for rows, last in batch_rows(self.rows, self._worker.spec.train, draws):
+        lengths = np.array([len(self._worker.federation.reports[row]) for row in self.rows])
+        for rows, last in batch_rows(self.rows, lengths, self._worker.spec.train, draws):
             self.last_epoch = last
             yield self._worker.batch(rows)
 

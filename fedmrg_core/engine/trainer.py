@@ -45,8 +45,23 @@ class TrainConfig:
         return 0.1 + 0.9 * 0.5 * (1 + cos(pi * round_number / (self.rounds - 1)))
 
 
+WINDOW = 8
+"""Batches in a window whose studies are grouped by report length: a batch then holds little padding."""
+
+
+def batches_of(rows: np.ndarray, lengths: np.ndarray, size: int, draw: np.random.Generator) -> list[np.ndarray]:
+    """One epoch: `rows` shuffled, sorted by `lengths` (of the rows, in their order) within windows of 8 batches, cut
+    into batches of `size`, and the batches shuffled. Every row is in exactly one batch."""
+    order = draw.permutation(len(rows))
+    window = WINDOW * size
+    parts = [order[i : i + window] for i in range(0, len(order), window)]
+    sorted_parts = [part[np.argsort(lengths[part], kind="stable")] for part in parts]
+    batches = [rows[part[i : i + size]] for part in sorted_parts for i in range(0, len(part), size)]
+    return [batches[i] for i in draw.permutation(len(batches))]
+
+
 def batch_rows(
-    rows: np.ndarray, config: TrainConfig, draw: Callable[[int], np.random.Generator]
+    rows: np.ndarray, lengths: np.ndarray, config: TrainConfig, draw: Callable[[int], np.random.Generator]
 ) -> Iterator[tuple[np.ndarray, bool]]:
     """Yield (rows of a batch, whether it belongs to the last epoch). `draw(epoch)` gives that epoch's generator."""
     if len(rows) == 0:
@@ -54,12 +69,11 @@ def batch_rows(
     per_epoch = -(-len(rows) // config.batch_size)
     steps = config.local_steps or config.local_epochs * per_epoch
     first_of_last = max(0, steps - per_epoch)
-    order = rows
     for step in range(steps):
         epoch, place = divmod(step, per_epoch)
         if place == 0:
-            order = draw(epoch).permutation(rows)
-        yield order[place * config.batch_size : (place + 1) * config.batch_size], step >= first_of_last
+            batches = batches_of(rows, lengths, config.batch_size, draw(epoch))
+        yield batches[place], step >= first_of_last
 
 
 def parameter_groups(parameters: Mapping[str, nn.Parameter], config: TrainConfig, scale: float) -> list[dict[str, Any]]:

@@ -11,25 +11,25 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fedmrg_core import tree
 from fedmrg_core.algorithms.fedlora_dx import diagnosis_cross_entropy, training_prompts
 from fedmrg_core.data.source import Source
-from fedmrg_core.engine.trainer import build_optimizer, fit
+from fedmrg_core.engine.trainer import batches_of, build_optimizer, fit
 from fedmrg_core.models.config import ModelConfig
 from fedmrg_core.models.language import train_tokenizer
 from fedmrg_core.models.report_model import Batch, ReportModel, build_model
 from fedmrg_core.models.tuning import FULL
 from fedmrg_core.seeding import generator, torch_seed
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the recipe below changes: older caches are then passed by."""
 DX_WEIGHT = 4.0
 
@@ -63,7 +63,7 @@ def _build(folder: Path, config: ModelConfig, corpus: Source, seed: int, progres
     if config.lm == "tiny":
         train_tokenizer((study.report for study in studies), config.vocab_size).save(str(folder / "tokenizer.json"))
     model = build_model(config, folder, seed)
-    if config.warmup_steps:
+    if config.warmup_steps + config.warmup_vision_steps:
         torch.set_num_threads(1)
         _warm_up(model, config, corpus, seed, progress)
         moved = {n: t for n, t in model.state_dict().items() if config.lm == "tiny" or not n.startswith("lm.")}
@@ -73,31 +73,59 @@ def _build(folder: Path, config: ModelConfig, corpus: Source, seed: int, progres
 
 
 def _warm_up(model: ReportModel, config: ModelConfig, corpus: Source, seed: int, progress: bool) -> None:
-    """Train the base; deterministic for a seed on one thread."""
-    from tqdm import tqdm
-
+    """Train the base: first to see (encoder and diagnosis head), then all of it; deterministic on one thread."""
     model.tune(FULL, (), diagnosis=True, seed=seed)
     model.lm.requires_grad_(config.lm == "tiny")
     model.train()
-    trainable = list(model.trainable().values())
-    optimizer = build_optimizer([{"params": trainable, "lr": config.warmup_lr}], "adamw", 0.01)
-    bar = tqdm(total=config.warmup_steps, desc="warming up the base", unit="step", disable=not progress)
+    films = _Films(model, corpus, config)
+    sight = [*model.encoder.parameters(), *model.dx_head.parameters()]
+    _phase(model, films, seed, "seeing", config.warmup_vision_steps, sight, _Sight(model), progress)
+    everything = list(model.trainable().values())
+    _phase(model, films, seed, "reporting", config.warmup_steps, everything, _Loss(model), progress)
+
+
+def _phase(
+    model: ReportModel,
+    films: _Films,
+    seed: int,
+    name: str,
+    steps: int,
+    parameters: list[nn.Parameter],
+    loss: Callable[[Batch], Tensor],
+    progress: bool,
+) -> None:
+    """`steps` of AdamW, the learning rate up over the first tenth and then straight down to nearly 0."""
+    from tqdm import tqdm
+
+    peak = model.config.warmup_lr
+    optimizer = build_optimizer([{"params": parameters, "lr": peak}], "adamw", 0.01)
+    bar = tqdm(total=steps, desc=f"warming up the base: {name}", unit="step", disable=not progress)
 
     def on_step(step: int) -> None:
-        bar.update()
+        bar.update(step >= 0)
         for group in optimizer.param_groups:
-            group["lr"] = config.warmup_lr * _triangle(step + 1, config.warmup_steps)
+            group["lr"] = peak * _triangle(step + 1, steps)
 
     on_step(-1)
-    with torch_seed(seed, "warmup"):
-        fit(_batches(model, corpus, config, seed), _Loss(model), optimizer, (trainable,), 1.0, on_step)
+    with torch_seed(seed, "warmup", name):
+        fit(films.batches(seed, name, steps), loss, optimizer, (parameters,), 1.0, on_step)
     bar.close()
 
 
 def _triangle(step: int, steps: int) -> float:
-    """Learning-rate factor: up over the first tenth, then straight down to nearly 0."""
     rise = max(1, steps // 10)
     return min((step + 1) / rise, max(0.02, (steps - step) / max(1, steps - rise)))
+
+
+class _Sight:
+    """Diagnosis cross-entropy alone."""
+
+    def __init__(self, model: ReportModel) -> None:
+        self.model = model
+
+    def __call__(self, batch: Batch) -> Tensor:
+        logits = self.model.diagnose(self.model.encoder(batch.images).mean(dim=1))
+        return diagnosis_cross_entropy(logits, batch.states, None)
 
 
 class _Loss:
@@ -115,20 +143,25 @@ class _Loss:
         return reading.loss + DX_WEIGHT * diagnosis_cross_entropy(vision.diagnosis, batch.states, None)
 
 
-def _batches(model: ReportModel, corpus: Source, config: ModelConfig, seed: int) -> Iterator[Batch]:
-    studies = corpus.studies()
-    images = torch.from_numpy(np.stack([corpus.image(study, config.image_size) for study in studies]))
-    states = torch.tensor([study.labels for study in studies], dtype=torch.int64)
-    draw = generator(seed, "warmup", "batches")
-    order = np.concatenate([draw.permutation(len(studies)) for _ in range(1 + _epochs(config, len(studies)))])
-    for step in range(config.warmup_steps):
-        rows = order[step * config.warmup_batch : (step + 1) * config.warmup_batch]
-        tokens, mask = model.text.batch([studies[row].report for row in rows])
-        yield Batch(images[rows], tokens, mask, states[rows])
+class _Films:
+    """The public corpus in memory, and endless epochs over it."""
 
+    def __init__(self, model: ReportModel, corpus: Source, config: ModelConfig) -> None:
+        studies = corpus.studies()
+        self.text, self.size = model.text, config.warmup_batch
+        self.reports = [study.report for study in studies]
+        self.images = torch.from_numpy(np.stack([corpus.image(study, config.image_size) for study in studies]))
+        self.states = torch.tensor([study.labels for study in studies], dtype=torch.int64)
 
-def _epochs(config: ModelConfig, studies: int) -> int:
-    return -(-config.warmup_steps * config.warmup_batch // studies)
+    def batches(self, seed: int, name: str, steps: int) -> Iterator[Batch]:
+        lengths = np.array([len(report) for report in self.reports])
+        rows, epoch = np.arange(len(self.reports)), 0
+        while steps > 0:
+            for batch in batches_of(rows, lengths, self.size, generator(seed, "warmup", name, epoch))[:steps]:
+                tokens, mask = self.text.batch([self.reports[row] for row in batch])
+                yield Batch(self.images[batch], tokens, mask, self.states[batch])
+                steps -= 1
+            epoch += 1
 
 
 def model_sha256(model: ReportModel) -> str:

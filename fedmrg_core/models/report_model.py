@@ -100,8 +100,13 @@ class ReportModel(nn.Module):
         """Encode films [B, S, S]."""
         patches = self.encoder(images)
         mean = patches.mean(dim=1)
-        logits = self.dx_head(mean).view(-1, len(CONDITIONS), STATES) if self.diagnosis else None
+        logits = self.diagnose(mean) if self.diagnosis else None
         return Vision(patches, mean, self.connector(patches), logits)
+
+    def diagnose(self, mean: Tensor) -> Tensor:
+        """The head D: mean patch features [B, C] -> logits [B, 14, 4]."""
+        logits: Tensor = self.dx_head(mean)
+        return logits.view(-1, len(CONDITIONS), STATES)
 
     def prompt_states(self, states: Tensor) -> Tensor:
         """Label states [B, 14] as the prompt knows them: with 3 prompt states, negative counts as blank."""
