@@ -38,7 +38,6 @@ class Experiment:
         self.run_id = options.resume or new_run_id(config)
         self.progress = not options.quiet and sys.stderr.isatty()
         self.seconds: dict[str, float] = {}
-        self.failures: list[dict[str, Any]] = []
         self.result: dict[str, Any] = {
             "schema_version": 1,
             "bench_version": BENCH_VERSION,
@@ -155,7 +154,6 @@ class Experiment:
         start = time.perf_counter()
         self.folder.append_ledger(log.ledger)
         self.folder.append_round(log.row)
-        self.failures += log.row["failures"]
         if self.tracker:
             self.tracker.log_round(log.round, log.row)
         keep = self.config.table["engine"]["keep_checkpoints"]
@@ -203,9 +201,7 @@ class Experiment:
         if federation.credentialed and not self.config.table["data"]["allow_text"]:
             frame = frame.assign(reference="", hypothesis="")
         self.folder.write_generations(frame)
-        self.result.update(
-            status="finished", scores=scores, missing_metrics=missing, params_sha256=params, failures=self.failures
-        )
+        self.result.update(status="finished", scores=scores, missing_metrics=missing, params_sha256=params)
         self._close(start)
         if self.tracker:
             rounds = self.folder.rounds()
@@ -215,7 +211,7 @@ class Experiment:
             self.tracker.finish("finished")
 
     def _stopped(self, status: str, why: str, start: float) -> None:
-        self.result.update(status=status, error=why, scores={}, failures=self.failures)
+        self.result.update(status=status, error=why, scores={})
         self._close(start)
         if self.tracker:
             self.tracker.finish(status)
@@ -225,6 +221,7 @@ class Experiment:
         self.result["communication"] = communication(self.folder.ledger())
         self.seconds["total"] = time.perf_counter() - start
         rows = self.folder.rounds()
+        self.result["failures"] = [failure for row in rows for failure in row["failures"]]
         engine = sum(row["seconds"]["total"] for row in rows)
         self.result["provenance"]["seconds"] = {name: round(value, 3) for name, value in self.seconds.items()}
         self.result["provenance"]["client_seconds"] = round(sum(row["seconds"]["clients"] for row in rows), 3)

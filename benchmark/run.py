@@ -79,9 +79,12 @@ def run_experiment(config: Config, options: Options | None = None) -> dict[str, 
     """
     from benchmark.experiment import Experiment
     from benchmark.interrupt import interruptible
+    from fedmrg_core.models.pretrained import check_checkpoints
 
     options = options or Options()
     config = _on_device(config)
+    model = config.part("model")
+    check_checkpoints(model.encoder, model.lm)
     experiment = Experiment(config, options)
     with interruptible():
         return experiment.run()

@@ -8,26 +8,29 @@ import torch
 from torch import Tensor, nn
 
 from fedmrg_core.models.config import ModelConfig
+from fedmrg_core.models.pretrained import load_pretrained
 
 
 class ConvEncoder(nn.Module):
     """A small convolutional encoder: each stage halves the side; GroupNorm, so that there are no running statistics.
 
-    64 px and four stages give 4 x 4 = 16 patches.
+    64 px and four stages give 4 x 4 = 16 patches. As in a ViT, each patch has a learned place [P, C], added to it.
     """
 
-    def __init__(self, channels: tuple[int, ...]) -> None:
+    def __init__(self, channels: tuple[int, ...], image_size: int) -> None:
         super().__init__()
         stages: list[nn.Module] = []
         for before, after in zip((1, *channels[:-1]), channels, strict=True):
             stages += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(8, after), nn.GELU()]
         self.stages = nn.Sequential(*stages)
         self.width = channels[-1]
+        side = -(-image_size // 2 ** len(channels))
+        self.places = nn.Parameter(torch.zeros(side * side, self.width))
 
     def forward(self, images: Tensor) -> Tensor:
         pixels = (images.unsqueeze(1).float() - 127.5) / 64.0
         features: Tensor = self.stages(pixels)
-        return features.flatten(2).transpose(1, 2)
+        return features.flatten(2).transpose(1, 2) + self.places
 
 
 class HuggingFaceEncoder(nn.Module):
@@ -40,7 +43,7 @@ class HuggingFaceEncoder(nn.Module):
         super().__init__()
         from transformers import AutoModel
 
-        self.backbone: Any = AutoModel.from_pretrained(path, use_safetensors=True)
+        self.backbone: Any = load_pretrained("encoder", path, AutoModel.from_pretrained, use_safetensors=True)
         config = self.backbone.config
         self.width = int(getattr(config, "hidden_sizes", [0])[-1] or config.hidden_size)
         self.channels = int(getattr(config, "num_channels", 3))
@@ -70,5 +73,5 @@ def _normalisation(path: str, channels: int) -> tuple[Tensor, Tensor]:
 def build_encoder(config: ModelConfig) -> ConvEncoder | HuggingFaceEncoder:
     """The encoder that `config.encoder` names."""
     if config.encoder == "conv":
-        return ConvEncoder(config.encoder_channels)
+        return ConvEncoder(config.encoder_channels, config.image_size)
     return HuggingFaceEncoder(config.encoder)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fedmrg_core.models.config import ModelConfig
+from fedmrg_core.models.pretrained import load_pretrained
 
 PAD, END = "<pad>", "<end>"
 
@@ -49,7 +50,7 @@ class Text:
             return cls(tokenizer, pad, end, config.max_tokens)
         from transformers import AutoTokenizer
 
-        wrapped = AutoTokenizer.from_pretrained(config.lm)
+        wrapped = load_pretrained("lm", config.lm, AutoTokenizer.from_pretrained)
         end = wrapped.eos_token_id
         pad = wrapped.pad_token_id if wrapped.pad_token_id is not None else end
         return cls(wrapped.backend_tokenizer, pad, end, config.max_tokens)
@@ -85,7 +86,8 @@ def build_language_model(config: ModelConfig, text: Text) -> Any:
     from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
     if config.lm != "tiny":
-        return AutoModelForCausalLM.from_pretrained(config.lm, use_safetensors=True, dtype=torch.float32)
+        options = {"use_safetensors": True, "dtype": torch.float32}
+        return load_pretrained("lm", config.lm, AutoModelForCausalLM.from_pretrained, **options)
     return LlamaForCausalLM(
         LlamaConfig(
             vocab_size=text.vocab_size,

@@ -55,7 +55,12 @@ class Reading:
 
 
 class ReportModel(nn.Module):
-    """Its parts bear the names `encoder. connector. dx_head. dx_prompts. lm.`, which algorithms go by."""
+    """Its parts bear the names `encoder. connector. dx_head. dx_prompts. dx_places. lm.`, which algorithms go by.
+
+    dx_places tells the 14 prompt tokens apart. PromptMRG tells the condition by the token's position, which its
+    decoder's absolute position embeddings make visible; a rotary decoder sees distances only, so that the same four
+    rows would all look alike. It is part of the base and never moves in a federation.
+    """
 
     def __init__(self, config: ModelConfig, text: Text) -> None:
         super().__init__()
@@ -66,6 +71,10 @@ class ReportModel(nn.Module):
         self.connector = nn.Linear(self.encoder.width, width)
         self.dx_head = nn.Linear(self.encoder.width, len(CONDITIONS) * STATES)
         self.dx_prompts = nn.Embedding(STATES, width)
+        self.dx_places = nn.Embedding(len(CONDITIONS), width)
+        spread = float(self.lm.get_input_embeddings().weight.detach().std())
+        for table in (self.dx_prompts, self.dx_places):
+            nn.init.normal_(table.weight, std=spread)  # as large as words are
         self.register_buffer("instruction", torch.tensor(text.ids(config.instruction)), persistent=False)
         self.diagnosis = True
         self.adapters = AdapterSwitch(self.lm)
@@ -78,6 +87,7 @@ class ReportModel(nn.Module):
             parameter.requires_grad_(True)
         for module in (self.dx_head, self.dx_prompts):
             module.requires_grad_(diagnosis)
+        self.dx_places.requires_grad_(False)
         if tuning.lora:
             self.lm.requires_grad_(False)
             for name in adapters:
@@ -115,8 +125,8 @@ class ReportModel(nn.Module):
         return states
 
     def prompts(self, states: Tensor) -> Tensor:
-        """Diagnosis prompt [B, 14, H]: one token a condition, told apart by position (PromptMRG)."""
-        tokens: Tensor = self.dx_prompts(self.prompt_states(states))
+        """Diagnosis prompt [B, 14, H]: one token a condition, the state's row of Q plus the condition's place."""
+        tokens: Tensor = self.dx_prompts(self.prompt_states(states)) + self.dx_places.weight
         return tokens
 
     def _context(self, prefix: Tensor, prompts: Tensor | None) -> Tensor:

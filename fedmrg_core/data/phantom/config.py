@@ -19,11 +19,13 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class ShiftKnobs:
-    """How different hospitals are in image, text and prevalence: 0 = all alike, 1 = the full ranges."""
+    """How different hospitals are in image, text and prevalence: 0 = all alike, 1 = the full ranges. public: how
+    varied the films of the public corpus are: 0 = one reference apparatus in the middle of the ranges."""
 
     image: float
     text: float
     prevalence: float
+    public: float
 
 
 @dataclass(frozen=True)

@@ -69,9 +69,10 @@ def hospital_apparatus(config: PhantomConfig, seed: int, index: int) -> Apparatu
     return _apparatus(values, generator("phantom", seed, "marker", index if strength > 0 else 0))
 
 
-def random_apparatus(config: PhantomConfig, rng: np.random.Generator) -> Apparatus:
-    """An apparatus of no hospital: anywhere in the ranges."""
-    values = {knob.name: scale(getattr(config.image, knob.name), rng.random(), 1.0) for knob in fields(ImageKnobs)}
+def public_apparatus(config: PhantomConfig, rng: np.random.Generator) -> Apparatus:
+    """An apparatus of no hospital: the middle of the ranges, or `shift.public` of the way to anywhere in them."""
+    strength = config.shift.public
+    values = {knob.name: scale(getattr(config.image, knob.name), rng.random(), strength) for knob in fields(ImageKnobs)}
     return _apparatus(values, rng)
 
 

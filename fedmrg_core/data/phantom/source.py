@@ -15,7 +15,7 @@ from fedmrg_core.data.phantom.film import (
     draw_body,
     expose,
     hospital_apparatus,
-    random_apparatus,
+    public_apparatus,
 )
 from fedmrg_core.data.phantom.findings import truth_of
 from fedmrg_core.data.phantom.population import Plan, plan_hospital
@@ -124,7 +124,7 @@ class PhantomSource(_Films):
 
 
 class PublicCorpus(_Films):
-    """`num_studies` films and reports of no hospital: an apparatus and habits of its own for each study, conditions
+    """`num_studies` films and reports of no hospital: films of one reference apparatus (`shift.public`), conditions
     about equally often, every wording of the grammar used in turn. Its patients and studies are nobody else's."""
 
     name = "public"
@@ -134,7 +134,7 @@ class PublicCorpus(_Films):
         self.num_studies = num_studies
 
     def _apparatus(self, plan: Plan) -> Apparatus:
-        return random_apparatus(self.config, generator("phantom", self.seed, "public apparatus", plan.study_id))
+        return public_apparatus(self.config, generator("phantom", self.seed, "public apparatus", plan.study_id))
 
     def _write(self) -> list[tuple[Plan, Report]]:
         plans = plan_public(self.config, self.num_studies, self.seed)

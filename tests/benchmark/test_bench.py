@@ -1,0 +1,167 @@
+"""`fedmrg bench` from end to end: what a run leaves, resume after a kill, Ctrl-C, real films, and refused input."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from benchmark import config as configs
+from benchmark.cli import main
+from benchmark.options import Options
+from benchmark.run import run_experiment
+from tests.conftest import ROOT
+from tests.toy import SMALL, toy_config
+
+CHILD = """
+import sys
+from pathlib import Path
+from benchmark.options import Options
+from benchmark.run import run_experiment
+from fedmrg_core.errors import FedMRGError
+from tests.toy import toy_config
+runs, cache, *overrides = sys.argv[1:]
+try:
+    options = Options(quiet=True, runs=Path(runs), cache=Path(cache), track=False)
+    run_experiment(toy_config("fedmrg", *overrides), options)
+except FedMRGError as error:
+    sys.exit(f"fedmrg: {error}")
+"""
+
+
+def start(runs: Path, cache: Path, *overrides: str) -> subprocess.Popen[str]:
+    """A run in a process of its own, leader of its own group."""
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(runs), str(cache), *overrides],
+        cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def wait_for_rounds(runs: Path, count: int, child: subprocess.Popen[str]) -> str:
+    """Wait until that many rounds are on disk; returns the run id."""
+    for _ in range(1200):
+        for path in runs.glob("*/rounds.jsonl"):
+            if len(path.read_text().splitlines()) >= count:
+                return path.parent.name
+        assert child.poll() is None, child.stderr.read() if child.stderr else ""
+        time.sleep(0.1)
+    raise AssertionError("no round in two minutes")
+
+
+@pytest.fixture(scope="module")
+def whole(toy_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Six rounds of FedMRG that nothing disturbed, logged to an MLflow of its own."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        options = Options(quiet=True, runs=folder / "runs", cache=toy_cache)
+        result = run_experiment(toy_config("fedmrg", "train.rounds=6"), options)
+    return {**result, "folder": folder}
+
+
+def test_a_run_leaves_all_that_the_contract_names(whole: dict[str, Any]) -> None:
+    folder = whole["folder"] / "runs" / whole["run_id"]
+    result = json.loads((folder / "result.json").read_text())
+    assert result["status"] == "finished"
+    assert {"split_sha256", "data_sha256", "model_sha256", "seconds", "versions"} <= set(result["provenance"])
+    for view in ("test/global", "test/personal", "unseen/global"):
+        for metric in ("bleu1", "bleu4", "rougeL", "cider", "ce_f1_micro14", "worst_ce_f1_micro14", "head_auroc"):
+            assert f"{view}/{metric}" in result["scores"]
+    assert "test/personal/h01/bleu4" in result["scores"]
+    assert "unseen/personal/bleu4" not in result["scores"]
+    rounds = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
+    ledger = [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
+    assert [row["round"] for row in rounds] == [0, 1, 2, 3, 4, 5]
+    for direction in ("upload", "download"):
+        total = sum(row["bytes"] for row in ledger if row["direction"] == direction)
+        assert total == result["communication"][f"{direction}_bytes"] > 0
+    written = pd.read_parquet(folder / "generations.parquet")
+    assert set(written["view"]) == {"global", "personal"}
+    assert len(written[written["part"] == "unseen"]) == result["scores"]["unseen/global/bleu4"]["n"]
+
+
+def test_a_run_stands_in_mlflow(whole: dict[str, Any]) -> None:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{whole['folder']}/mlflow.db")
+    runs = [run for e in client.search_experiments() for run in client.search_runs([e.experiment_id])]
+    (run,) = runs
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["test/personal/ce_f1_micro14"] == whole["scores"]["test/personal/ce_f1_micro14"]["value"]
+    assert len(client.get_metric_history(run.info.run_id, "loss")) == 6
+
+
+def test_killed_and_resumed_is_as_never_killed(whole: dict[str, Any], toy_cache: Path, tmp_path: Path) -> None:
+    child = start(tmp_path, toy_cache, "train.rounds=6")
+    run_id = wait_for_rounds(tmp_path, 2, child)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    assert not (tmp_path / run_id / "result.json").exists()
+    stored = configs.from_dict(json.loads((tmp_path / run_id / "config.json").read_text()))
+    result = run_experiment(stored, Options(True, run_id, tmp_path, toy_cache, track=False))
+    assert result["params_sha256"] == whole["params_sha256"]
+    assert result["scores"] == whole["scores"]
+    assert result["communication"] == whole["communication"]
+
+
+def test_ctrl_c_says_how_to_go_on_and_leaves_nothing_running(toy_cache: Path, tmp_path: Path) -> None:
+    child = start(tmp_path, toy_cache, "train.rounds=500", "engine.actors=2")
+    run_id = wait_for_rounds(tmp_path, 1, child)
+    os.kill(child.pid, signal.SIGINT)
+    _, said = child.communicate(timeout=60)
+    assert said.splitlines()[-1] == f"fedmrg: interrupted; `fedmrg bench --resume {run_id}` continues it"
+    assert "Traceback" not in said
+    result = json.loads((tmp_path / run_id / "result.json").read_text())
+    assert result["status"] == "interrupted"
+    assert result["communication"]["per_round"]
+    left = subprocess.run(["ps", "-e", "-o", "sid=,args="], capture_output=True, text=True, check=True).stdout
+    assert not [line for line in left.splitlines() if line.split()[:1] == [str(child.pid)]], left
+
+
+def test_a_folder_of_real_films_and_notes(shared_data: Path, toy_cache: Path, tmp_path: Path) -> None:
+    folder = shared_data / "cxr_notes_224"
+    root = tmp_path / "notes"
+    shutil.copytree(folder / "images", root / "images")
+    rows = list(csv.DictReader((folder / "metadata.csv").open(encoding="utf-8")))
+    with (root / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(("image", "report", "hospital", "patient"))
+        table.writerows((f"images/{r['image']}", r["clinical_notes"], r["source"], r["patientid"]) for r in rows)
+    overrides = [*SMALL, f"data.path={root}", "on_bad=skip", "small=merge", "unseen=eurorad.org"]
+    config = configs.load("fedmrg", split="manifest", overrides=overrides)
+    result = run_experiment(config, Options(True, "", tmp_path / "runs", toy_cache, track=False))
+    assert result["split"] == "manifest/notes"
+    assert result["provenance"]["left_out"]["bad_empty_report"] == 104
+    assert {"test/personal/bleu4", "unseen/global/ce_f1_micro14"} <= set(result["scores"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["bench", "--algo", "fedmgr"], "fedmrg"),
+        (["bench", "--set", "train.round=3"], "rounds"),
+        (["bench", "--set", "rounds=many"], "whole number"),
+        (["bench", "--set", "participation=0"], "above 0"),
+        (["bench", "--split", "phantom/grup"], "phantom/group"),
+        (["bench", "--resume", "nothing"], "nothing"),
+        (["bench", "--data", "/no/such/folder"], "/no/such/folder"),
+        (["bench", "--set", "lm=/no/model"], "lm=/no/model cannot be loaded"),
+        (["bench", "--rounds", "x"], "--rounds"),
+        (["bnch"], "bench"),
+    ],
+)
+def test_refused_input_is_one_line_and_exit_code_2(arguments: list[str], said: str, capsys: Any) -> None:
+    assert main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("fedmrg: ")
+    assert said in line
