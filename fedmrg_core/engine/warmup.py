@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 
 from fedmrg_core import tree
@@ -41,18 +42,21 @@ def base_key(config: ModelConfig, corpus_fingerprint: str, seed: int) -> str:
 
 
 def ensure_base(config: ModelConfig, corpus: Source, seed: int, cache: Path, progress: bool) -> Path:
-    """The folder of the base for these settings; built where it is not cached yet, and then complete or not there."""
+    """The folder of the base for these settings; built where it is not cached yet, and then complete or not there.
+
+    A second process that wants the same base waits for the first.
+    """
     target = cache / "bases" / base_key(config, corpus.fingerprint(), seed)
     if (target / "base.json").exists():
         return target
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    _build(temporary, config, corpus, seed, progress)
-    if target.exists():  # another process was first: both built the same bits
-        shutil.rmtree(temporary)
-    else:
-        os.replace(temporary, target)
+    temporary = target.with_name(f".{target.name}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_name(f".{target.name}.lock")):
+        if not (target / "base.json").exists():
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
+            _build(temporary, config, corpus, seed, progress)
+            os.replace(temporary, target)
     return target
 
 
