@@ -20,11 +20,12 @@ class FedLoRADx(FedLoRA):
     """FedLoRA + D, Q and L_dx (diagnosis-driven prompts, PromptMRG, Jin et al., AAAI 2024).
 
     dx_weight: weight of the diagnosis cross-entropy; 0 leaves the head as the base has it. logit_prior: adjust the
-    positive logit by log p_d in training (Menon et al., ICLR 2021), so that rare conditions are not given up.
+    positive logit by log p_d in training (Menon et al., ICLR 2021; DESIGN section 5), so that rare conditions are not
+    given up. Off, because the argmax that prompts the decoder then says "positive" too often (leaderboards/LOG.md).
     """
 
     dx_weight: float = 4.0
-    logit_prior: bool = True
+    logit_prior: bool = False
 
     diagnosis = True
 
