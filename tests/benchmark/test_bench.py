@@ -24,12 +24,14 @@ from tests.conftest import ROOT
 from tests.toy import SMALL, toy_config
 
 CHILD = """
+import signal
 import sys
 from pathlib import Path
 from benchmark.options import Options
 from benchmark.run import run_experiment
 from fedmrg_core.errors import FedMRGError
 from tests.toy import toy_config
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as at a terminal, also where CI runs in the background
 runs, cache, *overrides = sys.argv[1:]
 try:
     options = Options(quiet=True, runs=Path(runs), cache=Path(cache), track=False)
