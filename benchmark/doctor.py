@@ -12,7 +12,6 @@ from pathlib import Path
 from benchmark.options import CACHE
 from fedmrg_core.errors import FedMRGError
 
-HELP = "what is there, what that enables, what to do for the rest"
 Line = tuple[str, bool, str]
 """(what, whether it is there, what follows or what to do)."""
 

@@ -9,7 +9,6 @@ from benchmark.report import markdown, page
 from benchmark.results import ROOT, Board, boards, load
 from fedmrg_core.runfolder import write_atomic
 
-HELP = "rebuild the boards from leaderboards/results/"
 PICTURED = ("phantom/group", "tiny")
 
 

@@ -22,7 +22,6 @@ from benchmark.results import Result
 from fedmrg_core.errors import FedMRGError
 from fedmrg_core.runfolder import write_atomic
 
-HELP = "compare the small CI split with the committed expectations"
 SUITE = "ci"
 EXPECTED = ROOT / "leaderboards" / "expected" / "ci.json"
 SAME_BITS = ("python", "torch", "transformers", "peft", "numpy")

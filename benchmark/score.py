@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from fedmrg_core.metrics.stats import Score
 
-HELP = "score anybody's reports: CSV, JSON lines or Parquet"
-LABEL_HELP = "label reports with the 14 CheXpert conditions"
 
 _FORMATS = (".csv", ".jsonl", ".ndjson", ".parquet")
 _PART = "test/global"  # the scorecard wants a part and a view; a file has one of each

@@ -16,7 +16,6 @@ from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.source import Source
 from fedmrg_core.errors import DataError, choose
 
-HELP = "make or verify the fixed splits"
 DEFAULTS = Path(__file__).parent / "configs" / "defaults.toml"
 
 

@@ -25,7 +25,6 @@ from benchmark.results import Result, place
 from fedmrg_core.errors import ConfigError, choose
 from fedmrg_core.runfolder import write_atomic
 
-HELP = "every algorithm x split x seed of a suite; skips results that exist"
 SUITES = configs.CONFIGS / "suites"
 KEYS = {"algorithms", "splits", "seeds", "preset", "overrides"}
 

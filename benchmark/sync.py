@@ -11,8 +11,6 @@ from benchmark.results import ROOT
 from fedmrg_core.errors import FedMRGError, choose
 from fedmrg_core.tracking import RunFolder, Tracker, default_uri, describe
 
-HELP = "repair a run in MLflow from its JSON lines"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `fedmrg sync`."""

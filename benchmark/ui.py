@@ -6,8 +6,6 @@ import argparse
 import os
 import sys
 
-HELP = "the MLflow UI on 127.0.0.1"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `fedmrg ui`."""

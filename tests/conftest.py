@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,3 +25,20 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the data for tests is not here: no folder {folder} (set FEDMRG_TEST_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def notes_folder(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real films with notes, as a manifest: hospitals by source, rows without notes left in."""
+    folder = shared_data / "cxr_notes_224"
+    root = tmp_path_factory.mktemp("notes", numbered=False)
+    shutil.copytree(folder / "images", root / "images")
+    with (
+        (folder / "metadata.csv").open(encoding="utf-8", newline="") as given,
+        (root / "manifest.csv").open("w", encoding="utf-8", newline="") as made,
+    ):
+        table = csv.writer(made)
+        table.writerow(("image", "report", "hospital", "patient"))
+        for row in csv.DictReader(given):
+            table.writerow((f"images/{row['image']}", row["clinical_notes"], row["source"], row["patientid"]))
+    return root

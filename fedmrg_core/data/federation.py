@@ -14,11 +14,13 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fedmrg_core.data.config import DataConfig
@@ -62,6 +64,11 @@ class Texts(Sequence[str]):
     def __iter__(self) -> Iterator[str]:
         for chunk in self._column.chunks:
             yield from chunk.to_pylist()
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int32]:
+        """Characters of every entry, int32 [n]."""
+        return np.asarray(pc.utf8_length(self._column), np.int32)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.images import file_sha256, read_film, safe_path
+from fedmrg_core.data.labels import label_reports
 from fedmrg_core.data.source import fingerprint_studies
 from fedmrg_core.types import DataError, Study
 
@@ -64,12 +66,14 @@ class HashIndex:
 
 class FileSource:
     """A `Source` over files: a subclass gives its name and `_read`, and notes in `places` the file and row of each
-    study, which errors then name. `partial`: the data root holds a known part of the collection only."""
+    study, which errors then name. `partial`: the data root holds a known part of the collection only. `published`: the
+    films are a release's files, which do not change: name and size stand for their hash, which would take hours."""
 
     name = ""
     version = "1"
     credentialed = False
     partial = False
+    published = False
 
     def __init__(self, root: Path, data: DataConfig) -> None:
         self.root, self.data = root, data
@@ -97,10 +101,13 @@ class FileSource:
             raise DataError(str(error), *self.places[study.study_id]) from None
 
     def image_key(self, study: Study) -> str:
-        """SHA-256 of the film's bytes; a constant where it cannot be read (decoding then says why)."""
+        """SHA-256 of the film's bytes, or what stands for it; a constant where it cannot be read (decoding then says
+        why)."""
         try:
+            if self.published:
+                return f"{study.image}:{(self.root / study.image).stat().st_size}"
             return self._hashes.key(study.image)
-        except DataError:
+        except (DataError, OSError):
             return f"absent:{study.image}"
 
     def fingerprint(self) -> str:
@@ -114,6 +121,14 @@ class FileSource:
     def remember(self, cache: Path) -> None:
         """Remember the films' hashes below `cache`, so that the next run reads only files that changed."""
         self._hashes.remember(cache)
+
+    def _labelled(self, studies: list[Study]) -> list[Study]:
+        """The studies, those without labels with the rule labeler's."""
+        bare = [study.report for study in studies if not study.labels]
+        by_rules = iter(label_reports(bare))
+        if bare:
+            self.notes["labels_by_rules"] = len(bare)
+        return [study if study.labels else replace(study, labels=next(by_rules)) for study in studies]
 
     def count(self, reason: str, when: bool = True) -> None:
         """Add one to a note."""

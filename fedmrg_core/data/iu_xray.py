@@ -14,13 +14,13 @@ as `split_studies_absent`. docs/data.md says where to get the films.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from fedmrg_core.data.annotation import ANNOTATION, annotates, entries
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.filestore import FileSource
 from fedmrg_core.data.labels import label_reports
@@ -28,12 +28,7 @@ from fedmrg_core.data.source import Facts
 from fedmrg_core.data.tables import read_table
 from fedmrg_core.types import DataError, Labels, Study
 
-REPORTS, PROJECTIONS, ANNOTATION, XML = (
-    "indiana_reports.csv",
-    "indiana_projections.csv",
-    "annotation.json",
-    "ecgen-radiology",
-)
+REPORTS, PROJECTIONS, XML = "indiana_reports.csv", "indiana_projections.csv", "ecgen-radiology"
 FILM_FOLDERS = ("images/images_normalized", "images_normalized", "images", "NLMCXR_png", ".")
 ACQUISITION = "acquisition.csv"
 
@@ -56,9 +51,7 @@ def layout_of(root: Path) -> str:
         return "kaggle"
     if (root / XML).is_dir():
         return "openi"
-    if (root / ANNOTATION).is_file() and "CXR" in (root / ANNOTATION).read_text("utf-8", "replace")[:4000]:
-        return "r2gen"
-    return ""
+    return "r2gen" if annotates(root, "CXR") else ""
 
 
 class IUXraySource(FileSource):
@@ -142,12 +135,7 @@ def _kaggle(root: Path) -> Iterable[Record]:
 
 
 def _r2gen(root: Path) -> Iterable[Record]:
-    try:
-        content = json.loads((root / ANNOTATION).read_text("utf-8-sig"))
-        entries = [entry for part in ("train", "val", "test") for entry in content[part]]
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise DataError(f"is not R2Gen's annotation ({type(error).__name__}: {error})", ANNOTATION) from None
-    for row, entry in enumerate(entries, 1):
+    for row, (_, entry) in enumerate(entries(root), 1):
         name = re.match(r"CXR(\d+)_", str(entry.get("id", ""))) if isinstance(entry, dict) else None
         if name is None or not isinstance(entry.get("image_path"), list) or not isinstance(entry.get("report"), str):
             raise DataError("the entry needs an id such as CXR1_IM-0001, a report and image_path", ANNOTATION, row)

@@ -12,16 +12,13 @@ CheXpert's (else NegBio's, else the rule labeler's, `labels_by_rules`); `Study.p
 
 from __future__ import annotations
 
-import json
 import zipfile
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from fedmrg_core.data.annotation import ANNOTATION, annotates, entries
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.filestore import FileSource
-from fedmrg_core.data.labels import label_reports, labels_of_row
+from fedmrg_core.data.labels import labels_of_row
 from fedmrg_core.data.sections import sections
 from fedmrg_core.data.source import Facts
 from fedmrg_core.data.tables import Table, read_table
@@ -29,7 +26,6 @@ from fedmrg_core.types import CONDITIONS, DataError, Labels, Study
 
 PREFIX = "mimic-cxr-2.0.0-"
 REPORT_ZIP = "mimic-cxr-reports.zip"
-ANNOTATION = "annotation.json"
 PARTS = {"train": "train", "validate": "val", "val": "val", "test": "test"}
 RANK = {"PA": 0, "AP": 1, "postero-anterior": 0, "antero-posterior": 1}
 """Frontal views, the preferred first."""
@@ -53,16 +49,14 @@ def layout_of(root: Path) -> str:
     """ "physionet", "r2gen" or ""."""
     if _table_path(root, "metadata") is not None:
         return "physionet"
-    if (root / ANNOTATION).is_file() and '"subject_id"' in (root / ANNOTATION).read_text("utf-8", "replace")[:4000]:
-        return "r2gen"
-    return ""
+    return "r2gen" if annotates(root, '"subject_id"') else ""
 
 
 class MimicSource(FileSource):
     """The reader. Study ids are `s50414267`, patients `p10000032`. Its text goes nowhere: `credentialed`."""
 
     name = "mimic_cxr"
-    credentialed = True
+    credentialed = published = True
 
     def __init__(self, root: Path, data: DataConfig) -> None:
         super().__init__(root, data)
@@ -72,13 +66,6 @@ class MimicSource(FileSource):
         """By study id: `view`, `rows`, `columns` and `procedure` of the film; `findings`: CheXpert's positives."""
         self.studies()
         return self._facts
-
-    def image_key(self, study: Study) -> str:
-        """The film's name and size: published files do not change, and hashing half a terabyte takes hours."""
-        try:
-            return f"{study.image}:{(self.root / study.image).stat().st_size}"
-        except OSError:
-            return f"absent:{study.image}"
 
     def _read(self) -> list[Study]:
         if layout_of(self.root) == "r2gen":
@@ -112,14 +99,6 @@ class MimicSource(FileSource):
             return "no_split"
         return "no_report" if text is None else "" if report else "no_findings"
 
-    def _labelled(self, studies: list[Study]) -> list[Study]:
-        """Labels by rule for the studies that have none."""
-        bare = [study.report for study in studies if not study.labels]
-        by_rules = iter(label_reports(bare))
-        if bare:
-            self.notes["labels_by_rules"] = len(bare)
-        return [study if study.labels else replace(study, labels=next(by_rules)) for study in studies]
-
     def _frontal(self) -> dict[tuple[str, str], list[Film]]:
         """(patient, study) -> its frontal films; an empty list where it has lateral films only."""
         table = _table(self.root, "metadata", ("dicom_id", "subject_id", "study_id", "ViewPosition"))
@@ -144,11 +123,10 @@ class MimicSource(FileSource):
 
     def _annotated(self) -> list[Study]:
         studies: dict[str, Study] = {}
-        for row, entry in enumerate(_entries(self.root), 1):
+        for row, (part, entry) in enumerate(entries(self.root), 1):
             try:
                 name, patient = f"s{int(entry['study_id'])}", f"p{int(entry['subject_id'])}"
-                report, film, part = entry["report"], f"images/{entry['image_path'][0]}", PARTS[entry["split"]]
-                report = " ".join(report.split())
+                report, film = " ".join(entry["report"].split()), f"images/{entry['image_path'][0]}"
             except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
                 raise DataError(f"not an entry of R2Gen's annotation ({error!r})"[:200], ANNOTATION, row) from None
             if not report or name in studies:
@@ -183,15 +161,6 @@ class _Reports:
             return None
         except Exception as error:  # zipfile raises nearly anything on damaged members
             raise DataError(f"report cannot be read ({error})", name) from None
-
-
-def _entries(root: Path) -> Iterator[dict[str, Any]]:
-    try:
-        content = json.loads((root / ANNOTATION).read_text("utf-8-sig"))
-        for part in ("train", "val", "test"):
-            yield from ({**entry, "split": part} for entry in content[part])
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise DataError(f"is not R2Gen's annotation ({type(error).__name__}: {error})", ANNOTATION) from None
 
 
 def _labels(root: Path) -> dict[str, Labels]:

@@ -209,7 +209,7 @@ class ClientContext:
     def _batches(self) -> Iterator[Batch]:
         seed, number = self._worker.spec.seed, self._round
         draws = lambda epoch: generator(seed, number, self.client_id, "batches", epoch)  # noqa: E731
-        lengths = np.array([len(self._worker.federation.reports[row]) for row in self.rows])
+        lengths = self._worker.federation.reports.lengths[self.rows]
         for rows, last in batch_rows(self.rows, lengths, self._worker.spec.train, draws):
             self.last_epoch = last
             yield self._worker.batch(rows)

@@ -39,7 +39,7 @@ def cohort(hospitals: list[Hospital], participation: float, seed: int, round_num
 
 def longest_first(clients: list[Hospital], federation: Federation) -> list[Hospital]:
     """Descending cost = training studies x mean report length; ties by client id. Dispatch and fold use this order."""
-    cost = {c.name: sum(len(federation.reports[row]) for row in c.rows["train"]) for c in clients}
+    cost = {c.name: int(federation.reports.lengths[c.rows["train"]].sum()) for c in clients}
     return sorted(clients, key=lambda c: (-cost[c.name], c.name))
 
 

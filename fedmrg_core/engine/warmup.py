@@ -83,8 +83,13 @@ def _warm_up(model: ReportModel, config: ModelConfig, corpus: Source, seed: int,
     model.dx_places.requires_grad_(True)
     model.train()
     films = _Films(model, corpus, config)
+
+    def diagnosis_loss(batch: Batch) -> Tensor:
+        logits = model.diagnose(model.encoder(batch.images).mean(dim=1))
+        return diagnosis_cross_entropy(logits, batch.states, None)
+
     sight = [*model.encoder.parameters(), *model.dx_head.parameters()]
-    _phase(model, films, seed, "seeing", config.warmup_vision_steps, sight, _Sight(model), progress)
+    _phase(model, films, seed, "seeing", config.warmup_vision_steps, sight, diagnosis_loss, progress)
     everything = list(model.trainable().values())
     _phase(model, films, seed, "reporting", config.warmup_steps, everything, _Loss(model), progress)
 
@@ -120,17 +125,6 @@ def _phase(
 def _triangle(step: int, steps: int) -> float:
     rise = max(1, steps // 10)
     return min((step + 1) / rise, max(0.02, (steps - step) / max(1, steps - rise)))
-
-
-class _Sight:
-    """Diagnosis cross-entropy alone."""
-
-    def __init__(self, model: ReportModel) -> None:
-        self.model = model
-
-    def __call__(self, batch: Batch) -> Tensor:
-        logits = self.model.diagnose(self.model.encoder(batch.images).mean(dim=1))
-        return diagnosis_cross_entropy(logits, batch.states, None)
 
 
 class _Loss:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -130,16 +128,8 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_nothing_running(toy_cache: Path, tm
     assert not [line for line in left.splitlines() if line.split()[:1] == [str(child.pid)]], left
 
 
-def test_a_folder_of_real_films_and_notes(shared_data: Path, toy_cache: Path, tmp_path: Path) -> None:
-    folder = shared_data / "cxr_notes_224"
-    root = tmp_path / "notes"
-    shutil.copytree(folder / "images", root / "images")
-    rows = list(csv.DictReader((folder / "metadata.csv").open(encoding="utf-8")))
-    with (root / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(("image", "report", "hospital", "patient"))
-        table.writerows((f"images/{r['image']}", r["clinical_notes"], r["source"], r["patientid"]) for r in rows)
-    overrides = [*SMALL, f"data.path={root}", "on_bad=skip", "small=merge", "unseen=eurorad.org"]
+def test_a_folder_of_real_films_and_notes(notes_folder: Path, toy_cache: Path, tmp_path: Path) -> None:
+    overrides = [*SMALL, f"data.path={notes_folder}", "on_bad=skip", "small=merge", "unseen=eurorad.org"]
     config = configs.load("fedmrg", split="manifest", overrides=overrides)
     result = run_experiment(config, Options(True, "", tmp_path / "runs", toy_cache, track=False))
     assert result["split"] == "manifest/notes"

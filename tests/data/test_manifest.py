@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
 from collections import Counter
 
 import numpy as np
@@ -12,7 +11,6 @@ from PIL import Image
 
 from fedmrg_core.data.federation import prepare
 from fedmrg_core.data.manifest import ManifestSource, slug
-from fedmrg_core.data.tables import read_table
 from fedmrg_core.types import CONDITIONS, ConfigError, DataError
 
 REPORTS = ("The heart is enlarged.", "No pneumothorax or pleural effusion.", "Possible pneumonia in the left base.")
@@ -201,21 +199,8 @@ def test_names_become_metric_keys():
     assert slug("北") == ""
 
 
-@pytest.fixture(scope="module")
-def real(shared_data, tmp_path_factory):
-    """The real films with notes, as a manifest: hospitals by source, rows without notes left in."""
-    root = tmp_path_factory.mktemp("cxr")
-    shutil.copytree(shared_data / "cxr_notes_224" / "images", root / "images")
-    table = read_table(shared_data / "cxr_notes_224" / "metadata.csv")
-    cells = zip(*(table.column(name) for name in ("image", "clinical_notes", "source", "patientid")), strict=True)
-    with (root / "manifest.csv").open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(("image", "report", "hospital", "patient"))
-        writer.writerows((f"images/{image}", notes, source, who) for image, notes, source, who in cells)
-    return root
-
-
-def test_real_films_with_notes(real, change, tmp_path):
+def test_real_films_with_notes(notes_folder, change, tmp_path):
+    real = notes_folder
     with pytest.raises(DataError, match=r"manifest.csv, row \d+: the report is empty \(and 103 more bad rows"):
         ready(change(path=str(real)), tmp_path)
     with pytest.raises(DataError, match="have under 10"):
