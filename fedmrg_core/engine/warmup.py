@@ -1,8 +1,7 @@
 """The base: a tokenizer and warmed-up weights from a public corpus that belongs to no hospital, cached by content.
 
-LoRA on a random frozen base learns nothing, so the tiny "pretrained" model is trained once: encoder, connector,
-diagnosis branch and language model, half of the steps with diagnosis prompts. A language model that comes from a
-checkpoint is never moved.
+LoRA on a random frozen base learns nothing, so the tiny "pretrained" model is trained once: it learns to see, to
+write what a diagnosis prompt says, and then to do both. A language model that comes from a checkpoint is never moved.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from fedmrg_core.models.report_model import Batch, ReportModel, build_model
 from fedmrg_core.models.tuning import FULL
 from fedmrg_core.seeding import generator, torch_seed
 
-FORMAT = 4
+FORMAT = 5
 """Raised when the recipe below changes: older caches are then passed by."""
 DX_WEIGHT = 4.0
 
@@ -67,7 +66,7 @@ def _build(folder: Path, config: ModelConfig, corpus: Source, seed: int, progres
     if config.lm == "tiny":
         train_tokenizer((study.report for study in studies), config.vocab_size).save(str(folder / "tokenizer.json"))
     model = build_model(config, folder, seed)
-    if config.warmup_steps + config.warmup_vision_steps:
+    if config.warmup_steps + config.warmup_vision_steps + config.warmup_prompt_steps:
         torch.set_num_threads(1)
         _warm_up(model, config, corpus, seed, progress)
         moved = {n: t for n, t in model.state_dict().items() if config.lm == "tiny" or not n.startswith("lm.")}
@@ -77,7 +76,8 @@ def _build(folder: Path, config: ModelConfig, corpus: Source, seed: int, progres
 
 
 def _warm_up(model: ReportModel, config: ModelConfig, corpus: Source, seed: int, progress: bool) -> None:
-    """Train the base: first to see (encoder and diagnosis head), then all of it; deterministic on one thread."""
+    """Train the base: to see (encoder and diagnosis head), to write what a prompt says (language model and prompts),
+    then all of it; deterministic on one thread."""
     model.tune(FULL, (), diagnosis=True, seed=seed)
     model.lm.requires_grad_(config.lm == "tiny")
     model.dx_places.requires_grad_(True)
@@ -88,8 +88,14 @@ def _warm_up(model: ReportModel, config: ModelConfig, corpus: Source, seed: int,
         logits = model.diagnose(model.encoder(batch.images).mean(dim=1))
         return diagnosis_cross_entropy(logits, batch.states, None)
 
+    def reading_loss(batch: Batch) -> Tensor:
+        asked = model.prompts(batch.states)
+        return model.read(batch, asked[:, :0], asked).loss
+
     sight = [*model.encoder.parameters(), *model.dx_head.parameters()]
     _phase(model, films, seed, "seeing", config.warmup_vision_steps, sight, diagnosis_loss, progress)
+    reading = [p for m in (model.lm, model.dx_prompts, model.dx_places) for p in m.parameters() if p.requires_grad]
+    _phase(model, films, seed, "reading", config.warmup_prompt_steps, reading, reading_loss, progress)
     everything = list(model.trainable().values())
     _phase(model, films, seed, "reporting", config.warmup_steps, everything, _Loss(model), progress)
 
@@ -128,20 +134,16 @@ def _triangle(step: int, steps: int) -> float:
 
 
 class _Loss:
-    """Report cross-entropy + 4 x diagnosis cross-entropy. The decoder sees in turn the film, the diagnosis prompt of
-    the label states, and both: beside a film a prompt adds little at first, and nobody would learn to read it."""
+    """Report cross-entropy + 4 x diagnosis cross-entropy; the decoder sees in turn the film, and film and prompt."""
 
     def __init__(self, model: ReportModel) -> None:
         self.model, self.step = model, 0
 
     def __call__(self, batch: Batch) -> Tensor:
         model, self.step = self.model, self.step + 1
-        if self.step % 3 == 0:
-            asked = model.prompts(batch.states)
-            return model.read(batch, asked[:, :0], asked).loss
         vision = model.see(batch.images)
         assert vision.diagnosis is not None
-        prompts = training_prompts(model, vision, batch.states) if self.step % 3 == 1 else None
+        prompts = training_prompts(model, vision, batch.states) if self.step % 2 else None
         loss = model.read(batch, vision.prefix, prompts).loss
         return loss + DX_WEIGHT * diagnosis_cross_entropy(vision.diagnosis, batch.states, None)
 

@@ -20,8 +20,8 @@ class ModelConfig:
     prompt_from_head: share of training samples prompted by the diagnosis head's own argmax instead of the label
         states; 0 = always the labels (DESIGN section 6), 1 = training sees just what inference sees.
     warmup_*: the public-corpus warm-up of the base: studies; steps of the encoder and the diagnosis head alone
-        (vision_steps), which are cheap and which sight takes most of; steps of the whole model; peak learning rate;
-        batch. 0 steps = none.
+        (vision_steps), of the language model alone, which learns to write what a prompt says (prompt_steps), and of
+        the whole model (steps); peak learning rate; batch. 0 steps = none.
     """
 
     encoder: str
@@ -39,6 +39,7 @@ class ModelConfig:
     prompt_from_head: float
     warmup_studies: int
     warmup_vision_steps: int
+    warmup_prompt_steps: int
     warmup_steps: int
     warmup_lr: float
     warmup_batch: int
