@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from fedmrg_core.engine.client import Worker, WorkerSpec
+from fedmrg_core.engine.client import Worker
 from fedmrg_core.engine.wire import Packed
 from fedmrg_core.types import FedMRGError
 
@@ -96,13 +96,14 @@ class RayPool:
     DEPTH = 2
     """Tasks an actor holds at once: the next one is there when one ends."""
 
-    def __init__(self, spec: WorkerSpec, config: PoolConfig) -> None:
+    def __init__(self, spec: Any, config: PoolConfig, worker: type[Any] = Worker) -> None:
+        """`worker(spec)` is what each actor holds: the model's Worker, or anything with the methods that calls name."""
         self.events: list[dict[str, Any]] = []
         self._spec, self._config = spec, config
         self._actors: list[_Actor] = []
         self._born = 0
         _check_resources(config)
-        self._actor_class = _actor_class(config)
+        self._actor_class = _actor_class(config, worker)
         for _ in range(config.actors):
             self._actors.append(self._spawn())
 
@@ -206,11 +207,11 @@ def _fetch(ref: Any, call: Call) -> Any:
         raise ClientError(f"{call.who}: {type(cause).__name__}: {cause}") from error
 
 
-def _actor_class(config: PoolConfig) -> Any:
+def _actor_class(config: PoolConfig, worker: type[Any]) -> Any:
     """Actors take no CPU: their number is logical, and 4 of them run on 2 cores."""
     import ray
 
-    return ray.remote(num_cpus=0, num_gpus=config.gpus_per_actor, max_restarts=0, max_task_retries=0)(Worker)
+    return ray.remote(num_cpus=0, num_gpus=config.gpus_per_actor, max_restarts=0, max_task_retries=0)(worker)
 
 
 def start_ray(config: PoolConfig) -> Callable[[], None]:

@@ -1,0 +1,122 @@
+"""Engine overhead side by side: our engine, a plain in-process loop and Flower, on the same clients that do nothing.
+
+    python -m benchmark.perf.engine --json engine.json --quick
+
+Every measurement is a process of its own; the engines take turns, so that what else the machine does hits them alike.
+Flower pins another ray: it gets its own venv under .cache/, made on first use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import venv
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmark.perf.noop import Case
+
+FLOWER = "flwr[simulation]==1.41.0"
+ENGINES = ("ours", "serial", "flwr")
+CASES = (
+    Case(20, 2, 1), Case(20, 2, 20), Case(4, 2, 1), Case(20, 2, 1, sleep_ms=50), Case(20, 8, 1, sleep_ms=50),
+)  # fmt: skip
+QUICK = CASES[:2]
+
+
+def flower_python(cache: Path) -> Path:
+    """The interpreter of Flower's venv, made where it is missing."""
+    folder = cache / f"venv-{FLOWER.split('==')[1]}"
+    python = folder / "bin" / "python"
+    if not (folder / "complete").exists():
+        print(f"making a venv for {FLOWER} in {folder}", file=sys.stderr)
+        venv.create(folder, with_pip=True, clear=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check", FLOWER], check=True)
+        (folder / "complete").touch()
+    return python
+
+
+def command(engine: str, case: Case, cache: Path) -> list[str]:
+    """The process that measures one engine once."""
+    if engine == "flwr":
+        given = (case.clients, case.actors, case.width, case.sleep_ms, case.rounds)
+        script = Path(__file__).with_name("flower.py")
+        return [str(flower_python(cache)), str(script), *map(str, given)]
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in asdict(case).items()]
+    return [sys.executable, "-m", "benchmark.perf.noop", engine, *options]
+
+
+def measure(engine: str, case: Case, cache: Path) -> dict[str, Any]:
+    """One row. Raises RuntimeError with the end of the process's own words where it fails."""
+    settings = {"FLWR_TELEMETRY_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command(engine, case, cache), env={**os.environ, **settings}, capture_output=True, text=True, timeout=900
+    )
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
+        raise RuntimeError(f"{engine} {case}: exit {done.returncode}\n{done.stderr[-2000:]}")
+    row: dict[str, Any] = json.loads(lines[-1])
+    if engine != "flwr":
+        return row
+    seconds = row["seconds"]
+    median = statistics.median(seconds[1:])
+    fields = {name: value for name, value in asdict(case).items() if name != "rounds"}
+    return {
+        "engine": engine,
+        **fields,
+        "round_s": round(median, 5),
+        "ms_per_client_round": round(median * 1000 / case.clients, 4),
+        "first_round_s": round(seconds[0], 4),
+        "driver_rss_mb": row["driver_rss_mb"],
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Markdown: median over processes, and the range."""
+    lines = [
+        "| clients | actors | MB | client, ms | engine | ms a client-round | s a round | driver peak, MB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        key = tuple(row[name] for name in ("clients", "actors", "payload_mb", "sleep_ms", "engine"))
+        groups.setdefault(key, []).append(row)
+    for key, group in groups.items():
+        ms = [row["ms_per_client_round"] for row in group]
+        seconds = statistics.median(row["round_s"] for row in group)
+        peak = max(row["driver_rss_mb"] for row in group)
+        cells = [f"{value:g}" if not isinstance(value, str) else value for value in key]
+        figures = [f"{statistics.median(ms):.2f} ({min(ms):.2f} to {max(ms):.2f})", f"{seconds:.3f}", f"{peak:.0f}"]
+        lines.append("| " + " | ".join([*cells, *figures]) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, required=True, help="where the rows go")
+    parser.add_argument("--engines", default=",".join(ENGINES), help="some of " + ",".join(ENGINES))
+    parser.add_argument("--quick", action="store_true", help="20 clients, 1 and 20 MB, 2 processes each")
+    parser.add_argument("--cache", type=Path, default=Path(".cache"), help="where Flower's venv stands")
+    given = parser.parse_args()
+    engines = given.engines.split(",")
+    unknown = [name for name in engines if name not in ENGINES]
+    if unknown:
+        parser.error(f"no engine '{unknown[0]}': {', '.join(ENGINES)}")
+    rows: list[dict[str, Any]] = []
+    for case in QUICK if given.quick else CASES:
+        for run in range(2 if given.quick else 5):
+            for engine in engines:
+                load = os.getloadavg()[0]
+                rows.append({**measure(engine, case, given.cache), "run": run, "load": round(load, 2)})
+                given.json.write_text(json.dumps(rows, indent=1))
+                print(json.dumps(rows[-1]), file=sys.stderr)
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
