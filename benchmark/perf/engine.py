@@ -14,12 +14,13 @@ import os
 import statistics
 import subprocess
 import sys
-import venv
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmark.perf.noop import Case
+from benchmark.bootstrap import ensure_venv
+from benchmark.perf.noop import Case, row
+from fedmrg_core.runfolder import write_atomic
 
 FLOWER = "flwr[simulation]==1.41.0"
 ENGINES = ("ours", "serial", "flwr")
@@ -32,10 +33,8 @@ QUICK = CASES[:2]
 def flower_python(cache: Path) -> Path:
     """The interpreter of Flower's venv, made where it is missing."""
     folder = cache / f"venv-{FLOWER.split('==')[1]}"
-    python = folder / "bin" / "python"
+    python = ensure_venv(folder)
     if not (folder / "complete").exists():
-        print(f"making a venv for {FLOWER} in {folder}", file=sys.stderr)
-        venv.create(folder, with_pip=True, clear=True)
         subprocess.run([str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check", FLOWER], check=True)
         (folder / "complete").touch()
     return python
@@ -60,20 +59,8 @@ def measure(engine: str, case: Case, cache: Path) -> dict[str, Any]:
     lines = done.stdout.strip().splitlines()
     if done.returncode or not lines:
         raise RuntimeError(f"{engine} {case}: exit {done.returncode}\n{done.stderr[-2000:]}")
-    row: dict[str, Any] = json.loads(lines[-1])
-    if engine != "flwr":
-        return row
-    seconds = row["seconds"]
-    median = statistics.median(seconds[1:])
-    fields = {name: value for name, value in asdict(case).items() if name != "rounds"}
-    return {
-        "engine": engine,
-        **fields,
-        "round_s": round(median, 5),
-        "ms_per_client_round": round(median * 1000 / case.clients, 4),
-        "first_round_s": round(seconds[0], 4),
-        "driver_rss_mb": row["driver_rss_mb"],
-    }
+    said: dict[str, Any] = json.loads(lines[-1])
+    return row(engine, case, said["seconds"], said["driver_rss_mb"]) if engine == "flwr" else said
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -83,13 +70,13 @@ def table(rows: list[dict[str, Any]]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in rows:
-        key = tuple(row[name] for name in ("clients", "actors", "payload_mb", "sleep_ms", "engine"))
-        groups.setdefault(key, []).append(row)
+    for one in rows:
+        key = tuple(one[name] for name in ("clients", "actors", "payload_mb", "sleep_ms", "engine"))
+        groups.setdefault(key, []).append(one)
     for key, group in groups.items():
-        ms = [row["ms_per_client_round"] for row in group]
-        seconds = statistics.median(row["round_s"] for row in group)
-        peak = max(row["driver_rss_mb"] for row in group)
+        ms = [one["ms_per_client_round"] for one in group]
+        seconds = statistics.median(one["round_s"] for one in group)
+        peak = max(one["driver_rss_mb"] for one in group)
         cells = [f"{value:g}" if not isinstance(value, str) else value for value in key]
         figures = [f"{statistics.median(ms):.2f} ({min(ms):.2f} to {max(ms):.2f})", f"{seconds:.3f}", f"{peak:.0f}"]
         lines.append("| " + " | ".join([*cells, *figures]) + " |")
@@ -113,7 +100,7 @@ def main() -> None:
             for engine in engines:
                 load = os.getloadavg()[0]
                 rows.append({**measure(engine, case, given.cache), "run": run, "load": round(load, 2)})
-                given.json.write_text(json.dumps(rows, indent=1))
+                write_atomic(given.json, json.dumps(rows, indent=1).encode())
                 print(json.dumps(rows[-1]), file=sys.stderr)
     print(table(rows))
 

@@ -1,6 +1,6 @@
 """The clients of noop.py under Flower's simulation; runs in Flower's own venv, which has nothing of this project.
 
-Prints one line: a JSON list of seconds a round, and the driver's peak memory. Arguments: clients actors width sleep_ms
+Its last line is JSON: the seconds of each round and the driver's peak memory. Arguments: clients actors width sleep_ms
 rounds.
 """
 
@@ -59,4 +59,4 @@ if __name__ == "__main__":
     })  # fmt: skip
     seconds = [end - start for start, end in zip(Timed.started, Timed.ended, strict=True)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "driver_rss_mb": round(peak, 1)}))
+    print(json.dumps({"seconds": seconds, "driver_rss_mb": peak}))

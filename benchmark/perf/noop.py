@@ -71,7 +71,10 @@ def ours(case: Case) -> list[float]:
     federation: Any = SimpleNamespace(hospitals=hospitals, reports=SimpleNamespace(lengths=np.ones(1, np.int32)))
     start = {f"layer{i}": torch.zeros(case.width) for i in range(ARRAYS)}
     marks = [time.perf_counter()]
-    train = TrainConfig(**{**_TRAIN, "rounds": case.rounds})
+    train = TrainConfig(
+        rounds=case.rounds, participation=1.0, local_epochs=1, local_steps=0, batch_size=1, optimizer="sgd",
+        lr=0.0, adapter_lr=0.0, schedule="constant", weight_decay=0.0, clip_norm=0.0,
+    )  # fmt: skip
     try:
         run_rounds(
             Algorithm(),
@@ -87,12 +90,6 @@ def ours(case: Case) -> list[float]:
         pool.close()
         stop()
     return list(np.diff(marks))
-
-
-_TRAIN: dict[str, Any] = {
-    "rounds": 1, "participation": 1.0, "local_epochs": 1, "local_steps": 0, "batch_size": 1, "optimizer": "sgd",
-    "lr": 0.0, "adapter_lr": 0.0, "schedule": "constant", "weight_decay": 0.0, "clip_norm": 0.0,
-}  # fmt: skip
 
 
 def serial(case: Case) -> list[float]:
@@ -114,10 +111,12 @@ def serial(case: Case) -> list[float]:
 def measure(engine: str, case: Case) -> dict[str, Any]:
     """The row of one run; the first round, which pays for start-up, stands apart."""
     seconds = {"ours": ours, "serial": serial}[engine](case)
-    return row(engine, case, seconds)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return row(engine, case, seconds, peak)
 
 
-def row(engine: str, case: Case, seconds: list[float]) -> dict[str, Any]:
+def row(engine: str, case: Case, seconds: list[float], driver_rss_mb: float) -> dict[str, Any]:
+    """What is kept of one run, for every engine."""
     median = statistics.median(seconds[1:])
     return {
         "engine": engine,
@@ -128,7 +127,7 @@ def row(engine: str, case: Case, seconds: list[float]) -> dict[str, Any]:
         "round_s": round(median, 5),
         "ms_per_client_round": round(median * 1000 / case.clients, 4),
         "first_round_s": round(seconds[0], 4),
-        "driver_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "driver_rss_mb": round(driver_rss_mb, 1),
     }
 
 
