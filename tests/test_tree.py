@@ -38,3 +38,4 @@ def test_nonfinite_names_the_tensor(bad: float) -> None:
     state = {"fine": torch.zeros(2), "spoilt": torch.tensor([0.0, bad]), "whole": torch.tensor([1])}
     assert tree.nonfinite(state) == "spoilt"
     assert tree.nonfinite({"fine": state["fine"], "whole": state["whole"]}) is None
+    assert tree.nonfinite({"its sum overflows": torch.full((4,), 3e38)}) is None

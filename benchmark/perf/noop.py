@@ -22,6 +22,7 @@ import torch
 from fedmrg_core.algorithms.base import Algorithm, ServerState
 from fedmrg_core.data.federation import Hospital
 from fedmrg_core.engine.client import TrainReply, TrainTask
+from fedmrg_core.engine.memory import settle_process
 from fedmrg_core.engine.pool import PoolConfig, RayPool, start_ray
 from fedmrg_core.engine.rounds import run_rounds
 from fedmrg_core.engine.store import ClientStore
@@ -51,7 +52,7 @@ class NoOpWorker:
     """What an actor holds instead of a model; its spec is the milliseconds that a client takes."""
 
     def __init__(self, sleep_ms: float) -> None:
-        torch.set_num_threads(1)
+        settle_process()
         self._seconds = sleep_ms / 1000
 
     def train(self, task: TrainTask, broadcast: Packed) -> TrainReply:
@@ -63,13 +64,12 @@ class NoOpWorker:
 def ours(case: Case) -> list[float]:
     """Seconds of each round of our engine: pack, put, actors, checks, ledger, fold."""
     config = PoolConfig(actors=case.actors, gpus_per_actor=0.0, object_store_mb=512, wait_s=600.0)
-    torch.set_num_threads(1)
+    settle_process()
     stop = start_ray(config)
     pool = RayPool(case.sleep_ms, config, NoOpWorker)
     rows = np.arange(1)
     hospitals = [Hospital(f"c{i:04d}", True, {"train": rows}) for i in range(case.clients)]
     federation: Any = SimpleNamespace(hospitals=hospitals, reports=SimpleNamespace(lengths=np.ones(1, np.int32)))
-    start = {f"layer{i}": torch.zeros(case.width) for i in range(ARRAYS)}
     marks = [time.perf_counter()]
     train = TrainConfig(
         rounds=case.rounds, participation=1.0, local_epochs=1, local_steps=0, batch_size=1, optimizer="sgd",
@@ -82,7 +82,7 @@ def ours(case: Case) -> list[float]:
             train,
             0,
             pool,
-            ServerState(start),
+            ServerState({f"layer{i}": torch.zeros(case.width) for i in range(ARRAYS)}),
             ClientStore(),
             lambda *_: marks.append(time.perf_counter()),
         )

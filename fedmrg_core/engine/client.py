@@ -6,7 +6,6 @@ it does not matter where a client runs.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from torch import Tensor
 from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm, ServerState
 from fedmrg_core.data.federation import Federation, Hospital
+from fedmrg_core.engine.memory import settle_process
 from fedmrg_core.engine.trainer import TrainConfig, batch_rows, build_optimizer, fit, parameter_groups
 from fedmrg_core.engine.wire import Packed, pack, unpack
 from fedmrg_core.models.config import ModelConfig
@@ -88,7 +88,7 @@ class Worker:
     """Holds one model. `train` and `write` are all that a pool calls."""
 
     def __init__(self, spec: WorkerSpec) -> None:
-        torch.set_num_threads(1)
+        settle_process()
         self.spec = spec
         self.federation = Federation.open(Path(spec.federation))
         self.hospitals = {hospital.name: hospital for hospital in self.federation.hospitals}
@@ -97,10 +97,6 @@ class Worker:
         self.model = model.to(spec.device)
         self.moving: State = {**self.model.trainable(), **self.model.buffers_of_state()}
         self.initial = tree.clone({name: tensor.cpu() for name, tensor in self.moving.items()})
-
-    def pid(self) -> int:
-        """This process's id: in a log, and for tests that end it."""
-        return os.getpid()
 
     def shared_names(self) -> list[str]:
         """What travels: trainable parameters in the model's order, then running statistics."""

@@ -6,12 +6,15 @@ Both yield replies in the order of the calls, whatever order they end in, so tha
 from __future__ import annotations
 
 import os
+import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from fedmrg_core.engine.client import Worker
+from fedmrg_core.engine.memory import unmap_read_pages
 from fedmrg_core.engine.wire import Packed
 from fedmrg_core.types import FedMRGError
 
@@ -85,31 +88,44 @@ class SerialPool:
 
 @dataclass
 class _Actor:
+    """handle: ray's. running: the batches it holds, by reference, each as indices of calls."""
+
     handle: Any
     number: int
-    running: dict[Any, int] = field(default_factory=dict)
+    running: dict[Any, list[int]] = field(default_factory=dict)
 
 
 class RayPool:
-    """Long-lived actors; the driver owns retries: work of a dead actor is run again, elsewhere, with the same seed."""
+    """Long-lived actors; the driver owns retries: work of a dead actor is run again, elsewhere, with the same seed.
 
-    DEPTH = 2
-    """Tasks an actor holds at once: the next one is there when one ends."""
+    Short calls travel several at a time, so that a message's price (a few ms) is shared. `seconds` is what the last
+    batch of a method took per call: it decides how much is sent at once, never what comes back.
+    """
+
+    BATCH_S = 0.005
+    """Calls of one message together take no longer than this, or there is one."""
+    LONG_S = 1.0
+    """An actor holds two batches, so that it need not wait for the next; but of calls this long only one, so that
+    the next goes to whoever is free first."""
+    AHEAD = 8
+    """Replies per actor that may wait for their turn: what is held at once does not grow with the number of calls."""
 
     def __init__(self, spec: Any, config: PoolConfig, worker: type[Any] = Worker) -> None:
         """`worker(spec)` is what each actor holds: the model's Worker, or anything with the methods that calls name."""
         self.events: list[dict[str, Any]] = []
-        self._spec, self._config = spec, config
-        self._actors: list[_Actor] = []
+        self.actors: list[_Actor] = []
+        self.config = config
+        self.seconds: dict[str, float] = {}
+        self._spec, self._worker = spec, worker
         self._born = 0
         _check_resources(config)
-        self._actor_class = _actor_class(config, worker)
+        self._actor_class = _actor_class(config)
         for _ in range(config.actors):
-            self._actors.append(self._spawn())
+            self.actors.append(self._spawn())
 
     def _spawn(self) -> _Actor:
         self._born += 1
-        return _Actor(self._actor_class.remote(self._spec), self._born)
+        return _Actor(self._actor_class.remote(self._worker, self._spec), self._born)
 
     def share(self, packed: Packed) -> Any:
         import ray
@@ -117,107 +133,144 @@ class RayPool:
         return ray.put(packed)
 
     def map(self, calls: Sequence[Call]) -> Iterator[Any]:
-        waiting: deque[int] = deque(range(len(calls)))
-        tries = [0] * len(calls)
-        done: dict[int, Any] = {}
+        flight = _Flight(self, calls)
         try:
-            for wanted in range(len(calls)):
-                while wanted not in done:
-                    self._dispatch(calls, waiting, tries)
-                    self._collect(calls, waiting, tries, done)
-                yield _fetch(done.pop(wanted), calls[wanted])
+            for index in range(len(calls)):
+                yield flight.reply(index)
+                unmap_read_pages()
         finally:
-            for actor in self._actors:
+            for actor in self.actors:
                 actor.running.clear()
 
-    def _dispatch(self, calls: Sequence[Call], waiting: deque[int], tries: list[int]) -> None:
-        """Hand the next calls to the actors that hold least."""
-        while waiting:
-            actor = min(self._actors, key=lambda a: (len(a.running), a.number))
-            if len(actor.running) >= self.DEPTH:
-                return
-            index = waiting.popleft()
-            call = calls[index]
-            tries[index] += 1
-            ref = getattr(actor.handle, call.method).remote(call.task, call.shared)
-            actor.running[ref] = index
-
-    def _collect(self, calls: Sequence[Call], waiting: deque[int], tries: list[int], done: dict[int, Any]) -> None:
-        """Wait until at least one reply is there; replace actors that died and put their work back in front."""
-        import ray
-
-        owner = {ref: actor for actor in self._actors for ref in actor.running}
-        ready, _ = ray.wait(list(owner), num_returns=1, timeout=self._config.wait_s, fetch_local=False)
-        if not ready:
-            names = sorted({calls[owner[ref].running[ref]].who for ref in owner})
-            raise FedMRGError(
-                f"no reply within {self._config.wait_s:.0f} s from {', '.join(names)}: raise engine.wait_s"
-            )
-        for ref in ready:
-            actor = owner[ref]
-            if ref not in actor.running:
-                continue
-            if _died(ref):
-                self._replace(actor, calls, waiting, tries)
-            else:
-                done[actor.running.pop(ref)] = ref
-
-    def _replace(self, actor: _Actor, calls: Sequence[Call], waiting: deque[int], tries: list[int]) -> None:
-        lost = sorted(actor.running.values())
-        for index in reversed(lost):
-            if tries[index] >= MAX_TRIES:
-                raise ClientError(
-                    f"{calls[index].who}: its worker died {MAX_TRIES} times (out of memory?): use fewer actors"
-                )
-            waiting.appendleft(index)
-        names = [calls[index].who for index in lost]
-        self.events.append({"kind": "actor_died", "actor": actor.number, "run_again": names})
-        self._actors[self._actors.index(actor)] = self._spawn()
+    def replace(self, actor: _Actor, lost: list[str]) -> None:
+        """Put a new actor in the place of a dead one; `lost`: whose work is run again."""
+        self.events.append({"kind": "actor_died", "actor": actor.number, "run_again": lost})
+        self.actors[self.actors.index(actor)] = self._spawn()
 
     def close(self) -> None:
         import ray
 
-        for actor in self._actors:
+        for actor in self.actors:
             ray.kill(actor.handle)
-        self._actors = []
+        self.actors = []
 
 
-def _died(ref: Any) -> bool:
-    """Whether a finished reference stands for a dead actor rather than for a reply or a client's own error."""
-    import ray
+class _Flight:
+    """One `RayPool.map` under way. waiting: indices of calls not yet sent; done: replies that wait for their turn."""
 
-    try:
-        ray.get(ref)
-    except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError):
-        return True
-    except Exception:
-        return False
-    return False
+    def __init__(self, pool: RayPool, calls: Sequence[Call]) -> None:
+        self.pool, self.calls = pool, calls
+        self.waiting: deque[int] = deque(range(len(calls)))
+        self.tries = [0] * len(calls)
+        self.done: dict[int, Any] = {}
+
+    def reply(self, wanted: int) -> Any:
+        """The reply to a call; more is sent out meanwhile. Raises the client's own error."""
+        self._dispatch(wanted)
+        while wanted not in self.done:
+            self._collect()
+            self._dispatch(wanted)
+        reply = self.done.pop(wanted)
+        if isinstance(reply, FedMRGError):
+            raise reply
+        return reply
+
+    def _dispatch(self, wanted: int) -> None:
+        """Hand the next calls to the actors that hold least."""
+        pool = self.pool
+        while self.waiting and self.waiting[0] < wanted + pool.AHEAD * len(pool.actors):
+            actor = min(pool.actors, key=lambda a: (len(a.running), a.number))
+            pace = pool.seconds.get(self.calls[self.waiting[0]].method, pool.LONG_S)
+            if len(actor.running) >= (1 if pace >= pool.LONG_S else 2):
+                return
+            batch = self._batch(pace)
+            tasks = [(self.calls[index].method, self.calls[index].task, self.calls[index].who) for index in batch]
+            actor.running[actor.handle.run.remote(tasks, self.calls[batch[0]].shared)] = batch
+
+    def _batch(self, pace: float) -> list[int]:
+        """Take the next calls of one message: of one method and broadcast, and no more than an actor's fair share."""
+        first = self.calls[self.waiting[0]]
+        size = max(1, min(int(self.pool.BATCH_S / pace), len(self.waiting) // (2 * len(self.pool.actors))))
+        batch: list[int] = []
+        while self.waiting and len(batch) < size:
+            call = self.calls[self.waiting[0]]
+            if call.method != first.method or call.shared is not first.shared:
+                break
+            batch.append(self.waiting.popleft())
+            self.tries[batch[-1]] += 1
+        return batch
+
+    def _collect(self) -> None:
+        """Wait until at least one batch is done; replace an actor that died and put its work back in front."""
+        import ray
+
+        owner = {ref: actor for actor in self.pool.actors for ref in actor.running}
+        wait_s = self.pool.config.wait_s
+        ready, _ = ray.wait(list(owner), num_returns=1, timeout=wait_s, fetch_local=False)
+        if not ready:
+            names = sorted({self.calls[index].who for ref, actor in owner.items() for index in actor.running[ref]})
+            raise FedMRGError(f"no reply within {wait_s:.0f} s from {', '.join(names)}: raise engine.wait_s")
+        actor = owner[ready[0]]
+        batch = actor.running[ready[0]]
+        try:
+            replies, seconds = ray.get(ready[0])
+        except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError) as error:
+            self._run_again(actor, (str(error).strip().splitlines() or ["killed"])[-1].strip())
+            return
+        del actor.running[ready[0]]
+        self.done.update(zip(batch, replies, strict=True))
+        self.pool.seconds[self.calls[batch[0]].method] = max(seconds / len(batch), 1e-6)
+
+    def _run_again(self, actor: _Actor, why: str) -> None:
+        lost = sorted(index for batch in actor.running.values() for index in batch)
+        for index in reversed(lost):
+            if self.tries[index] >= MAX_TRIES:
+                raise ClientError(
+                    f"{self.calls[index].who}: its worker died {MAX_TRIES} times"
+                    f" (if memory ran out, use fewer actors): {why}"
+                )
+            self.waiting.appendleft(index)
+        self.pool.replace(actor, [self.calls[index].who for index in lost])
 
 
-def _fetch(ref: Any, call: Call) -> Any:
-    import ray
+class _Host:
+    """What an actor is: a worker, and the loop over the calls of one message."""
 
-    try:
-        return ray.get(ref)
-    except ray.exceptions.RayTaskError as error:
-        cause = error.cause
-        if isinstance(cause, FedMRGError):
-            raise type(cause)(f"{call.who}: {cause}") from None
-        raise ClientError(f"{call.who}: {type(cause).__name__}: {cause}") from error
+    def __init__(self, worker: type[Any], spec: Any) -> None:
+        self._worker = worker(spec)
+
+    def run(self, calls: list[tuple[str, Any, str]], shared: Any) -> tuple[list[Any], float]:
+        """Replies to (method, task, who) in their order, a client's error as a value in its place; seconds in all."""
+        start = time.perf_counter()
+        replies = [self._one(method, task, who, shared) for method, task, who in calls]
+        return replies, time.perf_counter() - start
+
+    def _one(self, method: str, task: Any, who: str, shared: Any) -> Any:
+        try:
+            return getattr(self._worker, method)(task, shared)
+        except FedMRGError as error:
+            return type(error)(f"{who}: {error}")
+        except Exception as error:
+            where = "".join(traceback.format_tb(error.__traceback__)[-1:]).strip()
+            return ClientError(f"{who}: {type(error).__name__}: {error}\n{where}")
+
+    def pid(self) -> int:
+        """This process's id: in a log, and for tests that end it."""
+        return os.getpid()
 
 
-def _actor_class(config: PoolConfig, worker: type[Any]) -> Any:
+def _actor_class(config: PoolConfig) -> Any:
     """Actors take no CPU: their number is logical, and 4 of them run on 2 cores."""
     import ray
 
-    return ray.remote(num_cpus=0, num_gpus=config.gpus_per_actor, max_restarts=0, max_task_retries=0)(worker)
+    return ray.remote(num_cpus=0, num_gpus=config.gpus_per_actor, max_restarts=0, max_task_retries=0)(_Host)
 
 
 def start_ray(config: PoolConfig) -> Callable[[], None]:
     """Join the cluster at RAY_ADDRESS, or start a private, offline, quiet one; returns what ends it."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # ray's 15 starves the actors wherever anything else runs
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"  # the actors of a private instance inherit it; a worker also sets torch's own
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

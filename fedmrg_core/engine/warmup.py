@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from fedmrg_core import tree
 from fedmrg_core.algorithms.fedlora_dx import diagnosis_cross_entropy, training_prompts
 from fedmrg_core.data.source import Source
+from fedmrg_core.engine.memory import settle_process
 from fedmrg_core.engine.trainer import batches_of, build_optimizer, fit
 from fedmrg_core.models.config import ModelConfig
 from fedmrg_core.models.language import train_tokenizer
@@ -67,7 +68,7 @@ def _build(folder: Path, config: ModelConfig, corpus: Source, seed: int, progres
         train_tokenizer((study.report for study in studies), config.vocab_size).save(str(folder / "tokenizer.json"))
     model = build_model(config, folder, seed)
     if config.warmup_steps + config.warmup_vision_steps + config.warmup_prompt_steps:
-        torch.set_num_threads(1)
+        settle_process()
         _warm_up(model, config, corpus, seed, progress)
         moved = {n: t for n, t in model.state_dict().items() if config.lm == "tiny" or not n.startswith("lm.")}
         save_file(tree.clone({n: t for n, t in moved.items() if n != "lm.lm_head.weight"}), folder / "base.safetensors")

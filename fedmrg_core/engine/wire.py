@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import torch
@@ -35,12 +36,11 @@ def pack(payload: Payload) -> Packed:
             tensor = tensor.detach().cpu().contiguous()
             header.append((group, name, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), offset))
             flat.append((offset, tensor))
-            size = tensor.numel() * tensor.element_size()
-            offset += -(-size // ALIGN) * ALIGN
+            offset += -(-tensor.nbytes // ALIGN) * ALIGN
     buffer = np.empty(offset, dtype=np.uint8)
+    whole = torch.from_numpy(buffer)
     for start, tensor in flat:
-        raw = tensor.reshape(-1).view(torch.uint8).numpy()
-        buffer[start : start + raw.size] = raw
+        whole[start : start + tensor.nbytes].copy_(tensor.reshape(-1).view(torch.uint8))
     return Packed(tuple(header), buffer)
 
 
@@ -52,7 +52,7 @@ def unpack(packed: Packed) -> Payload:
         whole = torch.from_numpy(packed.buffer)
     for group, name, kind, shape, offset in packed.header:
         dtype = getattr(torch, kind)
-        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        size = prod(shape) * dtype.itemsize
         payload.setdefault(group, {})[name] = whole[offset : offset + size].view(dtype).reshape(shape)
     return payload
 

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import torch
 
+import fedmrg_core.engine.pool as pool_module
+from fedmrg_core.engine import memory
 from fedmrg_core.engine.client import TrainTask, WorkerSpec
 from fedmrg_core.engine.pool import Call, PoolConfig, RayPool, SerialPool, start_ray
 from fedmrg_core.engine.rounds import params_sha256
@@ -48,7 +50,7 @@ def test_ray_equals_serial_bit_by_bit_also_when_an_actor_is_killed(spec: WorkerS
         assert params_sha256(run.server, run.store) == serial_hash
         import ray
 
-        victim = pool._actors[0].handle
+        victim = pool.actors[0].handle
         os.kill(ray.get(victim.pid.remote()), signal.SIGKILL)
         again = Run(spec, pool)
         assert params_sha256(again.server, again.store) == serial_hash
@@ -70,6 +72,71 @@ def test_a_clients_own_error_names_the_client_and_the_pool_goes_on(spec: WorkerS
         assert params_sha256(*_state(Run(spec, pool))) == params_sha256(*_state(Run(spec)))
     finally:
         pool.close()
+
+
+@pytest.mark.usefixtures("ray_running")
+def test_short_calls_share_messages_and_come_back_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Echo:
+        def __init__(self, spec: None) -> None:
+            pass
+
+        def say(self, task: int, shared: Any) -> tuple[int, int]:
+            if task < 0:
+                raise ValueError("no word")
+            return task, shared.num_bytes
+
+    messages: list[int] = []
+    batch = pool_module._Flight._batch
+
+    def counted(flight: Any, pace: float) -> list[int]:
+        taken = batch(flight, pace)
+        messages.append(len(taken))
+        return taken
+
+    monkeypatch.setattr(pool_module._Flight, "_batch", counted)
+    pool = RayPool(None, CONFIG, Echo)
+    try:
+        shared = pool.share(pack({"shared": {"w": torch.zeros(16)}}))
+        calls = [Call("say", number, shared, f"client {number}") for number in range(60)]
+        assert list(pool.map(calls)) == [(number, 64) for number in range(60)]
+        assert sum(messages) == 60
+        assert max(messages) > 1
+        calls[30] = replace(calls[30], task=-1)
+        replies = pool.map(calls)
+        assert [next(replies)[0] for _ in range(30)] == list(range(30))
+        with pytest.raises(FedMRGError, match="client 30: ValueError: no word"):
+            next(replies)
+        assert list(pool.map(calls[:30])) == [(number, 64) for number in range(30)]
+    finally:
+        pool.close()
+
+
+@pytest.mark.usefixtures("ray_running")
+def test_a_worker_that_cannot_start_says_why() -> None:
+    class Broken:
+        def __init__(self, spec: None) -> None:
+            raise OSError("no such base")
+
+    pool = RayPool(None, replace(CONFIG, actors=1), Broken)
+    try:
+        with pytest.raises(FedMRGError, match=r"client a: its worker died 3 times.*no such base"):
+            list(pool.map([Call("say", 0, pool.share(pack({})), "client a")]))
+    finally:
+        pool.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc, which Linux has")
+@pytest.mark.usefixtures("ray_running")
+def test_the_driver_lets_go_of_pages_it_has_read_and_loses_nothing() -> None:
+    import ray
+
+    payload = ray.get(ray.put(pack({"a": {"w": torch.ones(2**20)}})))
+    assert payload.buffer.sum(dtype="int64") > 0
+    before = memory.shared_bytes(Path("/proc/self/status").read_text())
+    memory.unmap_read_pages(bound=0)
+    after = memory.shared_bytes(Path("/proc/self/status").read_text())
+    assert before - after >= 2**22
+    assert torch.equal(unpack(payload)["a"]["w"], torch.ones(2**20))
 
 
 def _state(run: Run) -> tuple[Any, Any]:
