@@ -15,7 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module[:prefix of its confi
     "leaderboard": ("benchmark.leaderboard", "rebuild the boards from leaderboards/results/"),
     "regress": ("benchmark.regress", "compare the small CI split with the committed expectations"),
     "ui": ("benchmark.ui", "the MLflow UI on 127.0.0.1"),
-    "splits": ("benchmark.splits_cmd", "make or verify the fixed splits"),
+    "splits": ("benchmark.splits_cmd", "make, verify or describe the fixed splits"),
     "doctor": ("benchmark.doctor", "what is there, what that enables, what to do for the rest"),
     "score": ("benchmark.score", "score anybody's reports: CSV, JSON lines or Parquet"),
     "label": ("benchmark.score:label_", "label reports with the 14 CheXpert conditions"),

@@ -1,7 +1,7 @@
-"""`fedmrg splits make|verify [NAME ..] [--data DIR]`: the fixed splits under splits/.
+"""`fedmrg splits make|verify|describe [NAME ..] [--data DIR]`: the fixed splits under splits/.
 
 make rebuilds the named splits (or all) from splits/recipes.toml where their data is there; verify runs the recipes
-again and compares every hash.
+again and compares every hash; describe says how different the hospitals are, beside a random deal.
 """
 
 from __future__ import annotations
@@ -11,19 +11,26 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
+from benchmark.options import CACHE
+from benchmark.report.picture import draw_measures
 from fedmrg_core.data import making, sources, splits
 from fedmrg_core.data.config import DataConfig
+from fedmrg_core.data.describe import Measure, describe
+from fedmrg_core.data.federation import prepare
 from fedmrg_core.data.source import Source
 from fedmrg_core.errors import DataError, choose
 
+FILM_SIZE = 64
+"""Pixels a side at which films are compared."""
 DEFAULTS = Path(__file__).parent / "configs" / "defaults.toml"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `fedmrg splits`."""
-    parser.add_argument("action", choices=("make", "verify"), help="what to do")
+    parser.add_argument("action", choices=("make", "verify", "describe"), help="what to do")
     parser.add_argument("names", nargs="*", metavar="NAME", help="splits, such as phantom/group; none: all of them")
     parser.add_argument("--data", default="", metavar="DIR", help="the data root of splits of real data")
+    parser.add_argument("--png", type=Path, metavar="FILE", help="describe: also draw it")
     parser.add_argument("--root", type=Path, default=splits.ROOT, metavar="DIR", help="folder of the split files")
 
 
@@ -34,6 +41,8 @@ def main(args: argparse.Namespace) -> int:
     data = settings(args.data)
     if args.action == "make":
         return _make(wanted, data, args)
+    if args.action == "describe":
+        return _describe(wanted, data, args.png)
     opened = _Opened(data)
     return max(_verify(name, data, args.root, opened) for name in wanted)
 
@@ -77,6 +86,25 @@ def _make(wanted: list[str], data: DataConfig, args: argparse.Namespace) -> int:
         counts = ", ".join(_size(draw) for draw in made.draws)
         print(f"{name}: version {made.version}, {made.status}, {counts}")
     return 0
+
+
+def _describe(wanted: list[str], data: DataConfig, png: Path | None) -> int:
+    """Print a table a split; 1 where none could be described."""
+    found: dict[str, list[Measure]] = {}
+    for name in wanted:
+        if not has_data(name.split("/")[0], data):
+            print(f"{name}: not described: data absent (give it with --data)")
+            continue
+        federation = prepare(data, name, 0, FILM_SIZE, CACHE, None, progress=True)
+        found[name] = describe(federation)
+        print(f"{name}: {len(federation)} studies, {len(federation.hospitals)} hospitals")
+        for one in found[name]:
+            chance = f"random deal {one.random:.3f}, at most {one.random_high:.3f}"
+            print(f"  {one.name:<8}{one.value:8.3f} {one.unit:<5} {chance}")
+    if png and found:
+        draw_measures(found, png)
+        print(f"drawn: {png}")
+    return 0 if found else 1
 
 
 def _size(draw: splits.Draw) -> str:

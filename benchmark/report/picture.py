@@ -1,12 +1,15 @@
-"""The boards' picture for the README: every row's scores with their intervals, drawn from committed results."""
+"""Pictures: a board's rows with their intervals, for the README; how different the hospitals of splits are."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from benchmark.report.columns import titled
 from benchmark.results import Board, Cell, Row
+from fedmrg_core.data.describe import Measure
 
 PANELS = (
     ("test/personal/ce_f1_micro14", "CE F1 micro, own hospitals"),
@@ -18,21 +21,38 @@ TRAINED, PLAIN, INK = "#1f6f8b", "#b9bec4", "#2b2f33"
 
 def draw(board: Board, path: Path) -> None:
     """Write `path` (PNG), without a date in it: the same results give the same picture."""
+    rows = list(reversed(board.rows))
+    seeds = "/".join(map(str, sorted({len(row.seeds) for row in rows})))
+    title = f"{board.split}, preset {board.preset}, {seeds} seed(s), 95 % intervals"
+    with _figure(path, len(PANELS), [_label(row) for row in rows], title) as axes:
+        for axis, (key, name) in zip(axes, PANELS, strict=True):
+            _panel(axis, rows, key, name)
+
+
+def draw_measures(splits: Mapping[str, Sequence[Measure]], path: Path) -> None:
+    """Write `path` (PNG): a panel a split, a bar a measure; the line reaches from 0 to the largest random deal."""
+    names = [f"{one.name}, {one.unit}" for one in reversed(next(iter(splits.values())))]
+    with _figure(path, len(splits), names, "how different the hospitals are; black: a random deal at most") as axes:
+        for axis, (split, measures) in zip(axes, splits.items(), strict=True):
+            for place, one in enumerate(reversed(measures)):
+                _bar(axis, place, Cell(one.value, 0.0, one.random_high, seeds=1), TRAINED)
+            _style(axis, split)
+
+
+@contextmanager
+def _figure(path: Path, panels: int, rows: Sequence[str], title: str) -> Iterator[Any]:
+    """Axes side by side over the same rows; written to `path` at the end."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    rows = list(reversed(board.rows))
     with pyplot.rc_context({"font.size": 9, "axes.edgecolor": PLAIN, "text.color": INK, "xtick.color": INK}):
-        figure, axes = pyplot.subplots(1, len(PANELS), figsize=(10, 1.1 + 0.32 * len(rows)), sharey=True)
-        for axis, (key, title) in zip(axes, PANELS, strict=True):
-            _panel(axis, rows, key, title)
-        axes[0].set_yticks(range(len(rows)), [_label(row) for row in rows])
-        seeds = sorted({len(row.seeds) for row in rows})
-        figure.suptitle(
-            f"{board.split}, preset {board.preset}, {'/'.join(map(str, seeds))} seed(s), 95 % intervals", fontsize=9
-        )
+        size = (10, 1.1 + 0.32 * len(rows))
+        figure, axes = pyplot.subplots(1, panels, figsize=size, sharey=True, squeeze=False)
+        yield axes[0]
+        axes[0][0].set_yticks(range(len(rows)), rows)
+        figure.suptitle(title, fontsize=9)
         figure.tight_layout()
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=130, metadata={"Software": None})
@@ -49,6 +69,10 @@ def _panel(axis: Any, rows: list[Row], key: str, title: str) -> None:
         cell = row.cells.get(key)
         if cell is not None:
             _bar(axis, place, cell, PLAIN if row.trivial else TRAINED)
+    _style(axis, title)
+
+
+def _style(axis: Any, title: str) -> None:
     axis.set_title(title, fontsize=9, loc="left")
     axis.set_xlim(left=0)
     axis.tick_params(length=0)
@@ -61,4 +85,4 @@ def _panel(axis: Any, rows: list[Row], key: str, title: str) -> None:
 def _bar(axis: Any, place: int, cell: Cell, colour: str) -> None:
     axis.barh(place, cell.value, height=0.62, color=colour, alpha=0.85)
     axis.plot([max(0.0, cell.low), cell.high], [place, place], color=INK, linewidth=1.2)
-    axis.text(cell.high, place, f"  {cell.value:.3f}", va="center", fontsize=7.5)
+    axis.text(max(cell.value, cell.high), place, f"  {cell.value:.3f}", va="center", fontsize=7.5)
