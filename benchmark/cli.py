@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module[:prefix of its confi
     "regress": ("benchmark.regress", "compare the small CI split with the committed expectations"),
     "ui": ("benchmark.ui", "the MLflow UI on 127.0.0.1"),
     "splits": ("benchmark.splits_cmd", "make, verify or describe the fixed splits"),
+    "data": ("benchmark.data_cmd", "fetch what of a data set the package index has: the text of IU X-ray"),
     "doctor": ("benchmark.doctor", "what is there, what that enables, what to do for the rest"),
     "score": ("benchmark.score", "score anybody's reports: CSV, JSON lines or Parquet"),
     "label": ("benchmark.score:label_", "label reports with the 14 CheXpert conditions"),

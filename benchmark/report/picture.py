@@ -37,6 +37,7 @@ def draw_measures(splits: Mapping[str, Sequence[Measure]], path: Path) -> None:
             for place, one in enumerate(reversed(measures)):
                 _bar(axis, place, Cell(one.value, 0.0, one.random_high, seeds=1), TRAINED)
             _style(axis, split)
+            axis.set_xlim(right=1.2 * max(one.value for measures in splits.values() for one in measures))
 
 
 @contextmanager

@@ -151,9 +151,9 @@ def _openi(root: Path) -> Iterable[Record]:
     folder = film_folder(root, first)
     for path in sorted((root / XML).glob("*.xml")):
         file = f"{XML}/{path.name}"
-        uid, findings, problems = _xml(path, file)
+        uid, sections, problems = read_report(path, file)
         own = tuple((f"{folder}/{_openi_name(uid, name)}", view) for name, view in films.get(uid, []))
-        yield Record(uid, " ".join(findings.split()), problems, own, file, None)
+        yield Record(uid, " ".join(sections.get("FINDINGS", "").split()), problems, own, file, None)
 
 
 def _openi_name(uid: str, kaggle: str) -> str:
@@ -161,7 +161,9 @@ def _openi_name(uid: str, kaggle: str) -> str:
     return f"CXR{uid}_{kaggle.removesuffix('.dcm.png')}.png"
 
 
-def _xml(path: Path, file: str) -> tuple[str, str, str]:
+def read_report(path: Path, file: str) -> tuple[str, dict[str, str], str]:
+    """uid, sections by heading in capitals, and MeSH problems (";" between them) of one Open-i XML. Raises DataError,
+    which names it `file`."""
     try:
         raw = path.read_bytes()
         if b"<!ENTITY" in raw:
@@ -175,7 +177,7 @@ def _xml(path: Path, file: str) -> tuple[str, str, str]:
     problems = ";".join((term.text or "").split("/")[0].strip() for term in tree.iter("major"))
     if not uid.isdigit():
         raise DataError(f"IUXRId '{uid[:40]}' is not a number", file)
-    return uid, sections.get("FINDINGS", ""), problems
+    return uid, sections, problems
 
 
 def acquisition(root: Path) -> dict[str, tuple[str, str]]:
