@@ -26,8 +26,8 @@ class ClientStore:
         self._states[client_id] = private
 
     def stage(self, client_id: str, private: Packed) -> None:
-        """Hold a new state until `commit`."""
-        self._staged[client_id] = private
+        """Hold a new state until `commit`: a copy, for a view of the object store would pin the whole reply there."""
+        self._staged[client_id] = Packed(private.header, private.buffer.copy())
 
     def commit(self) -> None:
         """Accept all staged states."""
