@@ -19,9 +19,10 @@ import tarfile
 import tempfile
 import zipfile
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fedmrg_core.data.iu_xray import ACQUISITION, XML, read_report
+from fedmrg_core.data.iu_xray import ACQUISITION, ACQUISITION_COLUMNS, XML, read_report
 from fedmrg_core.errors import DataError
 from fedmrg_core.runfolder import write_atomic
 
@@ -65,14 +66,14 @@ def download(folder: Path) -> Path:
     return wheels[0]
 
 
-def write(wheel: Path, folder: Path, sha256: dict[str, str] | None = None) -> tuple[int, int]:
+def write(wheel: Path, folder: Path, sha256: Mapping[str, str] = SHA256) -> tuple[int, int]:
     """Write reports and DICOM facts of a wheel below `folder`; returns the counts of reports and of studies with facts.
     Raises DataError where the wheel is not the one whose contents are known."""
-    members = {name: _member(wheel, name, digest) for name, digest in (SHA256 if sha256 is None else sha256).items()}
+    members = {name: _member(wheel, name, digest) for name, digest in sha256.items()}
     (folder / XML).mkdir(parents=True, exist_ok=True)
     rows = []
     with tarfile.open(fileobj=io.BytesIO(members[REPORTS])) as archive:
-        for entry in sorted(archive.getmembers(), key=lambda one: one.name):
+        for entry in archive:
             name = re.fullmatch(rf"{XML}/(\d+\.xml)", entry.name)  # nothing else leaves the archive
             content = archive.extractfile(entry) if name and entry.isfile() else None
             if name and content:
@@ -80,9 +81,9 @@ def write(wheel: Path, folder: Path, sha256: dict[str, str] | None = None) -> tu
                 path.write_bytes(content.read())
                 rows.append(_row(path))
     rows.sort(key=lambda row: int(row[0].removeprefix("CXR")))
-    _table(folder / TABLE, ["id", "report", "impression", "problems"], rows)
+    _table(folder / TABLE, ("id", "report", "impression", "problems"), rows)
     systems = acquisition_systems(gzip.decompress(members[DICOM]).decode("utf-8"))
-    _table(folder / ACQUISITION, ["uid", "private_creator", "plate_type"], systems)
+    _table(folder / ACQUISITION, ACQUISITION_COLUMNS, systems)
     return len(rows), len(systems)
 
 
@@ -115,7 +116,7 @@ def _row(path: Path) -> list[str]:
     return [f"CXR{uid}", *texts, problems]
 
 
-def _table(path: Path, columns: list[str], rows: list[list[str]]) -> None:
+def _table(path: Path, columns: Sequence[str], rows: list[list[str]]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([columns, *rows])
     write_atomic(path, text.getvalue().encode())

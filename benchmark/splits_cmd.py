@@ -10,15 +10,17 @@ import argparse
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.options import CACHE
 from benchmark.report.picture import draw_measures
 from fedmrg_core.data import making, sources, splits
 from fedmrg_core.data.config import DataConfig
-from fedmrg_core.data.describe import Measure, describe
-from fedmrg_core.data.federation import prepare
 from fedmrg_core.data.source import Source
 from fedmrg_core.errors import DataError, choose
+
+if TYPE_CHECKING:
+    from fedmrg_core.data.describe import Measure
 
 FILM_SIZE = 64
 """Pixels a side at which films are compared."""
@@ -90,6 +92,9 @@ def _make(wanted: list[str], data: DataConfig, args: argparse.Namespace) -> int:
 
 def _describe(wanted: list[str], data: DataConfig, png: Path | None) -> int:
     """Print a table a split; 1 where none could be described."""
+    from fedmrg_core.data.describe import describe
+    from fedmrg_core.data.federation import prepare
+
     found: dict[str, list[Measure]] = {}
     for name in wanted:
         if not has_data(name.split("/")[0], data):

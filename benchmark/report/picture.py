@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmark.report.columns import titled
 from benchmark.results import Board, Cell, Row
-from fedmrg_core.data.describe import Measure
+
+if TYPE_CHECKING:
+    from fedmrg_core.data.describe import Measure
 
 PANELS = (
     ("test/personal/ce_f1_micro14", "CE F1 micro, own hospitals"),
@@ -31,13 +33,14 @@ def draw(board: Board, path: Path) -> None:
 
 def draw_measures(splits: Mapping[str, Sequence[Measure]], path: Path) -> None:
     """Write `path` (PNG): a panel a split, a bar a measure; the line reaches from 0 to the largest random deal."""
+    widest = max(one.value for measures in splits.values() for one in measures)
     names = [f"{one.name}, {one.unit}" for one in reversed(next(iter(splits.values())))]
     with _figure(path, len(splits), names, "how different the hospitals are; black: a random deal at most") as axes:
         for axis, (split, measures) in zip(axes, splits.items(), strict=True):
             for place, one in enumerate(reversed(measures)):
                 _bar(axis, place, Cell(one.value, 0.0, one.random_high, seeds=1), TRAINED)
             _style(axis, split)
-            axis.set_xlim(right=1.2 * max(one.value for measures in splits.values() for one in measures))
+            axis.set_xlim(right=1.2 * widest)
 
 
 @contextmanager

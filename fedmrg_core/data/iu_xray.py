@@ -31,6 +31,7 @@ from fedmrg_core.types import DataError, Labels, Study
 REPORTS, PROJECTIONS, XML = "indiana_reports.csv", "indiana_projections.csv", "ecgen-radiology"
 FILM_FOLDERS = ("images/images_normalized", "images_normalized", "images", "NLMCXR_png", ".")
 ACQUISITION = "acquisition.csv"
+ACQUISITION_COLUMNS = ("uid", "private_creator", "plate_type")
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def read_report(path: Path, file: str) -> tuple[str, dict[str, str], str]:
 def acquisition(root: Path) -> dict[str, tuple[str, str]]:
     """uid -> (acquisition system, plate type), from acquisition.csv, a table of DICOM facts beside the reports."""
     if (root / ACQUISITION).is_file():
-        table = read_table(root / ACQUISITION, ("uid", "private_creator", "plate_type"))
-        rows = zip(table.column("uid"), table.column("private_creator"), table.column("plate_type"), strict=True)
+        table = read_table(root / ACQUISITION, ACQUISITION_COLUMNS)
+        rows = zip(*map(table.column, ACQUISITION_COLUMNS), strict=True)
         return {uid.strip(): (system.strip(), plate.strip()) for uid, system, plate in rows}
     return {}

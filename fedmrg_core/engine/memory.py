@@ -28,11 +28,12 @@ def unmap_read_pages(bound: int = 64 * 2**20) -> None:
     """Keep the driver small: pages of the object store that it has read or written count as its own memory until it
     lets go of them. Nothing is lost: they are shared, and come back when they are touched. Linux only."""
     try:
-        status = Path("/proc/self/status").read_text()
-        maps = Path("/proc/self/maps").read_text if shared_bytes(status) > bound else str
+        if shared_bytes(Path("/proc/self/status").read_text()) <= bound:
+            return
+        mappings = Path("/proc/self/maps").read_text().splitlines()
     except OSError:
         return
-    for line in maps().splitlines():
+    for line in mappings:
         place, mode = line.split()[:2]
         if mode == "rw-s" and "/plasma" in line:
             start, end = (int(part, 16) for part in place.split("-"))

@@ -180,16 +180,16 @@ class _Flight:
         pool = self.pool
         while self.waiting and self.waiting[0] < wanted + pool.AHEAD * len(pool.actors):
             actor = min(pool.actors, key=lambda a: (len(a.running), a.number))
-            pace = pool.seconds.get(self.calls[self.waiting[0]].method, pool.LONG_S)
+            first = self.calls[self.waiting[0]]
+            pace = pool.seconds.get(first.method, pool.LONG_S)
             if len(actor.running) >= (1 if pace >= pool.LONG_S else 2):
                 return
-            batch = self._batch(pace)
-            tasks = [(self.calls[index].method, self.calls[index].task, self.calls[index].who) for index in batch]
-            actor.running[actor.handle.run.remote(tasks, self.calls[batch[0]].shared)] = batch
+            batch = self._batch(first, pace)
+            tasks = [(self.calls[index].task, self.calls[index].who) for index in batch]
+            actor.running[actor.handle.run.remote(first.method, tasks, first.shared)] = batch
 
-    def _batch(self, pace: float) -> list[int]:
+    def _batch(self, first: Call, pace: float) -> list[int]:
         """Take the next calls of one message: of one method and broadcast, and no more than an actor's fair share."""
-        first = self.calls[self.waiting[0]]
         size = max(1, min(int(self.pool.BATCH_S / pace), len(self.waiting) // (2 * len(self.pool.actors))))
         batch: list[int] = []
         while self.waiting and len(batch) < size:
@@ -239,10 +239,10 @@ class _Host:
     def __init__(self, worker: type[Any], spec: Any) -> None:
         self._worker = worker(spec)
 
-    def run(self, calls: list[tuple[str, Any, str]], shared: Any) -> tuple[list[Any], float]:
-        """Replies to (method, task, who) in their order, a client's error as a value in its place; seconds in all."""
+    def run(self, method: str, tasks: list[tuple[Any, str]], shared: Any) -> tuple[list[Any], float]:
+        """Replies to (task, who) in their order, a client's error as a value in its place; seconds in all."""
         start = time.perf_counter()
-        replies = [self._one(method, task, who, shared) for method, task, who in calls]
+        replies = [self._one(method, task, who, shared) for task, who in tasks]
         return replies, time.perf_counter() - start
 
     def _one(self, method: str, task: Any, who: str, shared: Any) -> Any:

@@ -88,8 +88,8 @@ def test_short_calls_share_messages_and_come_back_in_order(monkeypatch: pytest.M
     messages: list[int] = []
     batch = pool_module._Flight._batch
 
-    def counted(flight: Any, pace: float) -> list[int]:
-        taken = batch(flight, pace)
+    def counted(flight: Any, first: Call, pace: float) -> list[int]:
+        taken = batch(flight, first, pace)
         messages.append(len(taken))
         return taken
 
