@@ -7,7 +7,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ class Config:
     algorithm: str
     method: str
     table: Table
+    faults: dict[str, Any] = field(default_factory=dict)
+    """Content of a fault file (engine/policy.py); it belongs to what a run computes."""
 
     @property
     def split(self) -> str:
@@ -49,12 +51,15 @@ class Config:
 
     def as_dict(self) -> dict[str, Any]:
         """What result.json holds and `from_dict` reads."""
-        return {"name": self.algorithm, "method": self.method, **self.table}
+        faults = {"faults": self.faults} if self.faults else {}
+        return {"name": self.algorithm, "method": self.method, **self.table, **faults}
 
     def hash(self) -> str:
         """SHA-256 over what decides the numbers, but for seed and machine settings."""
         table = {name: part for name, part in self.table.items() if name not in UNRANKED}
         table["run"] = {key: value for key, value in table["run"].items() if key != "seed"}
+        if self.faults:
+            table["faults"] = self.faults
         text = json.dumps({"algorithm": self.algorithm, "method": self.method, **table}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -136,7 +141,7 @@ def load(
 def from_dict(stored: Mapping[str, Any]) -> Config:
     """The inverse of `Config.as_dict`, for a resume."""
     table = {name: dict(stored[name]) for name in SECTIONS}
-    return Config(str(stored["name"]), str(stored["method"]), table)
+    return Config(str(stored["name"]), str(stored["method"]), table, dict(stored.get("faults", {})))
 
 
 def check(config: Config) -> None:

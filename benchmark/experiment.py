@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,11 @@ from benchmark.options import BENCH_VERSION, DRAWS, ROOT, Options, new_run_id
 from fedmrg_core.algorithms.base import ServerState
 from fedmrg_core.data.federation import Federation, prepare
 from fedmrg_core.engine import checkpoint
+from fedmrg_core.engine.calls import Pool, SerialPool
 from fedmrg_core.engine.client import Worker, WorkerSpec
-from fedmrg_core.engine.pool import Pool, PoolConfig, RayPool, SerialPool, start_ray
+from fedmrg_core.engine.faults import FaultyWorker
+from fedmrg_core.engine.policy import Faults
+from fedmrg_core.engine.pool import PoolConfig, RayPool, start_ray
 from fedmrg_core.engine.rounds import RoundLog, params_sha256, run_rounds
 from fedmrg_core.engine.store import ClientStore
 from fedmrg_core.engine.warmup import ensure_base
@@ -35,6 +40,7 @@ class Experiment:
     def __init__(self, config: Config, options: Options) -> None:
         self.config, self.options = config, options
         self.algorithm = config.build_algorithm()
+        self.faults = Faults.from_table(config.faults)
         self.run_id = options.resume or new_run_id(config)
         self.progress = not options.quiet and sys.stderr.isatty()
         self.seconds: dict[str, float] = {}
@@ -58,6 +64,7 @@ class Experiment:
         facts = provenance.collect(ROOT, self.config.table["engine"]["device"])
         self.result["provenance"] = {**facts, "started": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
         federation = self._timed("data", self._prepare)
+        self._check_faults(federation)
         self.result["split"] = federation.split
         self.folder = RunFolder(self.options.runs / self.run_id)
         write_atomic(self.folder.path / "config.json", json.dumps(self.config.as_dict(), indent=1).encode())
@@ -68,9 +75,19 @@ class Experiment:
             self._stopped("interrupted", "interrupted; continue it with --resume " + self.run_id, start)
             raise FedMRGError(f"interrupted; `fedmrg bench --resume {self.run_id}` continues it") from None
         except BaseException as error:
-            self._stopped("failed", f"{type(error).__name__}: {error}", start)
+            with suppress(OSError):  # a full disk has no room for this either
+                self._stopped("failed", f"{type(error).__name__}: {error}", start)
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                goes_on = f"make room, then `fedmrg bench --resume {self.run_id}` goes on from the last finished round"
+                raise FedMRGError(f"the disk is full ({error.filename or self.folder.path}): {goes_on}") from None
             raise
         return self.result
+
+    def _check_faults(self, federation: Federation) -> None:
+        codec = self.config.table["codec"]
+        feedback = codec["error_feedback"] and codec["kind"] != "identity"
+        clients = [hospital.name for hospital in federation.hospitals if hospital.seen]
+        self.faults.check(clients, self.config.table["engine"]["actors"], feedback)
 
     def _timed(self, name: str, stage: Callable[..., Any], *args: Any) -> Any:
         start = time.perf_counter()
@@ -119,6 +136,7 @@ class Experiment:
             train=self.config.part("train"),
             seed=self.config.seed,
             device=self.config.table["engine"]["device"],
+            faults=self.faults.faults,
         )
         with _Workers(spec, self.config.part("pool")) as workers:
             server, store = self._timed("train", self._train, federation, workers)
@@ -145,7 +163,9 @@ class Experiment:
             bar.update()
             bar.set_postfix(loss=f"{log.row.get('loss', 0):.3f}")
 
-        server = run_rounds(self.algorithm, federation, train, self.config.seed, workers.pool, server, store, on_round)
+        pool, seed = workers.pool, self.config.seed
+        policy = self.faults.policy
+        server = run_rounds(self.algorithm, federation, train, seed, pool, server, store, on_round, policy)
         bar.close()
         return server, store
 
@@ -157,6 +177,8 @@ class Experiment:
         if self.tracker:
             self.tracker.log_round(log.round, log.row)
         keep = self.config.table["engine"]["keep_checkpoints"]
+        if self.faults.disk_full(log.round) and not self.options.resume:
+            raise OSError(errno.ENOSPC, "injected by the fault file")
         checkpoint.save(self.folder.path / "checkpoints", server, store, keep)
         self.seconds["checkpoint"] = self.seconds.get("checkpoint", 0.0) + time.perf_counter() - start
 
@@ -248,14 +270,15 @@ class _Workers:
         self.pool: Pool
 
     def __enter__(self) -> _Workers:
+        kind = FaultyWorker if self._spec.faults else Worker
         if self._config.actors:
             self._stop = start_ray(self._config)
             try:
-                self.pool = RayPool(self._spec, self._config)
+                self.pool = RayPool(self._spec, self._config, kind)
             except BaseException:
                 self._stop()
                 raise
-        self._worker = Worker(self._spec)
+        self._worker = kind(self._spec)
         if not self._config.actors:
             self.pool = SerialPool(self._worker)
         return self

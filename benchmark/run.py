@@ -29,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--clients", metavar="N", type=int, help="keep the first N seen hospitals (default: all)")
     add("--actors", metavar="N", type=int, help="Ray worker processes; 0 = all in this process (default: 2)")
     add("--data", metavar="DIR", default="", help="folder of a real data set (default: none, phantom makes its own)")
+    add("--faults", metavar="FILE", default="", help="TOML: what to do about failing clients, and faults to inject")
     add("--resume", metavar="RUN_ID", default="", help="continue a run from its last round")
     add("--set", metavar="K=V", nargs="+", action="extend", default=[], help="any setting of defaults.toml")
     add("--quiet", action="store_true", help="no progress bars and no table")
@@ -61,7 +62,12 @@ def _config(args: argparse.Namespace) -> Config:
     if args.data:
         overrides.append(f"data.path={Path(args.data).expanduser().resolve()}")
     split = args.split or ("manifest" if args.data else None)
-    return configs.load(args.algo, split, args.preset, args.seed, overrides + args.set)
+    config = configs.load(args.algo, split, args.preset, args.seed, overrides + args.set)
+    if not args.faults:
+        return config
+    from fedmrg_core.engine.policy import read_table
+
+    return replace(config, faults=read_table(Path(args.faults)))
 
 
 def _stored_config(options: Options) -> Config:

@@ -12,8 +12,10 @@ from benchmark import config as configs
 from fedmrg_core.algorithms.base import Algorithm, ServerState
 from fedmrg_core.data.federation import Federation, prepare
 from fedmrg_core.data.phantom import PhantomConfig, PublicCorpus
+from fedmrg_core.engine.calls import Pool, SerialPool
 from fedmrg_core.engine.client import Worker, WorkerSpec
-from fedmrg_core.engine.pool import Pool, SerialPool
+from fedmrg_core.engine.faults import FaultyWorker
+from fedmrg_core.engine.policy import Policy
 from fedmrg_core.engine.rounds import RoundLog, run_rounds
 from fedmrg_core.engine.store import ClientStore
 from fedmrg_core.engine.warmup import ensure_base
@@ -57,10 +59,14 @@ class Run:
     """Rounds of one spec, with what they left: server, store, logs and the workers' uploads."""
 
     def __init__(
-        self, spec: WorkerSpec, pool: Pool | None = None, start: tuple[ServerState, ClientStore] | None = None
+        self,
+        spec: WorkerSpec,
+        pool: Pool | None = None,
+        start: tuple[ServerState, ClientStore] | None = None,
+        policy: Policy | None = None,
     ):
         self.spec = spec
-        self.worker = Worker(spec)
+        self.worker = (FaultyWorker if spec.faults else Worker)(spec)
         self.pool = pool or SerialPool(self.worker)
         self.federation = Federation.open(spec.federation)
         self.logs: list[RoundLog] = []
@@ -68,7 +74,7 @@ class Run:
         server, self.store = start or (spec.algorithm.init_server(shared, 3), ClientStore())
         self.initial = server
         self.server = run_rounds(
-            spec.algorithm, self.federation, spec.train, spec.seed, self.pool, server, self.store, self._log
+            spec.algorithm, self.federation, spec.train, spec.seed, self.pool, server, self.store, self._log, policy
         )
 
     def _log(self, server: ServerState, store: ClientStore, log: RoundLog) -> None:

@@ -27,6 +27,8 @@ def save(folder: Path, server: ServerState, store: ClientStore, keep: int = 2) -
     _write(temporary / "server.safetensors", {PARAMS: server.params, **server.memory})
     for client in store.clients():
         _write(temporary / f"client_{client}.safetensors", unpack(store.get(client)))
+    for client in store.remembered():
+        _write(temporary / f"last_{client}.safetensors", unpack(store.last(client)))
     files = sorted(path.name for path in temporary.iterdir())
     manifest = {"round": server.round, "sha256": {name: _sha256(temporary / name) for name in files}}
     _write_bytes(temporary / "manifest.json", json.dumps(manifest, indent=1).encode())
@@ -52,6 +54,8 @@ def load(folder: Path) -> tuple[ServerState, ClientStore] | None:
         store = ClientStore()
         for file in sorted(path.glob("client_*.safetensors")):
             store.put(file.stem.removeprefix("client_"), pack(_read(file)))
+        for file in sorted(path.glob("last_*.safetensors")):
+            store.put_last(file.stem.removeprefix("last_"), pack(_read(file)))
         return ServerState(params=params, memory=groups, round=manifest["round"]), store
     if damaged:
         raise DataError(f"no checkpoint can be read, checksums differ: {', '.join(damaged)}", file=str(folder))

@@ -20,6 +20,7 @@ from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm, ServerState
 from fedmrg_core.data.federation import Federation, Hospital
 from fedmrg_core.engine.memory import settle_process
+from fedmrg_core.engine.policy import Fault
 from fedmrg_core.engine.trainer import TrainConfig, batch_rows, build_optimizer, fit, parameter_groups
 from fedmrg_core.engine.wire import Packed, pack, unpack
 from fedmrg_core.models.config import ModelConfig
@@ -42,15 +43,17 @@ class WorkerSpec:
     train: TrainConfig
     seed: int
     device: str
+    faults: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True)
 class TrainTask:
-    """One client's work in one round."""
+    """One client's work in one round. attempt: 1, or more after the death of an actor that had it."""
 
     client_id: str
     round: int
     private: Packed
+    attempt: int = 1
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Where tasks run: in this process (SerialPool) or on long-lived Ray actors (RayPool). The only file that imports ray.
+"""Calls on long-lived Ray actors. The only file that imports ray.
 
-Both yield replies in the order of the calls, whatever order they end in, so that a fold over them has the same bits.
+Replies come in the order of the calls, whatever order they end in, so that a fold over them has the same bits.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
+from fedmrg_core.engine.calls import Call, ClientError, as_client_error, late
 from fedmrg_core.engine.client import Worker
 from fedmrg_core.engine.memory import unmap_read_pages
 from fedmrg_core.engine.wire import Packed
@@ -20,16 +21,6 @@ from fedmrg_core.types import FedMRGError
 
 MAX_TRIES = 3
 """Starts of one task, the first included, before its actors' deaths count as the task's fault."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call of a worker's method. `who` names the client in an error; `shared` is a handle from `Pool.share`."""
-
-    method: str
-    task: Any
-    shared: Any
-    who: str
 
 
 @dataclass(frozen=True)
@@ -41,49 +32,6 @@ class PoolConfig:
     gpus_per_actor: float
     object_store_mb: int
     wait_s: float
-
-
-class ClientError(FedMRGError):
-    """A client's own code failed; the message names the client."""
-
-
-class Pool(Protocol):
-    """Runs calls on workers. `events` collects what went wrong and was mended (actor deaths and restarts)."""
-
-    events: list[dict[str, Any]]
-
-    def share(self, packed: Packed) -> Any:
-        """Make a broadcast available to every worker once; returns the handle for `Call.shared`."""
-
-    def map(self, calls: Sequence[Call]) -> Iterator[Any]:
-        """Run the calls, started in their order; yield their replies in that same order."""
-
-    def close(self) -> None:
-        """Stop everything that this pool started."""
-
-
-class SerialPool:
-    """All in this process, one task after the other: for debugging, for CI, and as the reference for RayPool."""
-
-    def __init__(self, worker: Worker) -> None:
-        self.events: list[dict[str, Any]] = []
-        self._worker = worker
-
-    def share(self, packed: Packed) -> Packed:
-        return packed
-
-    def map(self, calls: Sequence[Call]) -> Iterator[Any]:
-        for call in calls:
-            try:
-                yield getattr(self._worker, call.method)(call.task, call.shared)
-            except FedMRGError as error:
-                raise type(error)(f"{call.who}: {error}") from None
-            except Exception as error:
-                error.add_note(f"while running {call.who}")
-                raise
-
-    def close(self) -> None:
-        pass
 
 
 @dataclass
@@ -132,19 +80,29 @@ class RayPool:
 
         return ray.put(packed)
 
-    def map(self, calls: Sequence[Call]) -> Iterator[Any]:
-        flight = _Flight(self, calls)
+    def map(self, calls: Sequence[Call], deadline_s: float = 0.0, keep_going: bool = False) -> Iterator[Any]:
+        if deadline_s:
+            self._wait_for_actors()
+        flight = _Flight(self, calls, deadline_s)
         try:
             for index in range(len(calls)):
-                yield flight.reply(index)
+                reply = flight.reply(index)
+                if isinstance(reply, FedMRGError) and not keep_going:
+                    raise reply
+                yield reply
                 unmap_read_pages()
         finally:
             for actor in self.actors:
                 actor.running.clear()
 
-    def replace(self, actor: _Actor, lost: list[str]) -> None:
-        """Put a new actor in the place of a dead one; `lost`: whose work is run again."""
-        self.events.append({"kind": "actor_died", "actor": actor.number, "run_again": lost})
+    def _wait_for_actors(self) -> None:
+        """A deadline is for clients: loading the base does not count. An actor that fails here fails again later."""
+        import ray
+
+        ray.wait([a.handle.pid.remote() for a in self.actors], num_returns=len(self.actors), timeout=self.config.wait_s)
+
+    def replace(self, actor: _Actor) -> None:
+        """Put a new actor in the place of a dead or late one."""
         self.actors[self.actors.index(actor)] = self._spawn()
 
     def close(self) -> None:
@@ -156,24 +114,24 @@ class RayPool:
 
 
 class _Flight:
-    """One `RayPool.map` under way. waiting: indices of calls not yet sent; done: replies that wait for their turn."""
+    """One `RayPool.map` under way. waiting: indices of calls not yet sent; done: replies that wait for their turn;
+    mending: events of dead actors, since when, and the calls that are still to be made good."""
 
-    def __init__(self, pool: RayPool, calls: Sequence[Call]) -> None:
-        self.pool, self.calls = pool, calls
+    def __init__(self, pool: RayPool, calls: Sequence[Call], deadline_s: float) -> None:
+        self.pool, self.calls, self.deadline_s = pool, calls, deadline_s
+        self.ends = time.monotonic() + deadline_s if deadline_s else float("inf")
+        self.mending: list[tuple[dict[str, Any], float, set[int]]] = []
         self.waiting: deque[int] = deque(range(len(calls)))
         self.tries = [0] * len(calls)
         self.done: dict[int, Any] = {}
 
     def reply(self, wanted: int) -> Any:
-        """The reply to a call; more is sent out meanwhile. Raises the client's own error."""
+        """The reply to a call, or its error as a value; more is sent out meanwhile."""
         self._dispatch(wanted)
         while wanted not in self.done:
             self._collect()
             self._dispatch(wanted)
-        reply = self.done.pop(wanted)
-        if isinstance(reply, FedMRGError):
-            raise reply
-        return reply
+        return self.done.pop(wanted)
 
     def _dispatch(self, wanted: int) -> None:
         """Hand the next calls to the actors that hold least."""
@@ -185,7 +143,7 @@ class _Flight:
             if len(actor.running) >= (1 if pace >= pool.LONG_S else 2):
                 return
             batch = self._batch(first, pace)
-            tasks = [(self.calls[index].task, self.calls[index].who) for index in batch]
+            tasks = [(self.calls[index].made(self.tries[index]), self.calls[index].who) for index in batch]
             actor.running[actor.handle.run.remote(first.method, tasks, first.shared)] = batch
 
     def _batch(self, first: Call, pace: float) -> list[int]:
@@ -204,9 +162,15 @@ class _Flight:
         """Wait until at least one batch is done; replace an actor that died and put its work back in front."""
         import ray
 
+        left = self.ends - time.monotonic()
+        if left <= 0:
+            return self._cut_off()
+
         owner = {ref: actor for actor in self.pool.actors for ref in actor.running}
         wait_s = self.pool.config.wait_s
-        ready, _ = ray.wait(list(owner), num_returns=1, timeout=wait_s, fetch_local=False)
+        ready, _ = ray.wait(list(owner), num_returns=1, timeout=min(wait_s, left), fetch_local=False)
+        if not ready and left < wait_s:
+            return self._cut_off()
         if not ready:
             names = sorted({self.calls[index].who for ref, actor in owner.items() for index in actor.running[ref]})
             raise FedMRGError(f"no reply within {wait_s:.0f} s from {', '.join(names)}: raise engine.wait_s")
@@ -216,21 +180,47 @@ class _Flight:
             replies, seconds = ray.get(ready[0])
         except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError) as error:
             self._run_again(actor, (str(error).strip().splitlines() or ["killed"])[-1].strip())
-            return
+            return None
         del actor.running[ready[0]]
-        self.done.update(zip(batch, replies, strict=True))
+        self._arrived(dict(zip(batch, replies, strict=True)))
         self.pool.seconds[self.calls[batch[0]].method] = max(seconds / len(batch), 1e-6)
+        return None
+
+    def _arrived(self, replies: dict[int, Any]) -> None:
+        """Keep replies for their turn; an event is mended when the last call it lost has replied."""
+        self.done.update(replies)
+        for event, since, missing in self.mending:
+            missing.difference_update(replies)
+            if not missing:
+                event.setdefault("recovery_s", round(time.perf_counter() - since, 3))
 
     def _run_again(self, actor: _Actor, why: str) -> None:
         lost = sorted(index for batch in actor.running.values() for index in batch)
-        for index in reversed(lost):
-            if self.tries[index] >= MAX_TRIES:
-                raise ClientError(
-                    f"{self.calls[index].who}: its worker died {MAX_TRIES} times"
-                    f" (if memory ran out, use fewer actors): {why}"
-                )
-            self.waiting.appendleft(index)
-        self.pool.replace(actor, [self.calls[index].who for index in lost])
+        names = [self.calls[index].who for index in lost]
+        event = {"kind": "actor_died", "actor": actor.number, "run_again": names}
+        self.pool.events.append(event)
+        self.mending.append((event, time.perf_counter(), set(lost)))
+        hopeless = [index for index in lost if self.tries[index] >= MAX_TRIES]
+        self.waiting.extendleft(reversed([index for index in lost if index not in hopeless]))
+        self.pool.replace(actor)
+        self._arrived({index: self._hopeless(index, why) for index in hopeless})
+
+    def _hopeless(self, index: int, why: str) -> ClientError:
+        advice = f"its worker died {MAX_TRIES} times (if memory ran out, use fewer actors)"
+        return ClientError(f"{self.calls[index].who}: {advice}: {why}", "actor_died")
+
+    def _cut_off(self) -> None:
+        """The deadline has passed: who has not replied has failed; an actor that is still at work is replaced."""
+        import ray
+
+        overdue = list(self.waiting)
+        self.waiting.clear()
+        for actor in list(self.pool.actors):
+            if actor.running:
+                overdue += [index for batch in actor.running.values() for index in batch]
+                ray.kill(actor.handle)
+                self.pool.replace(actor)
+        self._arrived({index: late(self.calls[index], self.deadline_s) for index in overdue})
 
 
 class _Host:
@@ -248,11 +238,9 @@ class _Host:
     def _one(self, method: str, task: Any, who: str, shared: Any) -> Any:
         try:
             return getattr(self._worker, method)(task, shared)
-        except FedMRGError as error:
-            return type(error)(f"{who}: {error}")
         except Exception as error:
             where = "".join(traceback.format_tb(error.__traceback__)[-1:]).strip()
-            return ClientError(f"{who}: {type(error).__name__}: {error}\n{where}")
+            return as_client_error(error, who, f"\n{where}")
 
     def pid(self) -> int:
         """This process's id: in a log, and for tests that end it."""

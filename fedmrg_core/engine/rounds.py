@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Any
+from math import ceil
+from typing import Any, cast
 
 from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm, ServerState, Update
 from fedmrg_core.data.federation import Federation, Hospital
+from fedmrg_core.engine.calls import Call, ClientError, Pool
 from fedmrg_core.engine.client import TrainReply, TrainTask
-from fedmrg_core.engine.pool import Call, ClientError, Pool
+from fedmrg_core.engine.policy import Policy
 from fedmrg_core.engine.store import ClientStore
 from fedmrg_core.engine.trainer import TrainConfig
 from fedmrg_core.engine.wire import pack, unpack
 from fedmrg_core.seeding import generator
-from fedmrg_core.types import Payload
+from fedmrg_core.types import FedMRGError, Payload
 
 
 @dataclass
@@ -37,6 +40,19 @@ def cohort(hospitals: list[Hospital], participation: float, seed: int, round_num
     return [hospitals[i] for i in sorted(chosen)]
 
 
+def stand_ins(
+    hospitals: list[Hospital], chosen: list[Hospital], share: float, seed: int, round_number: int
+) -> list[Hospital]:
+    """ceil(share x cohort) further clients, drawn by (seed, round) from those that were not chosen."""
+    taken = {hospital.name for hospital in chosen}
+    others = [hospital for hospital in hospitals if hospital.name not in taken]
+    count = min(len(others), ceil(share * len(chosen)))
+    if not count:
+        return []
+    drawn = generator(seed, round_number, "stand-ins").choice(len(others), size=count, replace=False)
+    return [others[i] for i in sorted(drawn)]
+
+
 def longest_first(clients: list[Hospital], federation: Federation) -> list[Hospital]:
     """Descending cost = training studies x mean report length; ties by client id. Dispatch and fold use this order."""
     cost = {c.name: int(federation.reports.lengths[c.rows["train"]].sum()) for c in clients}
@@ -52,13 +68,20 @@ def run_rounds(
     server: ServerState,
     store: ClientStore,
     on_round: Callable[[ServerState, ClientStore, RoundLog], None],
+    policy: Policy | None = None,
 ) -> ServerState:
-    """Run rounds from `server.round` up to `train.rounds`; `on_round` sees each one once it is committed."""
+    """Run rounds from `server.round` up to `train.rounds`; `on_round` sees each one once it is committed.
+
+    policy: what to do about clients that fail; None = stop.
+    """
+    policy = policy or Policy()
     seen = [hospital for hospital in federation.hospitals if hospital.seen]
     order = longest_first(seen, federation)
     while server.round < train.rounds:
-        chosen = {c.name for c in cohort(seen, train.participation, seed, server.round)}
-        one = _Round(algorithm, pool, server, store, [c.name for c in order if c.name in chosen])
+        chosen = cohort(seen, train.participation, seed, server.round)
+        spare = stand_ins(seen, chosen, policy.over_selection, seed, server.round)
+        asked = [c for group in (chosen, spare) for c in order if c in group]
+        one = _Round(algorithm, pool, server, store, asked, len(chosen), policy)
         server = one.run()
         on_round(server, store, one.log)
     return server
@@ -68,9 +91,21 @@ class _Round:
     """One round in the making."""
 
     def __init__(
-        self, algorithm: Algorithm, pool: Pool, server: ServerState, store: ClientStore, clients: list[str]
+        self,
+        algorithm: Algorithm,
+        pool: Pool,
+        server: ServerState,
+        store: ClientStore,
+        asked: list[Hospital],
+        wanted: int,
+        policy: Policy,
     ) -> None:
-        self.algorithm, self.pool, self.server, self.store, self.clients = algorithm, pool, server, store, clients
+        """asked: the cohort and, behind it, stand-ins. wanted: how many updates are taken."""
+        self.algorithm, self.pool, self.server, self.store = algorithm, pool, server, store
+        self.clients = [hospital.name for hospital in asked]
+        self.weights = {hospital.name: float(len(hospital.rows["train"])) for hospital in asked}
+        self.wanted, self.policy = wanted, policy
+        self.accepted: list[str] = []
         self.log = RoundLog(server.round)
         self._losses: dict[str, float] = {}
         self._weight = 0.0
@@ -102,25 +137,59 @@ class _Round:
             if last is None or not _same(last[0], payload):
                 last = (payload, self.pool.share(pack(payload)))
             self._enter(client, "download", payload)
-            task = TrainTask(client, self.server.round, self.store.get(client))
-            calls.append(Call("train", task, last[1], f"client {client}, round {self.server.round}"))
+            calls.append(Call("train", self._task_of(client), last[1], f"client {client}, round {self.server.round}"))
         return calls
 
+    def _task_of(self, client: str) -> Callable[[], TrainTask]:
+        """Made when it is sent: a private state may lie on disk."""
+        return lambda: TrainTask(client, self.server.round, self.store.get(client))
+
     def _updates(self, calls: list[Call]) -> Iterator[Update]:
-        for reply in self.pool.map(calls):
-            update = self._accept(reply)
-            yield update
+        replies = self.pool.map(calls, self.policy.deadline_s, keep_going=self.policy.on_failure != "fail")
+        with closing(cast(Generator[Any], replies)):
+            for client, reply in zip(self.clients, replies, strict=False):
+                update = self._judge(client, reply)
+                if update is not None:
+                    self.accepted.append(client)
+                    yield update
+                if len(self.accepted) == self.wanted:
+                    break
+        if not self.accepted:
+            raise FedMRGError(f"round {self.server.round}: every client failed: {self.pool.events[-1]['message']}")
+
+    def _judge(self, client: str, reply: Any) -> Update | None:
+        """An accepted update; or what the policy puts in the place of one that failed, None = nothing."""
+        start = time.perf_counter()
+        try:
+            if isinstance(reply, FedMRGError):
+                raise reply
+            return self._accept(reply)
+        except FedMRGError as error:
+            if self.policy.on_failure == "fail":
+                raise
+            update, done = None, "drop"
+            if self.policy.on_failure == "reuse_last" and client in self.store.remembered():
+                update, done = Update(client, self.weights[client], unpack(self.store.last(client))), "reuse_last"
+            event = {"kind": getattr(error, "kind", "client_error"), "client": client, "round": self.server.round}
+            message, took = str(error).splitlines()[0], round(time.perf_counter() - start, 3)
+            self.pool.events.append({**event, "policy": done, "message": message, "recovery_s": took})
+            return update
 
     def _accept(self, reply: TrainReply) -> Update:
         """Decode and check one upload; a tensor that is not finite is refused by name before it reaches the sum."""
-        payload = unpack(reply.upload)
+        who = f"client {reply.client_id}, round {self.server.round}"
+        try:
+            payload = unpack(reply.upload)
+        except FedMRGError as error:
+            raise ClientError(f"{who}: {error}", "truncated_payload") from None
         self._enter(reply.client_id, "upload", payload)
         payload["delta"] = self.algorithm.codec.decode(payload["delta"])
         for group, state in payload.items():
             bad = tree.nonfinite(state)
             if bad is not None:
-                raise ClientError(f"client {reply.client_id}, round {self.server.round}: {group} '{bad}' is not finite")
-        self.store.stage(reply.client_id, reply.private)
+                raise ClientError(f"{who}: {group} '{bad}' is not finite", "nonfinite_update")
+        keep = pack(payload) if self.policy.on_failure == "reuse_last" else None
+        self.store.stage(reply.client_id, reply.private, keep)
         for name, value in reply.losses.items():
             self._losses[name] = self._losses.get(name, 0.0) + value * reply.weight
         self._weight += reply.weight
@@ -134,10 +203,11 @@ class _Round:
 
     def _write_row(self, server: ServerState, seconds: dict[str, float], failures: list[dict[str, Any]]) -> None:
         total = {d: sum(r["bytes"] for r in self.log.ledger if r["direction"] == d) for d in ("upload", "download")}
-        losses = {name: value / self._weight for name, value in self._losses.items()}
+        losses = {name: value / max(self._weight, 1e-12) for name, value in self._losses.items()}
         self.log.row = {
             "round": self.server.round,
             "clients": sorted(self.clients),
+            "accepted": sorted(self.accepted),
             **losses,
             "upload_bytes": total["upload"],
             "download_bytes": total["download"],

@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 import torch
 
-from fedmrg_core.types import Payload
+from fedmrg_core.types import FedMRGError, Payload
 
 ALIGN = 64
 """Bytes: every tensor starts on a boundary that vector instructions like, so that views behave like fresh tensors."""
@@ -25,6 +25,12 @@ class Packed:
     @property
     def num_bytes(self) -> int:
         return int(self.buffer.nbytes)
+
+    @property
+    def wanted_bytes(self) -> int:
+        """Where the last tensor of the header ends."""
+        ends = (offset + prod(shape) * getattr(torch, kind).itemsize for *_, kind, shape, offset in self.header)
+        return max(ends, default=0)
 
 
 def pack(payload: Payload) -> Packed:
@@ -45,8 +51,14 @@ def pack(payload: Payload) -> Packed:
 
 
 def unpack(packed: Packed) -> Payload:
-    """Tensors that are *views* of the buffer. One from an object store is shared and read-only: copy before writing."""
+    """Tensors that are *views* of the buffer. One from an object store is shared and read-only: copy before writing.
+
+    Raises FedMRGError where bytes are missing at the end.
+    """
     payload: Payload = {}
+    short = packed.num_bytes - packed.wanted_bytes
+    if short < 0:
+        raise FedMRGError(f"the payload is truncated: {packed.num_bytes} of {packed.wanted_bytes} bytes arrived")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         whole = torch.from_numpy(packed.buffer)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from benchmark import config as configs
 from benchmark.cli import main
 from benchmark.options import Options
 from benchmark.run import run_experiment
+from fedmrg_core.errors import FedMRGError
 from tests.conftest import ROOT
 from tests.toy import SMALL, toy_config
 
@@ -101,6 +103,27 @@ def test_a_run_stands_in_mlflow(whole: dict[str, Any]) -> None:
     assert len(client.get_metric_history(run.info.run_id, "loss")) == 6
 
 
+def test_a_fault_file_belongs_to_the_run_and_a_full_disk_loses_no_round(toy_cache: Path, tmp_path: Path) -> None:
+    table = {
+        "policy": {"on_failure": "drop"},
+        "fault": [
+            {"kind": "client_error", "client": "h01", "rounds": [0]},
+            {"kind": "disk_full", "rounds": [1]},
+        ],
+    }
+    config = replace(toy_config("fedavg"), faults=table)
+    assert config.hash() != toy_config("fedavg").hash()
+    assert configs.from_dict(config.as_dict()) == config
+    options = Options(quiet=True, runs=tmp_path, cache=toy_cache, track=False)
+    with pytest.raises(FedMRGError, match=r"the disk is full .* `fedmrg bench --resume \S+` goes on"):
+        run_experiment(config, options)
+    (folder,) = tmp_path.iterdir()
+    result = run_experiment(config, replace(options, resume=folder.name))
+    assert result["status"] == "finished"
+    (failure,) = result["failures"]
+    assert (failure["kind"], failure["client"], failure["policy"]) == ("client_error", "h01", "drop")
+
+
 def test_killed_and_resumed_is_as_never_killed(whole: dict[str, Any], toy_cache: Path, tmp_path: Path) -> None:
     child = start(tmp_path, toy_cache, "train.rounds=6")
     run_id = wait_for_rounds(tmp_path, 2, child)
@@ -146,6 +169,7 @@ def test_a_folder_of_real_films_and_notes(notes_folder: Path, toy_cache: Path, t
         (["bench", "--set", "participation=0"], "above 0"),
         (["bench", "--split", "phantom/grup"], "phantom/group"),
         (["bench", "--resume", "nothing"], "nothing"),
+        (["bench", "--faults", "nowhere.toml"], "nowhere.toml: No such file"),
         (["bench", "--data", "/no/such/folder"], "/no/such/folder"),
         (["bench", "--set", "lm=/no/model"], "lm=/no/model cannot be loaded"),
         (["bench", "--rounds", "x"], "--rounds"),

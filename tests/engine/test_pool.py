@@ -14,8 +14,9 @@ import torch
 
 import fedmrg_core.engine.pool as pool_module
 from fedmrg_core.engine import memory
+from fedmrg_core.engine.calls import Call, SerialPool
 from fedmrg_core.engine.client import TrainTask, WorkerSpec
-from fedmrg_core.engine.pool import Call, PoolConfig, RayPool, SerialPool, start_ray
+from fedmrg_core.engine.pool import PoolConfig, RayPool, start_ray
 from fedmrg_core.engine.rounds import params_sha256
 from fedmrg_core.engine.wire import EMPTY, pack, unpack
 from fedmrg_core.errors import FedMRGError

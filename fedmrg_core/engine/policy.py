@@ -1,0 +1,139 @@
+"""What a run does about clients that fail, and the faults it is made to meet: the content of `--faults FILE`.
+
+[policy]
+on_failure = "drop"
+deadline_s = 60
+
+[[fault]]
+kind = "kill_actor"
+client = "h03"
+rounds = [1]
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from fedmrg_core.errors import ConfigError, choose
+
+POLICIES = ("fail", "drop", "reuse_last")
+KINDS = (
+    "kill_actor", "client_error", "slow_client", "nonfinite_update", "truncated_payload", "out_of_memory", "disk_full",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Policy:
+    """on_failure: "fail" ends the run, "drop" goes on without the client in this round, "reuse_last" takes its last
+    accepted update once more (dropped where there is none). deadline_s: seconds of a round after which clients that
+    have not replied have failed, 0 = none. over_selection: share of the cohort that is asked in addition, as stand-ins
+    for clients that fail (Bonawitz et al., MLSys 2019); the first of the order that reply are taken."""
+
+    on_failure: str = "fail"
+    deadline_s: float = 0.0
+    over_selection: float = 0.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong. rounds: 0-based. client: whose work it hits ("" only for disk_full). times: attempts
+    of that work it hits, 0 = all. seconds: what slow_client waits. value: "nan" or "inf", of nonfinite_update."""
+
+    kind: str
+    rounds: tuple[int, ...]
+    client: str = ""
+    times: int = 1
+    seconds: float = 1.0
+    value: str = "nan"
+
+    def hits(self, client: str, round_number: int, attempt: int) -> bool:
+        """Whether it strikes this attempt (1-based) at a client's round."""
+        return self.client == client and round_number in self.rounds and (not self.times or attempt <= self.times)
+
+
+@dataclass(frozen=True)
+class Faults:
+    """A checked fault file; the default is a run that meets none and stops at any failure."""
+
+    policy: Policy = Policy()
+    faults: tuple[Fault, ...] = ()
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> Faults:
+        """Raises ConfigError in one line that says which entry and what is allowed."""
+        for name in table:
+            choose("section of the fault file", name, ("policy", "fault"))
+        policy = Policy(**_checked(Policy, table.get("policy", {}), "[policy]"))
+        choose("on_failure", policy.on_failure, POLICIES)
+        _require(policy.deadline_s >= 0, "[policy] deadline_s", policy.deadline_s, "0 or more (seconds)")
+        _require(policy.over_selection >= 0, "[policy] over_selection", policy.over_selection, "0 or more (a share)")
+        entries = table.get("fault", [])
+        return cls(policy, tuple(_fault(entry, number) for number, entry in enumerate(entries, 1)))
+
+    def check(self, clients: Collection[str], actors: int, error_feedback: bool) -> None:
+        """Refuse what this run cannot do, before it starts."""
+        for fault in self.faults:
+            if fault.kind != "disk_full":
+                choose("client of a fault", fault.client, clients)
+            if fault.kind == "kill_actor" and not actors:
+                raise ConfigError("a kill_actor fault needs actors: --actors 1 or more (0 is this process itself).")
+        if self.policy.on_failure == "reuse_last" and error_feedback:
+            raise ConfigError(
+                "on_failure = reuse_last would add the codec's residue twice: choose fail or drop,"
+                " or --set codec.error_feedback=false."
+            )
+
+    def disk_full(self, round_number: int) -> bool:
+        """Whether this round's checkpoint is to find no room."""
+        return any(f.kind == "disk_full" and round_number in f.rounds for f in self.faults)
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """The fault file as plain values, checked."""
+    try:
+        table = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"--faults {path}: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--faults {path}: not TOML: {error}.") from None
+    Faults.from_table(table)
+    return table
+
+
+def _fault(entry: Any, number: int) -> Fault:
+    where = f"[[fault]] {number}"
+    given = _checked(Fault, entry, where)
+    for name in ("kind", "rounds"):
+        if name not in given:
+            raise ConfigError(f"{where} lacks '{name}'.")
+    choose(f"kind of {where}", given["kind"], KINDS)
+    rounds = given["rounds"]
+    whole = bool(rounds) and all(type(r) is int and r >= 0 for r in rounds)
+    _require(whole, f"{where} rounds", rounds, "whole numbers from 0")
+    fault = Fault(**{**given, "rounds": tuple(rounds)})
+    choose(f"value of {where}", fault.value, ("nan", "inf"))
+    _require(fault.times >= 0, f"{where} times", fault.times, "0 or more (0 = every attempt)")
+    _require(fault.seconds >= 0, f"{where} seconds", fault.seconds, "0 or more")
+    return fault
+
+
+def _checked(cls: type, values: Any, where: str) -> dict[str, Any]:
+    """A table's values by a dataclass's names and types."""
+    kinds = {f.name: f.type for f in fields(cls)}
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where} must be a table.")
+    wanted: dict[str, Any] = {"str": str, "float": (int, float), "int": int, "tuple[int, ...]": list}
+    for name, value in values.items():
+        choose(f"setting of {where}", name, kinds)
+        if isinstance(value, bool) or not isinstance(value, wanted[str(kinds[name])]):
+            raise ConfigError(f"{where} {name} takes {kinds[name]}, not {value!r}.")
+    return dict(values)
+
+
+def _require(holds: bool, name: str, value: Any, allowed: str) -> None:
+    if not holds:
+        raise ConfigError(f"{name} = {value} is out of range; allowed: {allowed}.")
