@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from fedmrg_core.data.bad import one_line
 from fedmrg_core.data.filestore import FileSource
 from fedmrg_core.data.tables import read_table
 from fedmrg_core.types import DataError, Study
@@ -33,14 +34,14 @@ class ChexpertPlusSource(FileSource):
 
     def _read(self) -> list[Study]:
         table = read_table(self.root / TABLE, COLUMNS)
+        table.unique(("path_to_image",))
         found: dict[str, list[tuple[int, str, str, str, int]]] = {}
         cells = zip(*(table.column(name) for name in COLUMNS), strict=True)
         for row, (path, view, beam, patient, findings, _) in zip(table.numbers, cells, strict=True):
             match = _PATH.search(path.strip())
             if match is None:
-                raise DataError(
-                    f"path_to_image '{path[:60]}' is not train/patient1/study1/view1_frontal.jpg", TABLE, row
-                )
+                wanted = "train/patient1/study1/view1_frontal.jpg"
+                raise DataError(f"path_to_image '{one_line(path)[:60]}' is not {wanted}", TABLE, row)
             own = found.setdefault(f"{match.group(2)}/{match.group(3)}", [])
             if view.strip().lower() == "frontal":
                 rank = {"PA": 0, "AP": 1}.get(beam.strip().upper(), 2)

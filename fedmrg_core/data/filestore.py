@@ -107,7 +107,7 @@ class FileSource:
             if self.published:
                 return f"{study.image}:{(self.root / study.image).stat().st_size}"
             return self._hashes.key(study.image)
-        except (DataError, OSError):
+        except (DataError, OSError, ValueError):  # ValueError: a NUL in the name
             return f"absent:{study.image}"
 
     def fingerprint(self) -> str:

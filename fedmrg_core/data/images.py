@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from fedmrg_core.data.bad import one_line
 from fedmrg_core.types import DataError
 
 TRANSFORM = "grey-minmax16-pad-bilinear-1"
@@ -35,18 +36,22 @@ def safe_path(root: Path, relative: str) -> Path:
     if not name or "\0" in name:
         raise DataError("the image path is empty or holds a NUL byte")
     if name.startswith("/") or name[1:2] == ":" or ".." in name.split("/"):
-        raise DataError(f"image path '{relative}' leaves the data root; give it relative to {root.name}/, without '..'")
+        raise DataError(
+            f"image path '{one_line(relative)}' leaves the data root; give it relative to {root.name}/, without '..'"
+        )
     base = os.path.realpath(root)
     path = os.path.join(base, os.path.normpath(name))
     try:
         real = os.path.realpath(path)
         found = os.path.isfile(path)
     except (OSError, ValueError):
-        raise DataError(f"image path {relative!r} is not a file name") from None
+        raise DataError(f"image path '{one_line(relative)}' is not a file name") from None
     if real != path:
-        raise DataError(f"image '{relative}' is or lies behind a symbolic link; copy the file into {root.name}/")
+        raise DataError(
+            f"image '{one_line(relative)}' is or lies behind a symbolic link; copy the file into {root.name}/"
+        )
     if not found:
-        raise DataError(f"image '{relative}' does not exist in {root.name}/")
+        raise DataError(f"image '{one_line(relative)}' does not exist in {root.name}/")
     return Path(path)
 
 
@@ -62,9 +67,9 @@ def read_film(path: Path, size: int) -> NDArray[np.uint8]:
     except DataError:
         raise
     except Image.DecompressionBombError:
-        raise DataError(f"image '{path.name}' has over 100 megapixels") from None
+        raise DataError(f"image '{one_line(path.name)}' has over 100 megapixels") from None
     except Exception as error:  # Pillow's decoders raise nearly anything on corrupt bytes
-        raise DataError(f"image '{path.name}' cannot be read ({_reason(error)})") from None
+        raise DataError(f"image '{one_line(path.name)}' cannot be read ({_reason(error)})") from None
 
 
 def file_sha256(path: Path) -> str:
@@ -81,7 +86,7 @@ def _reason(error: Exception) -> str:
 def _refuse_bomb(film: Image.Image, path: Path) -> None:
     width, height = film.size
     if width * height > MAX_PIXELS:
-        raise DataError(f"image '{path.name}' is {width} x {height}: over 100 megapixels")
+        raise DataError(f"image '{one_line(path.name)}' is {width} x {height}: over 100 megapixels")
 
 
 def _grey(film: Image.Image) -> Image.Image:

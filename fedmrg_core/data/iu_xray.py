@@ -14,6 +14,7 @@ as `split_studies_absent`. docs/data.md says where to get the films.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,11 +22,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from fedmrg_core.data.annotation import ANNOTATION, annotates, entries
+from fedmrg_core.data.bad import one_line
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.filestore import FileSource
 from fedmrg_core.data.labels import label_reports
 from fedmrg_core.data.source import Facts
-from fedmrg_core.data.tables import read_table
+from fedmrg_core.data.tables import is_number, read_table
 from fedmrg_core.types import DataError, Labels, Study
 
 REPORTS, PROJECTIONS, XML = "indiana_reports.csv", "indiana_projections.csv", "ecgen-radiology"
@@ -108,17 +110,18 @@ def _study(record: Record, film: str, labels: Labels) -> Study:
 def film_folder(root: Path, first: str) -> str:
     """The folder below the root that holds the film `first`; else the first known folder that is there."""
     there = [folder for folder in FILM_FOLDERS if (root / folder).is_dir()]
-    return next((folder for folder in there if (root / folder / first).is_file()), there[0])
+    return next((folder for folder in there if os.path.isfile(root / folder / first)), there[0])
 
 
 def _projections(root: Path) -> dict[str, list[tuple[str, str]]]:
     """uid -> (Kaggle's film name, view), in file order."""
     table = read_table(root / PROJECTIONS, ("uid", "filename", "projection"))
+    table.unique(("filename",))
     films: dict[str, list[tuple[str, str]]] = {}
     cells = zip(table.column("uid"), table.column("filename"), table.column("projection"), table.numbers, strict=True)
     for uid, name, view, row in cells:
         if view.strip().lower() not in ("frontal", "lateral"):
-            raise DataError(f"projection '{view[:40]}' is neither Frontal nor Lateral", PROJECTIONS, row)
+            raise DataError(f"projection '{one_line(view)[:40]}' is neither Frontal nor Lateral", PROJECTIONS, row)
         films.setdefault(uid.strip(), []).append((name.strip(), view.strip().lower()))
     return films
 
@@ -129,19 +132,19 @@ def _kaggle(root: Path) -> Iterable[Record]:
     folder = film_folder(root, next((names[0][0] for names in films.values()), ""))
     cells = zip(table.column("uid"), table.column("findings"), table.column("Problems"), table.numbers, strict=True)
     for uid, findings, problems, row in cells:
-        if not uid.strip().isdigit():
-            raise DataError(f"uid '{uid[:40]}' is not a number", REPORTS, row)
+        if not is_number(uid.strip()):
+            raise DataError(f"uid '{one_line(uid)[:40]}' is not a number", REPORTS, row)
         own = tuple((f"{folder}/{name}", view) for name, view in films.get(uid.strip(), []))
         yield Record(uid.strip(), " ".join(findings.split()), problems.strip(), own, REPORTS, row)
 
 
 def _r2gen(root: Path) -> Iterable[Record]:
-    for row, (_, entry) in enumerate(entries(root), 1):
-        name = re.match(r"CXR(\d+)_", str(entry.get("id", ""))) if isinstance(entry, dict) else None
-        if name is None or not isinstance(entry.get("image_path"), list) or not isinstance(entry.get("report"), str):
-            raise DataError("the entry needs an id such as CXR1_IM-0001, a report and image_path", ANNOTATION, row)
-        films = tuple((f"images/{path}", "unknown") for path in entry["image_path"] if isinstance(path, str))
-        yield Record(name.group(1), " ".join(entry["report"].split()), "", films, ANNOTATION, row)
+    for entry in entries(root):
+        name = re.match(r"CXR([0-9]+)_", str(entry.fields.get("id", "")))
+        if name is None:
+            raise DataError("the entry needs an id such as CXR1_IM-0001", ANNOTATION, entry.row)
+        films = tuple((f"images/{path}", "unknown") for path in entry.images)
+        yield Record(name.group(1), entry.report, "", films, ANNOTATION, entry.row)
 
 
 def _openi(root: Path) -> Iterable[Record]:
@@ -167,17 +170,17 @@ def read_report(path: Path, file: str) -> tuple[str, dict[str, str], str]:
     which names it `file`."""
     try:
         raw = path.read_bytes()
-        if b"<!ENTITY" in raw:
+        if b"<!ENTITY" in raw.replace(b"\0", b""):  # also in UTF-16
             raise DataError("declares XML entities, which no Open-i report does", file)
         tree = ElementTree.fromstring(raw)
-    except (ElementTree.ParseError, OSError, ValueError) as error:
+    except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
         raise DataError(f"is not well-formed XML ({error})", file) from None
     named = tree.find(".//IUXRId")
     uid = named.get("id", "") if named is not None else path.stem
     sections = {part.get("Label", "").upper(): part.text or "" for part in tree.iter("AbstractText")}
     problems = ";".join((term.text or "").split("/")[0].strip() for term in tree.iter("major"))
-    if not uid.isdigit():
-        raise DataError(f"IUXRId '{uid[:40]}' is not a number", file)
+    if not is_number(uid):
+        raise DataError(f"IUXRId '{one_line(uid)[:40]}' is not a number", file)
     return uid, sections, problems
 
 
@@ -185,6 +188,7 @@ def acquisition(root: Path) -> dict[str, tuple[str, str]]:
     """uid -> (acquisition system, plate type), from acquisition.csv, a table of DICOM facts beside the reports."""
     if (root / ACQUISITION).is_file():
         table = read_table(root / ACQUISITION, ACQUISITION_COLUMNS)
+        table.unique(("uid",))
         rows = zip(*map(table.column, ACQUISITION_COLUMNS), strict=True)
         return {uid.strip(): (system.strip(), plate.strip()) for uid, system, plate in rows}
     return {}

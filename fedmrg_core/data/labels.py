@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+from fedmrg_core.data.bad import one_line
 from fedmrg_core.data.tables import Table
 from fedmrg_core.types import CONDITIONS, DataError, Labels, LabelState
 
@@ -26,7 +27,7 @@ def state(value: str) -> int:
     text = value.strip().lower()
     text = text[:-2] if text.endswith(".0") else text
     if text not in _STATES:
-        raise ValueError(f"label '{value[:40]}' is none of 1, 0, -1 and blank")
+        raise ValueError(f"label '{one_line(value)[:40]}' is none of 1, 0, -1 and blank")
     return int(_STATES[text])
 
 
@@ -36,7 +37,7 @@ def label_columns(table: Table) -> bool:
     if there and len(there) < len(CONDITIONS):
         missing = next(name for name in CONDITIONS if name not in there)
         near = get_close_matches(missing, [name for name in table.header if name not in CONDITIONS], n=1, cutoff=0.6)
-        hint = f" (is '{near[0]}' meant?)" if near else ""
+        hint = f" (is '{one_line(near[0])}' meant?)" if near else ""
         raise DataError(f"{len(there)} of the 14 label columns are there, but not '{missing}'{hint}", table.file, 1)
     return bool(there)
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fedmrg_core.data.assignment import Assignment
-from fedmrg_core.data.bad import BadRows
+from fedmrg_core.data.bad import BadRows, one_line
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.divide import SMALLEST, deal, divide
 from fedmrg_core.data.filestore import FileSource
@@ -33,7 +33,7 @@ class ManifestSource(FileSource):
     has_hospitals = has_parts = False
 
     def _read(self) -> list[Study]:
-        table = read_table(self.root / FILE, ("image", "report"))
+        table = read_table(self.root / FILE, ("image", "report"), ragged=True)
         self.has_hospitals, self.has_parts = table.has("hospital"), table.has("split")
         bad = BadRows(FILE)
         studies = _good_rows(table, self.root, bad, self.places)
@@ -94,10 +94,12 @@ def _study(cells: dict[str, str], table: Table, labels: Sequence[str]) -> Study:
     if table.has("patient") and not cells["patient"]:
         raise _Bad("no_patient", "the patient cell is empty; without patients leave the column out")
     if table.has("hospital") and not slug(cells["hospital"]):
-        raise _Bad("no_hospital", f"hospital '{cells['hospital']}' gives no name (letters, digits, '.', '_', '-')")
+        raise _Bad(
+            "no_hospital", f"hospital '{one_line(cells['hospital'])}' gives no name (letters, digits, '.', '_', '-')"
+        )
     part = PART_NAMES.get(cells["split"].lower(), "")
     if table.has("split") and not part:
-        raise _Bad("split", f"split '{cells['split']}' is none of train, val and test")
+        raise _Bad("split", f"split '{one_line(cells['split'])}' is none of train, val and test")
     try:
         states = labels_of_row(labels) if labels else (0,) * len(CONDITIONS)
     except ValueError as error:
@@ -107,16 +109,18 @@ def _study(cells: dict[str, str], table: Table, labels: Sequence[str]) -> Study:
 
 def _unique(study: Study, row: int, places: Places, home: dict[str, tuple[str, str, int]]) -> None:
     if study.study_id in places:
-        raise _Bad("duplicate", f"study '{study.study_id}' stands in row {places[study.study_id][1]} too")
+        raise _Bad("duplicate", f"study '{one_line(study.study_id)}' stands in row {places[study.study_id][1]} too")
     hospital, part, first = home.get(study.patient_id, (study.hospital, study.part, row))
     if hospital != study.hospital:
         raise _Bad(
             "patient",
-            f"patient '{study.patient_id}' is at '{hospital}' in row {first} and at '{study.hospital}' "
+            f"patient '{one_line(study.patient_id)}' is at '{hospital}' in row {first} and at '{study.hospital}' "
             "here; if these are two people, make their ids differ",
         )
     if part != study.part:
-        raise _Bad("patient", f"patient '{study.patient_id}' is in {part} in row {first} and in {study.part} here")
+        raise _Bad(
+            "patient", f"patient '{one_line(study.patient_id)}' is in {part} in row {first} and in {study.part} here"
+        )
 
 
 def slug(name: str) -> str:

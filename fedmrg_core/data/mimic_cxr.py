@@ -15,13 +15,14 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from fedmrg_core.data.annotation import ANNOTATION, annotates, entries
+from fedmrg_core.data.annotation import ANNOTATION, annotates, entries, number
+from fedmrg_core.data.bad import one_line
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.filestore import FileSource
 from fedmrg_core.data.labels import labels_of_row
 from fedmrg_core.data.sections import sections
 from fedmrg_core.data.source import Facts
-from fedmrg_core.data.tables import Table, read_table
+from fedmrg_core.data.tables import Table, is_number, read_table
 from fedmrg_core.types import CONDITIONS, DataError, Labels, Study
 
 PREFIX = "mimic-cxr-2.0.0-"
@@ -102,10 +103,15 @@ class MimicSource(FileSource):
     def _frontal(self) -> dict[tuple[str, str], list[Film]]:
         """(patient, study) -> its frontal films; an empty list where it has lateral films only."""
         table = _table(self.root, "metadata", ("dicom_id", "subject_id", "study_id", "ViewPosition"))
+        table.unique(("dicom_id",))
         films: dict[tuple[str, str], list[Film]] = {}
+        patient_of: dict[str, str] = {}
         for row, cells in zip(table.numbers, zip(*(table.column(name) for name in COLUMNS), strict=True), strict=True):
             dicom, subject, study, view, code, height, width, procedure = (cell.strip() for cell in cells)
-            own = films.setdefault((_id("p", subject, table, row), _id("s", study, table, row)), [])
+            patient, name = _id("p", subject, table, row), _id("s", study, table, row)
+            own = films.setdefault((patient, name), [])
+            if patient_of.setdefault(name, patient) != patient:
+                raise DataError(f"study {name} is {patient_of[name]}'s above and {patient}'s here", table.file, row)
             rank = RANK.get(view.upper(), RANK.get(code.lower() if not view else "", -1))
             if rank >= 0:
                 meta = {"view": view or code, "rows": height, "columns": width, "procedure": procedure, "row": str(row)}
@@ -117,23 +123,21 @@ class MimicSource(FileSource):
         parts: dict[str, str] = {}
         for row, study, part in zip(table.numbers, table.column("study_id"), table.column("split"), strict=True):
             if part.strip() not in PARTS:
-                raise DataError(f"split '{part[:40]}' is none of train, validate and test", table.file, row)
-            parts[_id("s", study, table, row)] = PARTS[part.strip()]
+                raise DataError(f"split '{one_line(part)[:40]}' is none of train, validate and test", table.file, row)
+            name, own = _id("s", study, table, row), PARTS[part.strip()]
+            if parts.setdefault(name, own) != own:
+                raise DataError(f"study {name} is in {parts[name]} above and in {own} here", table.file, row)
         return parts
 
     def _annotated(self) -> list[Study]:
         studies: dict[str, Study] = {}
-        for row, (part, entry) in enumerate(entries(self.root), 1):
-            try:
-                name, patient = f"s{int(entry['study_id'])}", f"p{int(entry['subject_id'])}"
-                report, film = " ".join(entry["report"].split()), f"images/{entry['image_path'][0]}"
-            except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
-                raise DataError(f"not an entry of R2Gen's annotation ({error!r})"[:200], ANNOTATION, row) from None
-            if not report or name in studies:
+        for entry in entries(self.root):
+            name, patient = f"s{number(entry, 'study_id')}", f"p{number(entry, 'subject_id')}"
+            if not entry.report or name in studies:
                 self.count("several_frontal_films" if name in studies else "no_findings")
                 continue
-            self.places[name] = (ANNOTATION, row)
-            studies[name] = Study(name, patient, film, report, (), "", part)
+            self.places[name] = (ANNOTATION, entry.row)
+            studies[name] = Study(name, patient, f"images/{entry.images[0]}", entry.report, (), "", entry.part)
         return self._labelled(list(studies.values()))
 
 
@@ -146,7 +150,7 @@ class _Reports:
         if (root / REPORT_ZIP).is_file():
             try:
                 self._zip = zipfile.ZipFile(root / REPORT_ZIP)
-            except (OSError, zipfile.BadZipFile) as error:
+            except Exception as error:  # zipfile raises nearly anything on damaged files
                 raise DataError(f"cannot be read ({error})", REPORT_ZIP) from None
 
     def text(self, patient: str, study: str) -> str | None:
@@ -169,6 +173,7 @@ def _labels(root: Path) -> dict[str, Labels]:
         if _table_path(root, kind) is None:
             continue
         table = _table(root, kind, ("study_id", *CONDITIONS))
+        table.unique(("study_id",))
         found: dict[str, Labels] = {}
         columns = [table.column(name) for name in CONDITIONS]
         for row, study, *cells in zip(table.numbers, table.column("study_id"), *columns, strict=True):
@@ -180,12 +185,11 @@ def _labels(root: Path) -> dict[str, Labels]:
     return {}
 
 
-def _id(letter: str, number: str, table: Table, row: int) -> str:
-    if not number.strip().isdigit():
-        raise DataError(
-            f"'{number[:40]}' is not a number of a {'patient' if letter == 'p' else 'study'}", table.file, row
-        )
-    return letter + number.strip()
+def _id(letter: str, digits: str, table: Table, row: int) -> str:
+    if not is_number(digits.strip()):
+        what = "patient" if letter == "p" else "study"
+        raise DataError(f"'{one_line(digits)[:40]}' is not a number of a {what}", table.file, row)
+    return letter + digits.strip()
 
 
 def _table_path(root: Path, kind: str) -> Path | None:

@@ -78,7 +78,7 @@ def load(name: str, root: Path = ROOT) -> SplitFile:
         if content.pop("schema_version") != SCHEMA:
             raise DataError(f"schema_version is not {SCHEMA}; this file is of another fedmrg", str(path))
         return SplitFile(draws=draws, **content)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
         raise DataError(f"damaged split file ({error}); rebuild it: fedmrg splits make {name}", str(path)) from None
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from fedmrg_core.data.bad import one_line
 from fedmrg_core.types import DataError
 
 LONGEST_FIELD = 10_000_000
@@ -37,18 +38,33 @@ class Table:
         at = self.header.index(name)
         return [row[at] if at < len(row) else "" for row in self.rows]
 
+    def unique(self, columns: Sequence[str]) -> None:
+        """Raises DataError, naming both rows, where two rows agree in all of these columns."""
+        first: dict[tuple[str, ...], int] = {}
+        for row, *cells in zip(self.numbers, *map(self.column, columns), strict=True):
+            key = tuple(cell.strip() for cell in cells)
+            if first.setdefault(key, row) != row:
+                what = ", ".join(f"{name} {cell!r:.60}" for name, cell in zip(columns, key, strict=True))
+                raise DataError(f"{what} stands in row {first[key]} too", self.file, row)
+
     def require(self, columns: Sequence[str]) -> None:
         """Raises DataError naming the first column that is missing, and the nearest one that is there."""
         for name in columns:
             if name in self.header:
                 continue
             near = get_close_matches(name, self.header, n=1, cutoff=0.5)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
-            raise DataError(f"no column '{name}'.{hint} Columns: {', '.join(self.header)[:300]}", self.file, 1)
+            hint = f" Did you mean '{one_line(near[0])}'?" if near else ""
+            raise DataError(f"no column '{name}'.{hint} Columns: {one_line(', '.join(self.header))}", self.file, 1)
 
 
-def read_table(path: Path, required: Sequence[str] = ()) -> Table:
-    """Read a CSV file (or .csv.gz). Raises DataError with file and, where there is one, row."""
+def is_number(text: str) -> bool:
+    """Whether it is a row of digits 0 to 9, as ids of these data sets are (`str.isdigit` takes a superscript too)."""
+    return text.isascii() and text.isdecimal()
+
+
+def read_table(path: Path, required: Sequence[str] = (), ragged: bool = False) -> Table:
+    """Read a CSV file (or .csv.gz). Raises DataError with file and, where there is one, row; also for a row that has
+    more or fewer cells than the header, unless `ragged`."""
     records = _records(_text(path), path.name)
     kept = [(number, tuple(row)) for number, row in enumerate(records, 1) if any(cell.strip() for cell in row)]
     if not kept:
@@ -56,9 +72,12 @@ def read_table(path: Path, required: Sequence[str] = ()) -> Table:
     header = tuple(cell.strip() for cell in kept[0][1])
     doubled = sorted({name for name in header if name and header.count(name) > 1})
     if doubled:
-        raise DataError(f"column '{doubled[0]}' stands there twice", path.name, 1)
+        raise DataError(f"column '{one_line(doubled[0])}' stands there twice", path.name, 1)
     table = Table(path.name, header, tuple(row for _, row in kept[1:]), tuple(number for number, _ in kept[1:]))
     table.require(required)
+    for number, row in zip(table.numbers, table.rows, strict=True):
+        if len(row) != len(header) and not ragged:
+            raise DataError(f"{len(row)} cells, but the header has {len(header)}", path.name, number)
     return table
 
 
@@ -82,9 +101,12 @@ def _records(text: str, file: str) -> list[list[str]]:
     delimiter = max(",;\t", key=first.count)
     limit = csv.field_size_limit(LONGEST_FIELD)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    records: list[list[str]] = []
     try:
-        return list(reader)
+        for record in reader:  # one by one, so that the error can say which
+            records.append(record)
+        return records
     except csv.Error as error:
-        raise DataError(f"not a well-formed CSV file ({error})", file, reader.line_num) from None
+        raise DataError(f"not a well-formed CSV file ({error})", file, len(records) + 1) from None
     finally:
         csv.field_size_limit(limit)
