@@ -37,6 +37,20 @@ SENTENCES = [
     ("HISTORY: pneumonia, chest tube. FINDINGS: clear lungs.", {"Pneumonia": B, "Support Devices": B, "No Finding": P}),
     ("LUNGS: small nodule. PLEURA: no effusion.", {"Lung Lesion": P, "Pleural Effusion": N}),
     ("Possible pneumonia. Right lower lobe pneumonia.", {"Pneumonia": P}),
+    ("No acute bony abnormality or effusion.", {"Fracture": N, "Pleural Effusion": N}),
+    ("Cardiac silhouette and mediastinal contours are not enlarged.", {"Cardiomegaly": N}),
+    ("The heart is borderline enlarged.", {"Cardiomegaly": P}),
+    ("Borderline cardiomegaly.", {"Cardiomegaly": U}),
+    ("Cardiomediastinal silhouette is enlarged.", {"Enlarged Cardiomediastinum": P, "Cardiomegaly": U}),
+    ("This may be due to edema.", {"Edema": U}),
+    ("Stable apical scarring.", {"Lung Opacity": P, "No Finding": B}),
+    ("Atelectasis or scar in the base.", {"Lung Opacity": B, "Atelectasis": U}),
+    ("6 mm nodular opacity.", {"Lung Lesion": P, "Lung Opacity": U}),
+    ("Calcified hilar nodules.", {"Lung Lesion": U, "No Finding": B}),
+    ("Surgical clips in the abdomen. Clear lungs.", {"Support Devices": U, "No Finding": P}),
+    ("The heart has XXXX in the interval.", {"No Finding": B}),
+    ("Heart size is upper limits of normal.", {"Cardiomegaly": N, "No Finding": P}),
+    ("No displaced rib fractures.", {"Fracture": N, "No Finding": P}),
     ("", {"No Finding": B, "Edema": B}),
     ("Frontal view of the chest.", {"No Finding": P}),
 ]  # fmt: skip
@@ -62,16 +76,17 @@ def test_every_phrase_of_the_phantom_is_read_back_and_nothing_else_with_it() -> 
 
 
 def test_yardsticks_on_real_reports_hold_in_both_parts(shared_data: Path) -> None:
-    """Human codes are met on every part (wanted: .84 and .86). Of the wanted nearness to CheXbert, macro (.78) and
-    negative (.95) are met; positive micro stands at .86 of a wanted .88, and is held where it is."""
+    """Wanted of the whole: human codes .84 (.86 with the impression); CheXbert positive micro .88, macro .78, negative
+    micro .95. The held-back part alone reaches the rest, and .875 of the .88: each part is held where it stands."""
+    positive = {"development": 0.90, "held back": 0.87, "all": 0.885}
     reports = yardsticks.read(shared_data)
     assert len(reports) == 2955
     for part in yardsticks.PARTS:
         own = yardsticks.part_of(reports, part)
-        assert yardsticks.human_f1(own, shared_data, impression=False) >= 0.84
-        assert yardsticks.human_f1(own, shared_data, impression=True) >= 0.86
+        assert yardsticks.human_f1(own, shared_data, impression=False) >= 0.855
+        assert yardsticks.human_f1(own, shared_data, impression=True) >= 0.87
         micro, macro = yardsticks.chexbert_f1(own, P, rare=20 if part == "all" else 10)
-        assert micro >= 0.845
+        assert micro >= positive[part]
         assert macro >= 0.78
         assert yardsticks.chexbert_f1(own, N)[0] >= 0.95
 

@@ -17,7 +17,7 @@ from fedmrg_core.metrics.labeler.scope import Stated, stated
 from fedmrg_core.metrics.labeler.sentences import sentences, words
 from fedmrg_core.types import CONDITIONS, Labels, LabelState
 
-VERSION = "rules 1"
+VERSION = "rules 2"
 
 _STRENGTH = {LabelState.BLANK: 0, LabelState.NEGATIVE: 1, LabelState.UNCERTAIN: 2, LabelState.POSITIVE: 3}
 _NO_FINDING = len(CONDITIONS) - 1

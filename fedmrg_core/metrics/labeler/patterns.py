@@ -129,8 +129,8 @@ class Matcher:
 def without_contained(found: list[Match]) -> list[Match]:
     """Merge the matches with equal words, and take from each what a longer match around it says better.
 
-    A longer phrase hides the context words within it, and what it says of its own condition; phrases of two
-    conditions stand side by side ("normal heart size and mediastinum" speaks of both).
+    A longer phrase hides what lies within it and speaks of the same condition; phrases of two conditions stand side
+    by side ("normal heart size and mediastinum" speaks of both). Context words are hidden by longer context alone.
     """
     merged: dict[frozenset[int], Match] = {}
     for match in found:
@@ -147,5 +147,5 @@ def _visible(match: Match, matches: Sequence[Match]) -> Match:
     hidden = {condition for other in matches if match.used < other.used for _, condition in other.tags}
     if not hidden:
         return match
-    tags = tuple(tag for tag in match.tags if tag[1] and tag[1] not in hidden)
+    tags = tuple(tag for tag in match.tags if tag[1] not in hidden)
     return Match(match.start, match.end, match.used, tags)
