@@ -17,17 +17,16 @@ from tqdm import tqdm
 from benchmark import provenance
 from benchmark.config import Config
 from benchmark.options import BENCH_VERSION, DRAWS, ROOT, Options, new_run_id
+from benchmark.workers import Workers
 from fedmrg_core.algorithms.base import ServerState
 from fedmrg_core.data.federation import Federation, prepare
 from fedmrg_core.engine import checkpoint
-from fedmrg_core.engine.calls import Pool, SerialPool
-from fedmrg_core.engine.client import Worker, WorkerSpec
-from fedmrg_core.engine.faults import FaultyWorker
+from fedmrg_core.engine.client import WorkerSpec
 from fedmrg_core.engine.policy import Faults
-from fedmrg_core.engine.pool import PoolConfig, RayPool, start_ray
 from fedmrg_core.engine.rounds import RoundLog, params_sha256, run_rounds
 from fedmrg_core.engine.store import ClientStore
 from fedmrg_core.engine.warmup import ensure_base
+from fedmrg_core.engine.writer import CheckpointWriter
 from fedmrg_core.errors import FedMRGError
 from fedmrg_core.evaluate import evaluate
 from fedmrg_core.runfolder import RunFolder, write_atomic
@@ -138,13 +137,13 @@ class Experiment:
             device=self.config.table["engine"]["device"],
             faults=self.faults.faults,
         )
-        with _Workers(spec, self.config.part("pool")) as workers:
+        with Workers(spec, self.config.part("pool")) as workers:
             server, store = self._timed("train", self._train, federation, workers)
             frame = self._timed("generate", self._generate, federation, workers, server, store)
         scores, missing = self._timed("metrics", self._score, federation, frame)
         self._finish(federation, frame, scores, missing, params_sha256(server, store), start)
 
-    def _train(self, federation: Federation, workers: _Workers) -> tuple[ServerState, ClientStore]:
+    def _train(self, federation: Federation, workers: Workers) -> tuple[ServerState, ClientStore]:
         """Rounds from the last checkpoint on, or from the start; none for a trivial row."""
         found = checkpoint.load(self.folder.path / "checkpoints") if self.options.resume else None
         hospitals = [hospital for hospital in federation.hospitals if hospital.seen]
@@ -155,34 +154,41 @@ class Experiment:
         self.folder.truncate_to_round(server.round)
         if not self.algorithm.trains:
             return server, store
-        train = self.config.part("train")
+        train, engine = self.config.part("train"), self.config.table["engine"]
         bar = tqdm(total=train.rounds, initial=server.round, desc="rounds", unit="round", disable=not self.progress)
 
         def on_round(server: ServerState, store: ClientStore, log: RoundLog) -> None:
-            self._after_round(server, store, log)
+            self._after_round(server, store, log, checkpoints)
             bar.update()
             bar.set_postfix(loss=f"{log.row.get('loss', 0):.3f}")
 
         pool, seed = workers.pool, self.config.seed
         policy = self.faults.policy
-        server = run_rounds(self.algorithm, federation, train, seed, pool, server, store, on_round, policy)
+        place = self.folder.path / "checkpoints"
+        with CheckpointWriter(place, engine["keep_checkpoints"], engine["wait_s"], self._checkpoint) as checkpoints:
+            server = run_rounds(self.algorithm, federation, train, seed, pool, server, store, on_round, policy)
         bar.close()
         return server, store
 
-    def _after_round(self, server: ServerState, store: ClientStore, log: RoundLog) -> None:
-        """The checkpoint goes last: a round whose lines are there but whose checkpoint is not is run again."""
+    def _after_round(
+        self, server: ServerState, store: ClientStore, log: RoundLog, checkpoints: CheckpointWriter
+    ) -> None:
+        """The checkpoint goes last, beside the next round: a round whose lines are there but whose checkpoint is not
+        is run again."""
         start = time.perf_counter()
         self.folder.append_ledger(log.ledger)
         self.folder.append_round(log.row)
         if self.tracker:
             self.tracker.log_round(log.round, log.row)
-        keep = self.config.table["engine"]["keep_checkpoints"]
-        if self.faults.disk_full(log.round) and not self.options.resume:
-            raise OSError(errno.ENOSPC, "injected by the fault file")
-        checkpoint.save(self.folder.path / "checkpoints", server, store, keep)
+        checkpoints.save(server, store)
         self.seconds["checkpoint"] = self.seconds.get("checkpoint", 0.0) + time.perf_counter() - start
 
-    def _generate(self, federation: Federation, workers: _Workers, server: ServerState, store: ClientStore) -> Any:
+    def _checkpoint(self, folder: Path, server: ServerState, store: checkpoint.States, keep: int) -> None:
+        if self.faults.disk_full(server.round - 1) and not self.options.resume:
+            raise OSError(errno.ENOSPC, "injected by the fault file")
+        checkpoint.save(folder, server, store, keep)
+
+    def _generate(self, federation: Federation, workers: Workers, server: ServerState, store: ClientStore) -> Any:
         bar = tqdm(desc="writing reports", unit="batch", disable=not self.progress)
 
         def on_batch(done: int, total: int) -> None:
@@ -259,36 +265,3 @@ def communication(ledger: list[dict[str, Any]]) -> dict[str, Any]:
         entry[f"{row['direction']}_bytes"] += row["bytes"]
     total = {key: sum(entry[key] for entry in rounds.values()) for key in ("upload_bytes", "download_bytes")}
     return {**total, "per_round": [{"round": number, **entry} for number, entry in sorted(rounds.items())]}
-
-
-class _Workers:
-    """The pool of a run, and the initial parameters; closes the pool, and Ray where it was started here."""
-
-    def __init__(self, spec: WorkerSpec, config: PoolConfig) -> None:
-        self._spec, self._config = spec, config
-        self._stop: Callable[[], None] = lambda: None
-        self.pool: Pool
-
-    def __enter__(self) -> _Workers:
-        kind = FaultyWorker if self._spec.faults else Worker
-        if self._config.actors:
-            self._stop = start_ray(self._config)
-            try:
-                self.pool = RayPool(self._spec, self._config, kind)
-            except BaseException:
-                self._stop()
-                raise
-        self._worker = kind(self._spec)
-        if not self._config.actors:
-            self.pool = SerialPool(self._worker)
-        return self
-
-    def shared_params(self) -> dict[str, Any]:
-        """The shared parameters as the base and the seed make them."""
-        return {name: self._worker.initial[name] for name in self._worker.shared_names()}
-
-    def __exit__(self, *error: object) -> None:
-        try:
-            self.pool.close()
-        finally:
-            self._stop()

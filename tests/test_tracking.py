@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -142,6 +143,25 @@ def test_a_store_that_cannot_be_reached_costs_one_line(capsys, tmp_path, monkeyp
     monkeypatch.setenv("MLFLOW_TRACKING_URI", bad)
     with pytest.raises(FedMRGError, match="r1 is not in MLflow"):
         sync.sync(folder.path)
+
+
+def test_a_slow_store_delays_no_round_and_the_end_by_no_more_than_its_patience(capsys, monkeypatch):
+    class Slow:
+        def __init__(self, uri):
+            self.uri = uri
+
+        def open(self, *given):
+            time.sleep(5)
+
+    monkeypatch.setattr(tracking, "_Writer", Slow)
+    tracker = tracking.Tracker("sqlite:////nowhere/mlflow.db", patience=0.2)
+    start = time.monotonic()
+    tracker.start(**tracking.describe(RUN))
+    for n in range(100):
+        tracker.log_round(n, row(n))
+    assert tracker.finish() is False
+    assert time.monotonic() - start < 3
+    assert "no answer within 0.2 s" in capsys.readouterr().err
 
 
 def test_a_full_queue_drops_instead_of_waiting(capsys):

@@ -7,30 +7,72 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from fedmrg_core.algorithms.base import ServerState
 from fedmrg_core.engine.store import ClientStore
-from fedmrg_core.engine.wire import pack, unpack
+from fedmrg_core.engine.wire import Packed, pack, unpack
 from fedmrg_core.types import DataError, Payload
 
 SEPARATOR = "\x1f"
 PARAMS = "params"
 
 
-def save(folder: Path, server: ServerState, store: ClientStore, keep: int = 2) -> Path:
+class States(Protocol):
+    """What a checkpoint holds of the clients: a `ClientStore`, or a snapshot of one."""
+
+    def clients(self) -> list[str]: ...
+    def get(self, client_id: str) -> Packed: ...
+    def remembered(self) -> list[str]: ...
+    def last(self, client_id: str) -> Packed: ...
+
+
+class Snapshot:
+    """References to the states of a store as they are now; later rounds put others in their place, not into them."""
+
+    def __init__(self, states: Mapping[str, Packed], last: Mapping[str, Packed]) -> None:
+        self._states, self._last = states, last
+
+    def clients(self) -> list[str]:
+        return sorted(self._states)
+
+    def get(self, client_id: str) -> Packed:
+        return self._states[client_id]
+
+    def remembered(self) -> list[str]:
+        return sorted(self._last)
+
+    def last(self, client_id: str) -> Packed:
+        return self._last[client_id]
+
+
+def snapshot(store: States) -> Snapshot | None:
+    """None where some of them lie on disk: they would be written over in place, and to read them all into memory is
+    what their lying there is to avoid."""
+    for name, get in [*((n, store.get) for n in store.clients()), *((n, store.last) for n in store.remembered())]:
+        if get(name) is not get(name):  # one on disk is read anew each time
+            return None
+    states = {name: store.get(name) for name in store.clients()}
+    return Snapshot(states, {name: store.last(name) for name in store.remembered()})
+
+
+def save(folder: Path, server: ServerState, store: States, keep: int = 2) -> Path:
     """Write `folder/round_00007/` after round 7 (1-based); it appears whole or not at all. Keeps the newest `keep`."""
     target = folder / f"round_{server.round:05d}"
+    for left in folder.glob(".round_*"):  # of a process that was killed while it wrote
+        shutil.rmtree(left, ignore_errors=True)
     temporary = folder / f".{target.name}.{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    _write(temporary / "server.safetensors", {PARAMS: server.params, **server.memory})
+    digests = {"server.safetensors": _write(temporary / "server.safetensors", {PARAMS: server.params, **server.memory})}
     for client in store.clients():
-        _write(temporary / f"client_{client}.safetensors", unpack(store.get(client)))
+        name = f"client_{client}.safetensors"
+        digests[name] = _write(temporary / name, unpack(store.get(client)))
     for client in store.remembered():
-        _write(temporary / f"last_{client}.safetensors", unpack(store.last(client)))
-    files = sorted(path.name for path in temporary.iterdir())
-    manifest = {"round": server.round, "sha256": {name: _sha256(temporary / name) for name in files}}
+        name = f"last_{client}.safetensors"
+        digests[name] = _write(temporary / name, unpack(store.last(client)))
+    manifest = {"round": server.round, "sha256": dict(sorted(digests.items()))}
     _write_bytes(temporary / "manifest.json", json.dumps(manifest, indent=1).encode())
     shutil.rmtree(target, ignore_errors=True)
     os.replace(temporary, target)
@@ -67,13 +109,16 @@ def _complete(folder: Path) -> list[Path]:
     return sorted(p for p in paths if re.fullmatch(r"round_\d{5}", p.name) and (p / "manifest.json").exists())
 
 
-def _write(path: Path, payload: Payload) -> None:
+def _write(path: Path, payload: Payload) -> str:
+    """Returns the SHA-256 of what was written."""
     from safetensors.torch import save as to_bytes
 
     flat = {
         f"{group}{SEPARATOR}{name}": t.contiguous() for group, state in payload.items() for name, t in state.items()
     }
-    _write_bytes(path, to_bytes(flat))
+    data = to_bytes(flat)
+    _write_bytes(path, data)
+    return hashlib.sha256(data).hexdigest()
 
 
 def _read(path: Path) -> Payload:
