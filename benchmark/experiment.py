@@ -32,6 +32,9 @@ from fedmrg_core.evaluate import evaluate
 from fedmrg_core.runfolder import RunFolder, write_atomic
 from fedmrg_core.tracking import Tracker, default_uri, describe
 
+WRITTEN = "written.jsonl"
+"""In the run's folder, until `generations.parquet` is there: batches of reports that are done."""
+
 
 class Experiment:
     """One run. `run()` takes it from wherever it stands to a finished result."""
@@ -196,9 +199,15 @@ class Experiment:
             bar.update()
 
         config = self.config.part("evaluate")
-        frame = evaluate(self.algorithm, federation, server, store, workers.pool, config, self.config.seed, on_batch)
+        kept = None if self._hides_text(federation) else self.folder.path / WRITTEN
+        pool, seed = workers.pool, self.config.seed
+        frame = evaluate(self.algorithm, federation, server, store, pool, config, seed, on_batch, kept)
         bar.close()
         return frame
+
+    def _hides_text(self, federation: Federation) -> bool:
+        """Whether reports must not reach the run's folder."""
+        return federation.credentialed and not self.config.table["data"]["allow_text"]
 
     def _score(self, federation: Federation, frame: Any) -> tuple[dict[str, Any], dict[str, str]]:
         from dataclasses import asdict
@@ -226,9 +235,10 @@ class Experiment:
         params: str,
         start: float,
     ) -> None:
-        if federation.credentialed and not self.config.table["data"]["allow_text"]:
+        if self._hides_text(federation):
             frame = frame.assign(reference="", hypothesis="")
         self.folder.write_generations(frame)
+        (self.folder.path / WRITTEN).unlink(missing_ok=True)
         self.result.update(status="finished", scores=scores, missing_metrics=missing, params_sha256=params)
         self._close(start)
         if self.tracker:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from fedmrg_core.engine.calls import Call, Pool
 from fedmrg_core.engine.client import PERSONAL, WriteReply, WriteTask
 from fedmrg_core.engine.store import ClientStore
 from fedmrg_core.engine.wire import Packed, pack, unpack
+from fedmrg_core.engine.written import Job, Written
 from fedmrg_core.seeding import generator
 from fedmrg_core.types import choose
 
@@ -83,29 +85,65 @@ def evaluate(
     config: EvaluateConfig,
     seed: int,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
+    kept: Path | None = None,
 ) -> pd.DataFrame:
-    """One row per film and view: study_id, patient_id, hospital, part, view, reference, hypothesis, labels, head_*."""
+    """One row per film and view: study_id, patient_id, hospital, part, view, reference, hypothesis, labels, head_*.
+
+    kept: a file of JSON lines to which every batch goes as it is written, and from which those are taken that the
+    same parameters wrote already (a run that was cut off in the middle); None = nothing is kept.
+    """
     import pandas as pd
 
     pieces = plan(federation, store, algorithm, config)
     corpus = {h.name: [federation.reports[row] for row in h.rows["train"]] for h in federation.hospitals if h.seen}
     written: list[tuple[Piece, list[str], np.ndarray | None]] = []
-    calls: list[Call] = []
-    shared = pool.share(pack({"shared": server.params}))
+    asked: list[Piece] = []
     for piece in pieces:
         draw = generator(seed, "replies", piece.part, piece.hospital)
         replies = algorithm.replies(corpus, piece.hospital, len(piece.rows), draw)
-        if replies is not None:
+        if replies is None:
+            asked.append(piece)
+        else:
             written.append((piece, replies, None))
-            continue
-        calls += [Call("write", task, shared, f"hospital {piece.hospital}") for task in _batches(piece, config)]
-    replies_of = iter(_counted(pool.map(calls), len(calls), on_batch))
-    done = {id(piece) for piece, _, _ in written}
-    for piece in pieces:
-        if id(piece) not in done:
-            written.append(_gather(piece, [next(replies_of) for _ in _batches(piece, config)]))
+    replies_of = _write(algorithm, server, pool, asked, config, on_batch, kept)
+    written += [_gather(piece, replies_of[number]) for number, piece in enumerate(asked)]
     rows = [row for piece, reports, head in written for row in _rows(federation, piece, reports, head)]
     return pd.DataFrame(_with_personal_view(rows))
+
+
+def _write(
+    algorithm: Algorithm,
+    server: ServerState,
+    pool: Pool,
+    pieces: list[Piece],
+    config: EvaluateConfig,
+    on_batch: Callable[[int, int], None],
+    kept: Path | None,
+) -> list[list[WriteReply]]:
+    """The replies to every piece's batches, in their order; the costliest are sent first, so that none ends late and
+    alone. What is sent first changes no bit: the batches are fixed."""
+    jobs = [
+        Job(number, place, task, f"hospital {piece.hospital}", tuple(algorithm.reading_path(task.personal is not None)))
+        for number, piece in enumerate(pieces)
+        for place, task in enumerate(_batches(piece, config))
+    ]
+    jobs.sort(key=lambda job: (-job.cost, job.piece, job.place))
+    known = Written(kept, server.params)
+    replies = {(job.piece, job.place): known.find(job) for job in jobs}
+    todo = [job for job in jobs if replies[job.piece, job.place] is None]
+    if todo:
+        shared = pool.share(pack({"shared": server.params}))
+        answers = pool.map([Call("write", job.task, shared, job.who) for job in todo])
+        for done, (job, reply) in enumerate(zip(todo, answers, strict=True), start=1 + len(jobs) - len(todo)):
+            replies[job.piece, job.place] = reply
+            known.add(job, reply)
+            on_batch(done, len(jobs))
+    found: list[list[WriteReply]] = [[] for _ in pieces]
+    for key in sorted(replies):
+        reply = replies[key]
+        assert reply is not None
+        found[key[0]].append(reply)
+    return found
 
 
 def _batches(piece: Piece, config: EvaluateConfig) -> list[WriteTask]:
@@ -113,12 +151,6 @@ def _batches(piece: Piece, config: EvaluateConfig) -> list[WriteTask]:
     size = config.batch_size
     chunks = [piece.rows[i : i + size] for i in range(0, len(piece.rows), size)]
     return [WriteTask(tuple(chunk.tolist()), piece.personal, piece.view == ORACLE) for chunk in chunks]
-
-
-def _counted(replies: Any, total: int, on_batch: Callable[[int, int], None]) -> Any:
-    for done, reply in enumerate(replies, start=1):
-        on_batch(done, total)
-        yield reply
 
 
 def _gather(piece: Piece, replies: list[WriteReply]) -> tuple[Piece, list[str], np.ndarray | None]:

@@ -19,6 +19,7 @@ from benchmark import config as configs
 from benchmark.cli import main
 from benchmark.options import Options
 from benchmark.run import run_experiment
+from fedmrg_core.engine.written import Written
 from fedmrg_core.errors import FedMRGError
 from tests.conftest import ROOT
 from tests.toy import SMALL, toy_config
@@ -135,6 +136,30 @@ def test_killed_and_resumed_is_as_never_killed(whole: dict[str, Any], toy_cache:
     assert result["params_sha256"] == whole["params_sha256"]
     assert result["scores"] == whole["scores"]
     assert result["communication"] == whole["communication"]
+
+
+def test_a_cut_off_generation_is_resumed_and_leaves_no_copy_of_its_reports(
+    toy_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = toy_config("fedavg", "train.rounds=1")
+    options = Options(quiet=True, runs=tmp_path, cache=toy_cache, track=False)
+    whole = run_experiment(config, replace(options, runs=tmp_path / "whole"))
+    add, count = Written.add, []
+
+    def cut(*given: Any) -> None:
+        add(*given)
+        count.append(1)
+        if len(count) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Written, "add", cut)
+    with pytest.raises(FedMRGError, match="interrupted"):
+        run_experiment(config, replace(options, runs=tmp_path / "cut"))
+    (folder,) = (tmp_path / "cut").iterdir()
+    assert len((folder / "written.jsonl").read_text().split()) > 0
+    again = run_experiment(config, replace(options, runs=tmp_path / "cut", resume=folder.name))
+    assert again["scores"] == whole["scores"]
+    assert not (folder / "written.jsonl").exists()
 
 
 def test_ctrl_c_says_how_to_go_on_and_leaves_nothing_running(toy_cache: Path, tmp_path: Path) -> None:
