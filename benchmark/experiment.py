@@ -17,6 +17,7 @@ from tqdm import tqdm
 from benchmark import provenance
 from benchmark.config import Config
 from benchmark.options import BENCH_VERSION, DRAWS, ROOT, Options, new_run_id
+from benchmark.scoring import PER_STUDY, save_per_study, score_generations
 from benchmark.workers import Workers
 from fedmrg_core.algorithms.base import ServerState
 from fedmrg_core.data.federation import Federation, prepare
@@ -65,7 +66,7 @@ class Experiment:
         os.environ.setdefault("FEDMRG_CACHE", str(self.options.cache))
         facts = provenance.collect(ROOT, self.config.table["engine"]["device"])
         self.result["provenance"] = {**facts, "started": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
-        federation = self._timed("data", self._prepare)
+        federation = self._timed("data", self.prepare)
         self._check_faults(federation)
         self.result["split"] = federation.split
         self.folder = RunFolder(self.options.runs / self.run_id)
@@ -98,7 +99,8 @@ class Experiment:
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
-    def _prepare(self) -> Federation:
+    def prepare(self) -> Federation:
+        """The federation of the config's data and split, from the cache where it is there."""
         config = self.config
         return prepare(
             data=config.part("data"),
@@ -212,19 +214,9 @@ class Experiment:
     def _score(self, federation: Federation, frame: Any) -> tuple[dict[str, Any], dict[str, str]]:
         from dataclasses import asdict
 
-        from fedmrg_core.metrics.scorecard import scorecard
-
-        config = self.config.part("evaluate")
-        reports = [federation.reports[row] for h in federation.hospitals if h.seen for row in h.rows["train"]]
-        scores, missing = scorecard(
-            frame,
-            reports,
-            labeler=config.labeler,
-            weights=config.weights,
-            resamples=config.resamples,
-            seed=self.config.seed,
-        )
-        return {key: asdict(score) for key, score in scores.items()}, missing
+        card = score_generations(self.config, federation, frame)
+        save_per_study(card.per_study, self.folder.path / PER_STUDY)
+        return {key: asdict(score) for key, score in card.scores.items()}, card.missing
 
     def _finish(
         self,
@@ -244,7 +236,7 @@ class Experiment:
         if self.tracker:
             rounds = self.folder.rounds()
             self.tracker.log_scores(len(rounds), scores)
-            names = ("result.json", "rounds.jsonl", "ledger.jsonl", "config.json", "generations.parquet")
+            names = ("result.json", "rounds.jsonl", "ledger.jsonl", "config.json", "generations.parquet", PER_STUDY)
             self.tracker.log_artifacts([self.folder.path / name for name in names])
             self.tracker.finish("finished")
 

@@ -85,12 +85,14 @@ def run_experiment(config: Config, options: Options | None = None) -> dict[str, 
     """
     from benchmark.experiment import Experiment
     from benchmark.interrupt import interruptible
+    from benchmark.scoring import check_labeler
     from fedmrg_core.models.pretrained import check_checkpoints
 
     options = options or Options()
     config = _on_device(config)
     model = config.part("model")
     check_checkpoints(model.encoder, model.lm)
+    check_labeler(config)
     experiment = Experiment(config, options)
     with interruptible():
         return experiment.run()

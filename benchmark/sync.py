@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.results import ROOT
+from benchmark.scoring import PER_STUDY
 from fedmrg_core.errors import FedMRGError, choose
 from fedmrg_core.tracking import RunFolder, Tracker, default_uri, describe
 
@@ -48,7 +49,7 @@ def sync(path: Path) -> tuple[int, int]:
     return len(rows), len(scores)
 
 
-ARTIFACTS = ("result.json", "rounds.jsonl", "ledger.jsonl", "config.json", "generations.parquet")
+ARTIFACTS = ("result.json", "rounds.jsonl", "ledger.jsonl", "config.json", "generations.parquet", PER_STUDY)
 
 
 def _unfinished(path: Path) -> dict[str, Any]:

@@ -84,7 +84,10 @@ def overlap_measures(pairs: Sequence[Pair], corpora: Sequence[object], suffix: s
     version = _version("pycocoevalcap", suffix.lstrip("_") or "r2gen")
     distinct, inverse = _per_distinct(pairs)
     bleu = bleu_stats(distinct)[inverse]
-    found = [SumMeasure(f"bleu{n}{suffix}", bleu, partial(bleu_score, n=n), version) for n in (1, 2, 3, 4)]
+    found = [
+        SumMeasure(f"bleu{n}{suffix}", bleu, partial(bleu_score, n=n), version, counts=f"bleu_counts{suffix}")
+        for n in (1, 2, 3, 4)
+    ]
     found.append(mean_measure(f"rougeL{suffix}", rouge_l(distinct)[inverse], version))
     return [*found, mean_measure(f"cider{suffix}", cider_by_corpus(pairs, corpora), version)]
 
@@ -221,6 +224,6 @@ def meteor_measures(tokenised: dict[str, list[Pair]]) -> tuple[list[SumMeasure],
         part = rows[start : start + len(pairs)]
         convention = suffix.lstrip("_") or "r2gen"
         version = f"METEOR 1.5 ({_version('pycocoevalcap', convention)})"
-        found.append(SumMeasure(f"meteor{suffix}", part, java.meteor_score, version))
+        found.append(SumMeasure(f"meteor{suffix}", part, java.meteor_score, version, counts=f"meteor_counts{suffix}"))
         start += len(pairs)
     return found, {}

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fedmrg_core.errors import ConfigError, DataError, choose
-from fedmrg_core.metrics import clinical, heads, nlg
-from fedmrg_core.metrics.stats import Floats, Ints, Measure, Score, bootstrap_weights, interval, mean_measure
+from fedmrg_core.metrics import clinical, diversity, nlg, per_study
+from fedmrg_core.metrics.stats import Floats, Ints, Measure, Score, bootstrap_weights, interval
 from fedmrg_core.metrics.text import CONVENTIONS
 from fedmrg_core.seeding import generator
 from fedmrg_core.types import Labels
@@ -25,14 +25,13 @@ if TYPE_CHECKING:
 
 COLUMNS: tuple[str, ...] = ("study_id", "patient_id", "hospital", "part", "view", "reference", "hypothesis")
 LabelMany = Callable[[Sequence[str]], Sequence[Labels]]
-
-_NO_WORST = frozenset({"distinct", "verbatim"})
-"""Diversity is neither good nor bad by itself: no worst hospital."""
+MeasureTexts = Callable[[Sequence[str], Sequence[str]], Sequence[Measure]]
+"""References [n] and hypotheses [n] to metrics."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """`scores` by key, `missing` metrics with what to install, and `per_study` values (one row a generation)."""
+    """`scores` by key, `missing` metrics with what to install, and `per_study` values (`per_study.build`)."""
 
     scores: dict[str, Score]
     missing: dict[str, str]
@@ -61,6 +60,7 @@ def full_scorecard(
     seed: int = 0,
     conventions: Sequence[str] = CONVENTIONS,
     weights: str = "",
+    extra: MeasureTexts | None = None,
 ) -> Card:
     """Score a table of generations.
 
@@ -73,26 +73,41 @@ def full_scorecard(
         seed: of the bootstrap; equal seeds give equal intervals.
         conventions: text conventions; `r2gen` metrics carry no suffix, `ptb` metrics `_ptb` (they need Java).
         weights: CheXbert's checkpoint file; its vocab.txt lies beside it.
+        extra: further metrics of the texts.
 
     Raises:
         DataError: a column is missing, or a row has a wrong number of labels.
     """
-    import pandas as pd
-
     table = _checked(generations)
+    references, hypotheses = list(table["reference"]), list(table["hypothesis"])
     corpora = list(zip(table["part"], table["view"], strict=True))
-    label_many, version = labeler_of(labeler, weights)
-    measures, missing = _text_measures(table, corpora, train_reports, (label_many, version), conventions)
+    labels, version = _labels([*references, *hypotheses], labeler, weights)
+    texts, missing = nlg.measures(references, hypotheses, corpora, conventions)
+    common: list[Measure] = [*texts, *clinical.measures(labels[: len(table)], labels[len(table) :], version)]
+    if train_reports is not None:
+        common.append(diversity.verbatim(hypotheses, train_reports))
+    common += [*(extra(references, hypotheses) if extra else ()), diversity.DistinctMeasure(tuple(hypotheses))]
+    return _scored(table, common, labels, missing, (resamples, seed))
+
+
+def _scored(
+    table: pd.DataFrame,
+    common: Sequence[Measure],
+    labels: clinical.States,
+    missing: dict[str, str],
+    bootstrap: tuple[int, int],
+) -> Card:
+    """The card of metrics that every row has; the diagnosis head's come in where a part and view has a head."""
+    found: list[tuple[Measure, Ints]] = [(measure, np.arange(len(table))) for measure in common]
     scores: dict[str, Score] = {}
-    columns: dict[str, Floats] = {measure.name: measure.per_study for measure in measures}
+    corpora = list(zip(table["part"], table["view"], strict=True))
     for part, view in dict.fromkeys(corpora):
         rows = np.flatnonzero([key == (part, view) for key in corpora])
-        own = [*measures, *_head_measures(table, rows)]
-        for measure in own[len(measures) :]:
-            columns.setdefault(measure.name, np.full(len(table), np.nan))[rows] = measure.per_study[rows]
-        scores |= {f"{part}/{view}/{key}": score for key, score in _score_part(table, rows, own, resamples, seed)}
-    identity = table[[name for name in COLUMNS if name not in ("reference", "hypothesis")]]
-    return Card(scores, missing, pd.concat([identity, pd.DataFrame(columns)], axis=1))
+        heads = [_Placed(measure, rows, len(table)) for measure in per_study.head_measures(table.iloc[rows])]
+        found += [(measure, rows) for measure in heads]
+        scored = _score_part(table, rows, [*common, *heads], *bootstrap)
+        scores |= {f"{part}/{view}/{key}": score for key, score in scored}
+    return Card(scores, missing, per_study.build(table, found, labels))
 
 
 def _checked(generations: pd.DataFrame) -> pd.DataFrame:
@@ -102,22 +117,40 @@ def _checked(generations: pd.DataFrame) -> pd.DataFrame:
     return generations.reset_index(drop=True)
 
 
-def _text_measures(
-    table: pd.DataFrame,
-    corpora: Sequence[object],
-    train_reports: Sequence[str] | None,
-    labeler: tuple[LabelMany, str],
-    conventions: Sequence[str],
-) -> tuple[list[Measure], dict[str, str]]:
-    references, hypotheses = list(table["reference"]), list(table["hypothesis"])
-    texts, missing = nlg.measures(references, hypotheses, corpora, conventions)
-    label_many, version = labeler
-    labels = np.array(label_many([*references, *hypotheses]), dtype=np.int8).reshape(-1, 14)
-    found: list[Measure] = [*texts]
-    found += clinical.measures(labels[: len(table)], labels[len(table) :], version)
-    if train_reports is not None:
-        found.append(verbatim(hypotheses, train_reports))
-    return found, missing
+def _labels(reports: Sequence[str], labeler: str | LabelMany, weights: str) -> tuple[clinical.States, str]:
+    """The states [n, 14] of n reports, and the labeler's version."""
+    label_many, version = labeler_of(labeler, weights)
+    return np.array(label_many(reports), dtype=np.int8).reshape(-1, 14), version
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A metric of some rows [m] of a table of n, asked by the rows' places in the table."""
+
+    measure: Measure
+    rows: Ints
+    n: int
+
+    @property
+    def name(self) -> str:
+        return self.measure.name
+
+    @property
+    def version(self) -> str:
+        return self.measure.version
+
+    @property
+    def higher_is_better(self) -> bool:
+        return self.measure.higher_is_better
+
+    @property
+    def per_study(self) -> Floats:
+        values = np.full(self.n, np.nan)
+        values[self.rows] = self.measure.per_study
+        return values
+
+    def score(self, weights: Floats, index: Ints) -> Floats:
+        return self.measure.score(weights, np.searchsorted(self.rows, index))
 
 
 def labeler_of(labeler: str | LabelMany, weights: str = "") -> tuple[LabelMany, str]:
@@ -139,56 +172,6 @@ def labeler_of(labeler: str | LabelMany, weights: str = "") -> tuple[LabelMany, 
     from fedmrg_core.metrics import labeler as rules
 
     return rules.label_many, rules.VERSION
-
-
-def verbatim(hypotheses: Sequence[str], train_reports: Sequence[str]) -> Measure:
-    """The share of generations that stand word for word in the training reports (white space and case aside)."""
-    known = {" ".join(report.lower().split()) for report in train_reports}
-    hits = [float(" ".join(text.lower().split()) in known) for text in hypotheses]
-    return mean_measure("verbatim", np.array(hits), "verbatim 1", higher_is_better=False)
-
-
-@dataclass(frozen=True)
-class DistinctMeasure:
-    """The share of generations that are distinct strings. No interval: a resample repeats studies, and with them
-    their reports, so a bootstrap of this share would be biased; low and high equal the value."""
-
-    hypotheses: tuple[str, ...]
-    name: str = "distinct"
-    version: str = "distinct 1"
-    higher_is_better: bool = True
-
-    @property
-    def per_study(self) -> Floats:
-        return np.full(len(self.hypotheses), np.nan)
-
-    def score(self, weights: Floats, index: Ints) -> Floats:
-        share = len({self.hypotheses[row] for row in index}) / max(len(index), 1)
-        return np.full(len(weights), share)
-
-
-def _matrix(table: pd.DataFrame, rows: Ints, name: str, dtype: Any) -> Any:
-    """Column `name` of the rows as [n, 14], the other rows blank; None where the column or any of its rows is null."""
-    if name not in table.columns or any(table[name].iloc[row] is None for row in rows):
-        return None
-    values = [np.asarray(table[name].iloc[row]).ravel() for row in rows]
-    for row, value in zip(rows, values, strict=True):
-        if value.shape != (14,):
-            if value.shape == (1,) and value[0] != value[0]:  # pandas writes NaN for null
-                return None
-            raise DataError(f"'{name}' needs 14 values, found {value.size}", "generations", int(row))
-    full = np.zeros((len(table), 14), dtype=dtype)
-    full[rows] = np.array(values, dtype=dtype).reshape(-1, 14)
-    return full
-
-
-def _head_measures(table: pd.DataFrame, rows: Ints) -> list[Measure]:
-    labels = _matrix(table, rows, "labels", np.int8)
-    if labels is None:
-        return [DistinctMeasure(tuple(table["hypothesis"]))]
-    states = _matrix(table, rows, "head_states", np.int8)
-    probabilities = _matrix(table, rows, "head_probs", np.float64)
-    return [DistinctMeasure(tuple(table["hypothesis"])), *heads.measures(labels, states, probabilities)]
 
 
 def _score_part(
@@ -226,7 +209,7 @@ def _over_hospitals(draws: Floats, measure: Measure) -> Iterator[tuple[str, Scor
     if not len(known):
         return
     yield from _keyed(f"mean_{measure.name}", known.mean(0), len(known), measure)
-    if measure.name in _NO_WORST:
+    if measure.name in diversity.NO_WORST:
         return
     worst = known.min(0) if measure.higher_is_better else known.max(0)
     yield from _keyed(f"worst_{measure.name}", worst, len(known), measure)

@@ -51,13 +51,15 @@ class Measure(Protocol):
 
 @dataclass(frozen=True)
 class SumMeasure:
-    """A metric that is a function of summed per-study statistics: `combine` maps sums [.., k] to values [..]."""
+    """A metric that is a function of summed per-study statistics: `combine` maps sums [.., k] to values [..].
+    `counts` names the rows where they are kept beside the per-study values (`per_study`)."""
 
     name: str
     rows: Floats
     combine: Combine
     version: str
     higher_is_better: bool = True
+    counts: str = ""
 
     @property
     def per_study(self) -> Floats:

@@ -1,0 +1,121 @@
+"""Per-study values as a table without text, from which every corpus metric can be computed again.
+
+    card = full_scorecard(generations, reports)          # card.per_study: one row a generation
+    measures(card.per_study)                             # the same metrics, from the numbers alone
+
+Columns: who (`IDENTITY`), one a metric (the value of the study alone), and what sums: `bleu_counts`, `meteor_counts`
+(also `_ptb`; lists), the 14 states of `reference_labels` and `hypothesis_labels`, the head's columns where there is a
+head, and `distinct_code` (equal numbers: the same generation). `attrs["metrics"]` holds each metric's version; pandas
+keeps it in a Parquet file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fedmrg_core.errors import DataError
+from fedmrg_core.metrics import clinical, heads, java, nlg
+from fedmrg_core.metrics.diversity import DistinctMeasure
+from fedmrg_core.metrics.stats import Floats, Ints, Measure, SumMeasure, mean_measure
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+IDENTITY: tuple[str, ...] = ("study_id", "patient_id", "hospital", "part", "view")
+HEAD: tuple[str, ...] = ("labels", "head_states", "head_probs")
+
+
+def build(generations: pd.DataFrame, found: Sequence[tuple[Measure, Ints]], labels: clinical.States) -> pd.DataFrame:
+    """The table of n generations.
+
+    Args:
+        generations: n rows with the columns of `IDENTITY`, `hypothesis`, and those of `HEAD` that there are.
+        found: metrics, each with the rows that have it; a metric may come more than once, for other rows.
+        labels: states [2n, 14], of the references and then of the generations.
+    """
+    import pandas as pd
+
+    n = len(generations)
+    columns: dict[str, Any] = {name: list(generations[name]) for name in IDENTITY}
+    for measure, rows in found:
+        values = measure.per_study
+        if np.isfinite(values).any():
+            columns.setdefault(measure.name, np.full(n, np.nan))[rows] = values[rows]
+    for measure, _ in found:
+        if isinstance(measure, SumMeasure) and measure.counts:
+            columns[measure.counts] = measure.rows.tolist()
+    columns |= {"reference_labels": labels[:n].tolist(), "hypothesis_labels": labels[n:].tolist()}
+    columns |= {name: list(generations[name]) for name in HEAD if name in generations.columns}
+    columns["distinct_code"] = pd.factorize(generations["hypothesis"])[0]
+    table = pd.DataFrame(columns)
+    facts = {m.name: {"version": m.version, "higher_is_better": m.higher_is_better} for m, _ in found}
+    table.attrs = {"metrics": facts}
+    return table
+
+
+def measures(table: pd.DataFrame) -> list[Measure]:
+    """The metrics of a `build` table, or of rows of it that belong to one part and view, from its numbers alone.
+
+    Raises:
+        DataError: the table does not say which versions its metrics have.
+    """
+    facts: Mapping[str, Mapping[str, Any]] = table.attrs.get("metrics", {})
+    if not facts:
+        raise DataError("per-study values without their metrics' versions: not written by this project")
+    known = _counted(table, facts)
+    return [measure for name in facts if (measure := known.get(name) or _mean(table, name, facts[name])) is not None]
+
+
+def _mean(table: pd.DataFrame, name: str, fact: Mapping[str, Any]) -> Measure | None:
+    if name not in table.columns:
+        return None
+    return mean_measure(name, table[name].to_numpy(float), fact["version"], fact["higher_is_better"])
+
+
+def _counted(table: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Measure]:
+    """The metrics that are no plain means."""
+    found: dict[str, Measure] = {"distinct": DistinctMeasure(tuple(table["distinct_code"]))}
+    for suffix in ("", "_ptb"):
+        for n in (1, 2, 3, 4):
+            _add_sum(found, table, facts, f"bleu{n}{suffix}", f"bleu_counts{suffix}", partial(nlg.bleu_score, n=n))
+        _add_sum(found, table, facts, f"meteor{suffix}", f"meteor_counts{suffix}", java.meteor_score)
+    states = [matrix(table, name, np.int8) for name in ("reference_labels", "hypothesis_labels")]
+    if "ce_f1_micro14" in facts and states[0] is not None and states[1] is not None:
+        clinics = clinical.measures(states[0], states[1], facts["ce_f1_micro14"]["version"])
+        found |= {measure.name: measure for measure in clinics}
+    return found | {measure.name: measure for measure in head_measures(table)}
+
+
+def _add_sum(found: dict[str, Measure], table: Any, facts: Any, name: str, counts: str, combine: Any) -> None:
+    if name in facts and counts in table.columns:
+        rows: Floats = np.array(table[counts].tolist(), dtype=np.float64)
+        found[name] = SumMeasure(name, rows, combine, facts[name]["version"], counts=counts)
+
+
+def head_measures(table: pd.DataFrame) -> list[Measure]:
+    """The diagnosis head's metrics, where every row has the columns of `HEAD`."""
+    labels = matrix(table, "labels", np.int8)
+    if labels is None:
+        return []
+    return heads.measures(labels, matrix(table, "head_states", np.int8), matrix(table, "head_probs", np.float64))
+
+
+def matrix(table: pd.DataFrame, name: str, dtype: Any) -> Any:
+    """Column `name` as [n, 14]; None where the column or any of its rows is null.
+
+    Raises:
+        DataError: a row has another number of values.
+    """
+    if name not in table.columns or not len(table):
+        return None
+    values = [None if value is None else np.asarray(value).ravel() for value in table[name]]
+    for row, value in enumerate(values):
+        if value is None or (value.shape == (1,) and value[0] != value[0]):  # pandas writes NaN for null
+            return None
+        if value.shape != (14,):
+            raise DataError(f"'{name}' needs 14 values, found {value.size}", "generations", row)
+    return np.array(values, dtype=dtype)
