@@ -18,6 +18,8 @@ SECTIONS = ("run", "train", "model", "tuning", "codec", "data", "engine", "evalu
 UNRANKED = ("engine", "data")
 """Sections that change how or where a run is made, not what it computes: left out of the config hash. What `data`
 changes is in the hashes of data and split."""
+FLOAT32 = "float32"
+"""The engine's precision that needs no mention in a config hash; another one computes something else."""
 
 Table = dict[str, dict[str, Any]]
 
@@ -58,14 +60,18 @@ class Config:
         """SHA-256 over what decides the numbers, but for seed and machine settings."""
         table = {name: part for name, part in self.table.items() if name not in UNRANKED}
         table["run"] = {key: value for key, value in table["run"].items() if key != "seed"}
+        precision = self.table["engine"].get("precision", FLOAT32)
+        if precision != FLOAT32:
+            table["engine"] = {"precision": precision}
         if self.faults:
             table["faults"] = self.faults
         text = json.dumps({"algorithm": self.algorithm, "method": self.method, **table}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def part(self, name: str) -> Any:
-        """The dataclass of a section: "train", "model", "tuning", "data", "evaluate", or "pool" for the engine's."""
-        section = "engine" if name == "pool" else name
+        """The dataclass of a section: "train", "model", "tuning", "data", "evaluate", or "pool" and "device" for the
+        engine's."""
+        section = "engine" if name in ("pool", "device") else name
         cls = section_class(name, self.table[section])
         names = {f.name for f in fields(cls)}
         return cls(**{key: _frozen(value) for key, value in self.table[section].items() if key in names})
@@ -91,6 +97,8 @@ def section_class(name: str, values: Mapping[str, Any]) -> Any:
         from fedmrg_core.engine.trainer import TrainConfig as cls
     elif name == "pool":
         from fedmrg_core.engine.pool import PoolConfig as cls
+    elif name == "device":
+        from fedmrg_core.engine.device import DeviceConfig as cls
     elif name == "evaluate":
         from fedmrg_core.evaluate import EvaluateConfig as cls
     elif name == "model":
@@ -162,6 +170,7 @@ def check(config: Config) -> None:
     choose("train.schedule", train["schedule"], ("constant", "cosine"))
     choose("tuning.kind", tuning["kind"], ("full", "lora"))
     choose("engine.device", config.table["engine"]["device"], ("auto", "cpu", "cuda"))
+    choose("engine.precision", config.table["engine"]["precision"], (FLOAT32, "bf16"))
     choose("codec.kind", config.table["codec"]["kind"], ("identity", "lowrank", "int8"))
     choose("data.on_bad", config.table["data"]["on_bad"], ("stop", "skip"))
     choose("data.small", config.table["data"]["small"], ("refuse", "merge"))

@@ -23,6 +23,7 @@ from fedmrg_core.algorithms.base import ServerState
 from fedmrg_core.data.federation import Federation, prepare
 from fedmrg_core.engine import checkpoint
 from fedmrg_core.engine.client import WorkerSpec
+from fedmrg_core.engine.device import determinism
 from fedmrg_core.engine.policy import Faults
 from fedmrg_core.engine.rounds import RoundLog, params_sha256, run_rounds
 from fedmrg_core.engine.store import ClientStore
@@ -64,7 +65,9 @@ class Experiment:
         """Prepare, train, evaluate, store. Ray and MLflow are shut down whatever happens."""
         start = time.perf_counter()
         os.environ.setdefault("FEDMRG_CACHE", str(self.options.cache))
-        facts = provenance.collect(ROOT, self.config.table["engine"]["device"])
+        device = self.config.part("device")
+        facts = provenance.collect(ROOT, device.device, device.precision)
+        facts["determinism"] = determinism(device)
         self.result["provenance"] = {**facts, "started": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
         federation = self._timed("data", self.prepare)
         self._check_faults(federation)
@@ -139,7 +142,7 @@ class Experiment:
             algorithm=self.algorithm,
             train=self.config.part("train"),
             seed=self.config.seed,
-            device=self.config.table["engine"]["device"],
+            device=self.config.part("device"),
             faults=self.faults.faults,
         )
         with Workers(spec, self.config.part("pool")) as workers:

@@ -14,25 +14,25 @@ DECISIVE = ("benchmark", "fedmrg_core", "splits", "pyproject.toml", "constraints
 """What decides a run's numbers. New files count; results and docs do not, or a suite would make its own tree dirty."""
 
 
-def collect(root: Path, device: str) -> dict[str, Any]:
+def collect(root: Path, device: str, precision: str = "float32") -> dict[str, Any]:
     """git_sha, dirty, versions, device; `git_sha` is "" outside a checkout (and the result then counts as dirty)."""
     sha = _git(root, "rev-parse", "HEAD")
     return {
         "git_sha": sha,
         "dirty": not sha or bool(_git(root, "status", "--porcelain", "--", *DECISIVE)),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
-        "device": device_name(device),
+        "device": device_name(device, precision),
         "machine": f"{platform.system()} {platform.machine()}",
     }
 
 
-def device_name(device: str) -> str:
+def device_name(device: str, precision: str) -> str:
     """The processor's or GPU's model, and what can be promised of its bits."""
     if device == "cuda":
         import torch
 
-        return f"{torch.cuda.get_device_name()} (bits not promised)"
-    return f"cpu {_cpu_model()}, float32, 1 thread per process"
+        return f"{torch.cuda.get_device_name()}, {precision} (bits not promised)"
+    return f"cpu {_cpu_model()}, {precision}, 1 thread per process"
 
 
 def _cpu_model() -> str:

@@ -51,7 +51,7 @@ def toy_spec(cache_dir: Path, algo: str, *overrides: str, seed: int = 0, **field
         algorithm=replace(config.build_algorithm(), **fields),
         train=config.part("train"),
         seed=seed,
-        device="cpu",
+        device=replace(config.part("device"), device="cpu"),
     )
 
 

@@ -47,7 +47,9 @@ class FedLoRADx(FedLoRA):
 
 
 def diagnosis_cross_entropy(logits: Tensor, states: Tensor, label_prior: Tensor | None) -> Tensor:
-    """Cross-entropy over 4 states, mean over [B, 14]; with a prior [14], log p_d is added to the positive logit."""
+    """Cross-entropy over 4 states, mean over [B, 14], in float32; with a prior [14], log p_d is added to the positive
+    logit."""
+    logits = logits.float()
     if label_prior is not None:
         shift = torch.zeros(logits.shape[1:], dtype=logits.dtype, device=logits.device)
         shift[:, LabelState.POSITIVE] = label_prior.log()

@@ -117,15 +117,16 @@ class FedMRG(FedLoRADx):
         if self.lambda_inter <= 0 and self.lambda_intra <= 0:
             return loss
         z = F.normalize(vision.mean.float(), dim=-1)
-        if self.lambda_inter > 0:
-            self._remember(client, z.detach())
-            inter = inter_contrast(z, client.received.get("prototypes", {}), client.client_id, self.tau)
-            client.log("inter", inter)
-            loss = loss + self.lambda_inter * inter
-        if self.lambda_intra > 0:
-            intra = intra_contrast(z, batch.states == LabelState.POSITIVE, self.tau)
-            client.log("intra", intra)
-            loss = loss + self.lambda_intra * intra
+        with torch.autocast(z.device.type, enabled=False):  # tau = 0.07 leaves bf16 few digits
+            if self.lambda_inter > 0:
+                self._remember(client, z.detach())
+                inter = inter_contrast(z, client.received.get("prototypes", {}), client.client_id, self.tau)
+                client.log("inter", inter)
+                loss = loss + self.lambda_inter * inter
+            if self.lambda_intra > 0:
+                intra = intra_contrast(z, batch.states == LabelState.POSITIVE, self.tau)
+                client.log("intra", intra)
+                loss = loss + self.lambda_intra * intra
         return loss
 
     @staticmethod

@@ -7,7 +7,7 @@ it does not matter where a client runs.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ from torch import Tensor
 from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm, ServerState
 from fedmrg_core.data.federation import Federation, Hospital
+from fedmrg_core.engine.device import DeviceConfig, autocast, settle_device, to_device
 from fedmrg_core.engine.memory import settle_process
 from fedmrg_core.engine.policy import Fault
-from fedmrg_core.engine.trainer import TrainConfig, batch_rows, build_optimizer, fit, parameter_groups
+from fedmrg_core.engine.trainer import Parts, TrainConfig, batch_rows, build_optimizer, fit, parameter_groups
 from fedmrg_core.engine.wire import Packed, pack, unpack
 from fedmrg_core.models.config import ModelConfig
 from fedmrg_core.models.report_model import Batch, build_model, load_state
@@ -42,7 +43,7 @@ class WorkerSpec:
     algorithm: Algorithm
     train: TrainConfig
     seed: int
-    device: str
+    device: DeviceConfig
     faults: tuple[Fault, ...] = ()
 
 
@@ -58,7 +59,10 @@ class TrainTask:
 
 @dataclass(frozen=True)
 class TrainReply:
-    """What comes back: the upload (codec applied), the next private state, and figures for the log."""
+    """What comes back: the upload (codec applied), the next private state, and figures for the log.
+
+    events: what went otherwise than planned and was mended on the worker, for the round's `failures`.
+    """
 
     client_id: str
     upload: Packed
@@ -67,6 +71,7 @@ class TrainReply:
     losses: dict[str, float]
     steps: int
     seconds: float
+    events: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,12 +97,15 @@ class Worker:
 
     def __init__(self, spec: WorkerSpec) -> None:
         settle_process()
+        settle_device(spec.device)
         self.spec = spec
         self.federation = Federation.open(Path(spec.federation))
         self.hospitals = {hospital.name: hospital for hospital in self.federation.hospitals}
         model = build_model(spec.model, Path(spec.base), spec.seed)
         spec.algorithm.configure_model(model, spec.seed)
-        self.model = model.to(spec.device)
+        if spec.device.gradient_checkpointing:
+            model.checkpoint_gradients()
+        self.model = model.to(spec.device.device)
         self.moving: State = {**self.model.trainable(), **self.model.buffers_of_state()}
         self.initial = tree.clone({name: tensor.cpu() for name, tensor in self.moving.items()})
 
@@ -129,6 +137,7 @@ class Worker:
             losses=context.mean_losses(),
             steps=context.steps,
             seconds=time.perf_counter() - start,
+            events=context.events(),
         )
 
     def write(self, task: WriteTask, broadcast: Packed) -> WriteReply:
@@ -143,21 +152,26 @@ class Worker:
         self.model.eval()
         rows = np.array(task.rows)
         path = algorithm.reading_path(personal=personal is not None)
-        states = torch.from_numpy(self.federation.labels[rows].astype(np.int64)) if task.oracle else None
-        writing = self.model.write(self.images(rows), path, states)
+        with autocast(self.spec.device):
+            writing = self.model.write(self.images(rows), path, self.states(rows) if task.oracle else None)
         head = None if writing.head is None else writing.head.numpy()
         return WriteReply(writing.reports, head, time.perf_counter() - start)
 
     def images(self, rows: np.ndarray) -> Tensor:
         """Films as uint8 [k, S, S] on the worker's device."""
-        return torch.from_numpy(np.ascontiguousarray(self.federation.images(rows))).to(self.spec.device)
+        return self._there(torch.from_numpy(np.ascontiguousarray(self.federation.images(rows))))
+
+    def states(self, rows: np.ndarray) -> Tensor:
+        """Label states int64 [k, 14] on the worker's device."""
+        return self._there(torch.from_numpy(self.federation.labels[rows].astype(np.int64)))
 
     def batch(self, rows: np.ndarray) -> Batch:
         """Everything that training needs of some studies."""
         tokens, mask = self.model.text.batch([self.federation.reports[row] for row in rows])
-        states = torch.from_numpy(self.federation.labels[rows].astype(np.int64))
-        device = self.spec.device
-        return Batch(self.images(rows), tokens.to(device), mask.to(device), states.to(device))
+        return Batch(self.images(rows), self._there(tokens), self._there(mask), self.states(rows))
+
+    def _there(self, tensor: Tensor) -> Tensor:
+        return to_device(tensor, self.spec.device.device)
 
 
 class ClientContext:
@@ -168,16 +182,18 @@ class ClientContext:
     ) -> None:
         self.client_id = hospital.name
         self.model = worker.model
-        self.received = received
-        self.memory: Payload = {k.removeprefix(MEMORY): v for k, v in private.items() if k.startswith(MEMORY)}
+        device = worker.spec.device.device
+        memory = {k.removeprefix(MEMORY): v for k, v in private.items() if k.startswith(MEMORY)}
+        self.received, self.memory = _on(device, received), _on(device, memory)
         self.scratch: dict[str, Tensor] = {}
         self.last_epoch = False
         self.steps = 0
         self.rows = hospital.rows["train"]
-        self._worker, self._round = worker, round_number
+        self._worker, self._round, self._arrived = worker, round_number, received
+        self._parts = Parts(self._mark)
         self._losses: dict[str, Tensor] = {}
         self._loss = 0.0
-        self.label_prior = label_prior(worker.federation.labels[self.rows]).to(worker.spec.device)
+        self.label_prior = label_prior(worker.federation.labels[self.rows]).to(device)
         self._shared = {name: worker.moving[name] for name in worker.shared_names()}
         self._personal = {name: worker.moving[name] for name in worker.personal_names()}
 
@@ -185,10 +201,10 @@ class ClientContext:
         return dict(_parameters(self._shared))
 
     def delta(self) -> State:
-        return {name: p.detach().cpu() - self.received["shared"][name] for name, p in self._shared.items()}
+        return {name: p.detach().cpu() - self._arrived["shared"][name] for name, p in self._shared.items()}
 
     def log(self, name: str, value: Tensor) -> None:
-        value = value.detach()
+        value = value.detach() * self._parts.share if self._parts.share < 1 else value.detach()
         self._losses[name] = self._losses[name] + value if name in self._losses else value
 
     def fit(self) -> None:
@@ -197,13 +213,36 @@ class ClientContext:
         groups = parameter_groups({**shared, **personal}, spec.train, spec.train.scale(self._round))
         steps, loss = fit(
             self._batches(),
-            lambda batch: spec.algorithm.local_loss(self, batch),
+            self._local_loss,
             build_optimizer(groups, spec.train.optimizer, spec.train.weight_decay),
             (list(shared.values()), list(personal.values())),
             spec.train.clip_norm,
+            parts=self._parts,
         )
         self.steps += steps
         self._loss = loss
+
+    def _local_loss(self, batch: Batch) -> Tensor:
+        spec = self._worker.spec
+        with autocast(spec.device):
+            return spec.algorithm.local_loss(self, batch)
+
+    def _mark(self) -> Callable[[], None]:
+        """What is noted so far; the function that comes back takes back what was noted since."""
+        losses, scratch = dict(self._losses), dict(self.scratch)
+
+        def take_back() -> None:
+            self._losses, self.scratch = dict(losses), dict(scratch)
+
+        return take_back
+
+    def events(self) -> tuple[dict[str, Any], ...]:
+        """Micro-batches, where memory did not suffice for whole ones."""
+        size = self._parts.size
+        if not size:
+            return ()
+        said = f"memory for {size} studies at a time; terms that compare studies of a batch saw only those"
+        return ({"kind": "micro_batch", "client": self.client_id, "round": self._round, "size": size, "message": said},)
 
     def _batches(self) -> Iterator[Batch]:
         seed, number = self._worker.spec.seed, self._round
@@ -226,6 +265,11 @@ class ClientContext:
         if residue:
             groups[RESIDUE] = residue
         return groups
+
+
+def _on(device: str, payload: Payload) -> Payload:
+    """The tensors on the device; those that are there already are the same objects."""
+    return {group: {name: tensor.to(device) for name, tensor in state.items()} for group, state in payload.items()}
 
 
 def _parameters(state: State) -> dict[str, torch.nn.Parameter]:

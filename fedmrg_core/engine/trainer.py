@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fedmrg_core.engine.device import release_memory
 from fedmrg_core.models.report_model import Batch
 from fedmrg_core.types import FedMRGError
 
@@ -92,6 +93,56 @@ def build_optimizer(groups: list[dict[str, Any]], optimizer: str, weight_decay: 
     return torch.optim.AdamW(groups, weight_decay=weight_decay)
 
 
+class Parts:
+    """How much of a batch goes through the model at once: all of it, until memory runs out; from then on halves, or
+    halves of halves, whose gradients add up (micro-batches).
+
+    A part's loss counts by its share of the batch's report tokens. That is exact, up to the order of a sum, for terms
+    that are means over report tokens (cross-entropy, boosting) and for those that do not look at the batch (a proximal
+    term); near for means over studies (the diagnosis term: a study counts by its length); and another loss for terms
+    that compare the studies of a batch (an intra-batch contrast sees the part alone).
+    """
+
+    def __init__(self, mark: Callable[[], Callable[[], None]] = lambda: lambda: None) -> None:
+        """mark: called before each batch; what it returns takes back what a loss noted since, if the batch is tried
+        once more."""
+        self.size = 0
+        self.share = 1.0
+        self._mark = mark
+
+    def gradients(self, batch: Batch, loss_fn: Callable[[Batch], Tensor], optimizer: torch.optim.Optimizer) -> Tensor:
+        """Set the gradients of a batch's loss; returns the loss. Raises torch.OutOfMemoryError where not even one
+        study fits."""
+        take_back = self._mark()
+        while True:
+            optimizer.zero_grad(set_to_none=True)
+            try:
+                return self._whole(batch, loss_fn) if not self.size else self._accumulated(batch, loss_fn)
+            except torch.OutOfMemoryError:
+                now = min(self.size or len(batch.images), len(batch.images))
+                if now <= 1:
+                    raise
+            self.size = -(-now // 2)  # out of the handler: what the failed try held is free again
+            take_back()
+            release_memory()
+
+    def _whole(self, batch: Batch, loss_fn: Callable[[Batch], Tensor]) -> Tensor:
+        loss = loss_fn(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def _accumulated(self, batch: Batch, loss_fn: Callable[[Batch], Tensor]) -> Tensor:
+        tokens, total = float(batch.mask.sum()), torch.zeros(())
+        try:
+            for start in range(0, len(batch.images), self.size):
+                part = batch.part(start, start + self.size)
+                self.share = float(part.mask.sum()) / tokens
+                total = total + self._whole(part, lambda part: loss_fn(part) * self.share)
+        finally:
+            self.share = 1.0
+        return total
+
+
 def fit(
     batches: Iterable[Batch],
     loss_fn: Callable[[Batch], Tensor],
@@ -99,22 +150,21 @@ def fit(
     clip_groups: Iterable[list[nn.Parameter]],
     clip_norm: float,
     on_step: Callable[[int], None] | None = None,
+    parts: Parts | None = None,
 ) -> tuple[int, float]:
     """Train on every batch once; returns (steps, mean loss). Raises FedMRGError at a loss that is not finite.
 
     Gradients are clipped per group: one norm over all would couple a personal adapter to the shared one.
     """
     clip_groups = [group for group in clip_groups if group]
+    parts = parts or Parts()
     total = torch.zeros(())
     steps = 0
     for batch in batches:
-        optimizer.zero_grad(set_to_none=True)
-        loss = loss_fn(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        total = total + parts.gradients(batch, loss_fn, optimizer).cpu()
         for group in clip_groups if clip_norm > 0 else ():
             torch.nn.utils.clip_grad_norm_(group, clip_norm)
         optimizer.step()
-        total = total + loss.detach().cpu()
         if on_step:
             on_step(steps)
         steps += 1

@@ -32,6 +32,10 @@ class Batch:
     mask: Tensor
     states: Tensor
 
+    def part(self, start: int, stop: int) -> Batch:
+        """Some of its studies, by place."""
+        return Batch(self.images[start:stop], self.tokens[start:stop], self.mask[start:stop], self.states[start:stop])
+
 
 @dataclass(frozen=True)
 class Vision:
@@ -96,6 +100,16 @@ class ReportModel(nn.Module):
         self.adapters = AdapterSwitch(self.lm)
         for parameter in (p for n, p in self.lm.named_parameters() if ".lora_" in n):
             parameter.requires_grad_(True)
+
+    def checkpoint_gradients(self) -> None:
+        """Have the encoder's and the language model's layers compute their activations again on the way back, where
+        they can (a Hugging Face model; the small conv encoder keeps its own). Called after `tune`."""
+        contexts = {"use_reentrant": False, "context_fn": self.adapters.contexts}
+        models: tuple[Any, ...] = (self.lm, getattr(self.encoder, "backbone", None))
+        for model in models:
+            if getattr(model, "supports_gradient_checkpointing", False):
+                enable = getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)
+                enable(contexts)  # transformers renames it
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """Parameters that training moves, by name, in the model's order."""

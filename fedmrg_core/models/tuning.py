@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,7 @@ class AdapterSwitch:
     def __init__(self, lm: nn.Module) -> None:
         self._layers: list[Any] = [m for m in lm.modules() if hasattr(m, "lora_A") and hasattr(m, "set_adapter")]
         self._trainable: dict[str, list[nn.Parameter]] = {}
+        self._now: tuple[Sequence[str], Sequence[str]] = ((), ())
         for name, parameter in lm.named_parameters():
             if ".lora_" in name:
                 self._trainable.setdefault(name.rsplit(".", 2)[-2], []).append(parameter)
@@ -98,6 +99,7 @@ class AdapterSwitch:
         if not self._layers:
             yield
             return
+        self._now = active, constant
         self._activate(active)
         held = [parameter for name in constant for parameter in self._trainable[name]]
         for parameter in held:
@@ -107,3 +109,8 @@ class AdapterSwitch:
         finally:
             for parameter in held:
                 parameter.requires_grad_(True)
+
+    def contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        """For torch's gradient checkpointing, called at the forward pass of each layer: what that pass runs in, and
+        what its repetition on the way back runs in. By then another path is active: the repetition needs its own."""
+        return nullcontext(), self.path(*self._now)
