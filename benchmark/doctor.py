@@ -24,11 +24,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print one line a thing; 1 where the data folder that was asked about cannot be used."""
-    lines = [*_machine(), *(_data(Path(args.data)) if args.data else ())]
+    """Print one line a thing; 1 where the data folder that was asked about cannot be trained on."""
+    lines = [*_machine(), *(_data(Path(args.data)) if args.data else _no_data())]
     for what, there, text in lines:
         print(f"{'yes' if there else 'no':<4}{what:<12}{text}")
-    return int(any(not there for what, there, _ in lines if what == "data"))
+    return int(bool(args.data) and any(not there for what, there, _ in lines if what in ("data", "films")))
 
 
 def _machine() -> Iterator[Line]:
@@ -49,18 +49,39 @@ def _machine() -> Iterator[Line]:
     bases = len(list((CACHE / "bases").glob("*/base.json")))
     text = f"{bases} in the cache" if bases else "none yet; the first run warms one up (minutes, once)"
     yield "warm base", bases > 0, text
+    yield "labeler", True, "rules; CheXbert's needs its weights: fedmrg bench --set labeler=chexbert --set weights=FILE"
+
+
+def _no_data() -> Iterator[Line]:
+    yield "phantom", True, "made from a seed: make bench ALGO=fedmrg"
+    yield "data", False, "no folder given; fedmrg doctor DATA looks at one, docs/data.md says where to get what"
 
 
 def _data(root: Path) -> Iterator[Line]:
     from benchmark.splits_cmd import settings
     from fedmrg_core.data import sources
+    from fedmrg_core.data.filestore import FileSource
 
     try:
-        kind = sources.detect(root)
-        split = sources.DEFAULT_SPLIT.get(kind, "manifest")
-        source = sources.open_dataset(kind, settings(str(root)), 0)
-        count, left_out = len(source.studies()), sum(source.notes.values())
+        data = settings(str(root))
+        name = sources.split_name("phantom/group", data)
+        plan = sources.plan_for(data, name, 0, None)
+        studies = plan.source.studies()
+        if not plan.source.credentialed:
+            plan.assign(studies)  # of the credentialed, whose splits are made first, this would take minutes
     except FedMRGError as error:
         yield "data", False, str(error)
         return
-    yield "data", True, f"{kind}: {count} studies, {left_out} notes; fedmrg bench --data {root} --split {split}"
+    notes = ", ".join(f"{reason} {count}" for reason, count in sorted(plan.source.notes.items()))
+    yield "data", True, f"{plan.source.name}: {len(studies)} studies; counted: {notes or 'nothing'}"
+    if isinstance(plan.source, FileSource) and not plan.source.has_films():
+        where = "docs/data.md says where to get them; the text alone can be verified and described"
+        yield "films", False, f"none is here, such as '{studies[0].image.removeprefix('./')}'; {where}"
+        return
+    try:
+        plan.source.image(studies[0], 64)
+    except FedMRGError as error:
+        yield "films", False, str(error)
+        return
+    split = "" if name.startswith("manifest/") else f" SPLIT={name}"
+    yield "films", True, f"the first can be read; make bench ALGO=fedmrg DATA={root}{split}"

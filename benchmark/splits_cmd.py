@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 from benchmark.options import CACHE
 from benchmark.report.picture import draw_measures
 from fedmrg_core.data import making, sources, splits
+from fedmrg_core.data.composite import CompositeSource
 from fedmrg_core.data.config import DataConfig
+from fedmrg_core.data.filestore import FileSource
 from fedmrg_core.data.source import Source
 from fedmrg_core.errors import DataError, choose
 
 if TYPE_CHECKING:
-    from fedmrg_core.data.describe import Measure
+    from fedmrg_core.data.describe import Material, Measure
 
 FILM_SIZE = 64
 """Pixels a side at which films are compared."""
@@ -93,23 +95,63 @@ def _make(wanted: list[str], data: DataConfig, args: argparse.Namespace) -> int:
 def _describe(wanted: list[str], data: DataConfig, png: Path | None) -> int:
     """Print a table a split; 1 where none could be described."""
     from fedmrg_core.data.describe import describe
-    from fedmrg_core.data.federation import prepare
 
     found: dict[str, list[Measure]] = {}
     for name in wanted:
         if not has_data(name.split("/")[0], data):
             print(f"{name}: not described: data absent (give it with --data)")
             continue
-        federation = prepare(data, name, 0, FILM_SIZE, CACHE, None, progress=True)
-        found[name] = describe(federation)
-        print(f"{name}: {len(federation)} studies, {len(federation.hospitals)} hospitals")
+        material = _material(name, replace(data, path="") if name.startswith("phantom/") else data)
+        found[name] = describe(material)
+        used = material.place[material.place >= 0]
+        print(f"{name}: {len(used)} studies, {len(set(used.tolist()))} hospitals")
         for one in found[name]:
             chance = f"random deal {one.random:.3f}, at most {one.random_high:.3f}"
             print(f"  {one.name:<8}{one.value:8.3f} {one.unit:<5} {chance}")
+        if material.films is None:
+            print("  films   not compared: none is here")
+        _twins(name)
     if png and found:
-        draw_measures(found, png)
+        _draw(found, png)
         print(f"drawn: {png}")
     return 0 if found else 1
+
+
+def _material(name: str, data: DataConfig) -> Material:
+    """A split's studies with their films, or without where the data root holds none."""
+    from fedmrg_core.data.describe import of_federation, of_texts
+    from fedmrg_core.data.federation import prepare
+
+    plan = sources.plan_for(data, name, 0, None)
+    if isinstance(plan.source, FileSource | CompositeSource) and not plan.source.has_films():
+        studies = plan.source.studies()
+        return of_texts(studies, plan.assign(studies))
+    return of_federation(prepare(data, name, 0, FILM_SIZE, CACHE, None, progress=True))
+
+
+def _twins(name: str) -> None:
+    """Print how many test reports stand in training too, as the split's file says."""
+    counts = splits.load(name).draws[0].overlap
+    if counts:
+        twins = (
+            f"{counts['test_verbatim']} of {counts['test']} word for word, {counts['test_near']} with near-duplicates"
+        )
+        print(f"  twins   of test reports in training, as the split's file says: {twins}")
+
+
+def _draw(found: dict[str, list[Measure]], png: Path) -> None:
+    """One picture, a row of panels a data set: what was measured may differ between data sets."""
+    from PIL import Image
+
+    rows = []
+    for dataset in dict.fromkeys(name.split("/")[0] for name in found):
+        draw_measures({name: found[name] for name in found if name.startswith(f"{dataset}/")}, png)
+        with Image.open(png) as row:
+            rows.append(row.convert("RGB"))
+    whole = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), "white")
+    for at, row in enumerate(rows):
+        whole.paste(row, (0, sum(above.height for above in rows[:at])))
+    whole.save(png)
 
 
 def _size(draw: splits.Draw) -> str:
@@ -127,6 +169,9 @@ def _verify(name: str, data: DataConfig, root: Path, opened: _Opened) -> int:
     if not has_data(split.dataset, data):
         own = "; its ids match their own hash" if making.check_ids(split) else ""
         print(f"{name}: not verifiable here: data absent{own}")
+        return 0
+    if getattr(opened(split.dataset, split.draws[0].seed), "partial", False):
+        print(f"{name}: not verifiable here: R2Gen's part of the data only; its ids match their own hash")
         return 0
     try:
         making.verify(split, opened)

@@ -45,6 +45,10 @@ class CompositeSource:
         source, own = self._own(study)
         return f"{study.hospital}:{source.image_key(own)}"
 
+    def has_films(self) -> bool:
+        """Whether every source has films."""
+        return all(source.has_films() for source in self._sources.values())
+
     def fingerprint(self) -> str:
         """SHA-256 over the sources' own fingerprints."""
         lines = [f"{name}:{source.fingerprint()}" for name, source in self._sources.items()]

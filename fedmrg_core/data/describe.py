@@ -1,4 +1,4 @@
-"""How different the hospitals of a federation are: each kind of difference as one number, beside a random deal's.
+"""How different the hospitals of a split are: each kind of difference as one number, beside a random deal's.
 
 The measure is the generalised Jensen-Shannon divergence of the hospitals' distributions, in bits (Lin, IEEE Trans.
 Inf. Theory 1991): what knowing the hospital tells of the thing measured. 0 = the same everywhere; the entropy of the
@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedmrg_core.data.assignment import Assignment
 from fedmrg_core.data.federation import Federation
 from fedmrg_core.seeding import generator
-from fedmrg_core.types import CONDITIONS, LabelState
+from fedmrg_core.types import CONDITIONS, LabelState, Study
 
 DEALS = 20
 MOST_STUDIES = 20_000
-"""Of a larger federation, so many studies are drawn at random, in proportion to the hospitals' sizes."""
+"""Of a larger split, so many studies are drawn at random, in proportion to the hospitals' sizes."""
 WORDS = 1_000
 """The commonest words, each for itself; all others count as one."""
 BINS = 10
@@ -42,28 +43,55 @@ class Measure:
     random_high: float
 
 
-def describe(federation: Federation, seed: int = 0) -> list[Measure]:
-    """The differences between a federation's hospitals, seen and unseen: label states (mean over the 14 conditions),
-    words, style (words a report and words a sentence), films (mean, contrast and sharpness of the grey values), sizes.
-    Raises ValueError where there are fewer than two hospitals."""
-    if len(federation.hospitals) < 2:
-        raise ValueError(f"{federation.split} has one hospital: nothing to compare")
-    draw = generator(seed, 0, "describe")
+@dataclass(frozen=True)
+class Material:
+    """What is compared, by study: the hospital's number (-1: none), the report, label states [n, 14], and how to get
+    films, uint8 [k, size, size], by row; None where there are none."""
+
+    place: NDArray[np.int64]
+    reports: Sequence[str]
+    labels: NDArray[np.int8]
+    films: Callable[[NDArray[np.int64]], NDArray[np.uint8]] | None
+
+
+def of_federation(federation: Federation) -> Material:
+    """A prepared federation, films and all."""
     place = np.full(len(federation), -1)
     for number, hospital in enumerate(federation.hospitals):
         for rows in hospital.rows.values():
             place[rows] = number
+    return Material(place, federation.reports, np.asarray(federation.labels), federation.images)
+
+
+def of_texts(studies: Sequence[Study], assignment: Assignment) -> Material:
+    """Studies whose films are not here."""
+    placed = enumerate(assignment.hospitals.values())
+    home = {one: number for number, parts in placed for ids in parts.values() for one in ids}
+    place = np.array([home.get(study.study_id, -1) for study in studies])
+    labels = np.array([study.labels for study in studies], np.int8)
+    return Material(place, [study.report for study in studies], labels, None)
+
+
+def describe(material: Material, seed: int = 0) -> list[Measure]:
+    """The differences between hospitals, seen and unseen: label states (mean over the 14 conditions), words, style
+    (words a report and words a sentence), films (mean, contrast and sharpness of the grey values), sizes.
+    Raises ValueError where there are fewer than two hospitals."""
+    draw = generator(seed, 0, "describe")
+    place = material.place
     used = np.flatnonzero(place >= 0)
     sizes = np.bincount(place[used])
+    if len(sizes) < 2:
+        raise ValueError("one hospital: nothing to compare")
     if len(used) > MOST_STUDIES:
         used = np.sort(draw.choice(used, MOST_STUDIES, replace=False))
-    reports = [federation.reports[int(row)] for row in used]
+    reports = [material.reports[int(row)] for row in used]
     kinds: list[tuple[str, list[Counts]]] = [
-        ("labels", _labels(np.asarray(federation.labels[used]))),
+        ("labels", _labels(material.labels[used])),
         ("words", [_words(reports)]),
         ("style", _style(reports)),
-        ("films", _films(federation, used)),
     ]
+    if material.films is not None:
+        kinds.append(("films", _films(material.films, used)))
     own = place[used]
     deals = [draw.permutation(own) for _ in range(DEALS)]
     found = []
@@ -121,13 +149,13 @@ def _style(reports: list[str]) -> list[Counts]:
     return [_binned(words), _binned(words / sentences)]
 
 
-def _films(federation: Federation, rows: NDArray[np.int64]) -> list[Counts]:
+def _films(films_of: Callable[[NDArray[np.int64]], NDArray[np.uint8]], rows: NDArray[np.int64]) -> list[Counts]:
     features: dict[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {
         "mean": lambda films: films.mean(axis=(1, 2)),
         "contrast": lambda films: films.std(axis=(1, 2)),
         "sharpness": lambda films: np.abs(np.diff(films, axis=2)).mean(axis=(1, 2)),
     }
-    parts = [federation.images(rows[at : at + 512]).astype(np.float32) for at in range(0, len(rows), 512)]
+    parts = [films_of(rows[at : at + 512]).astype(np.float32) for at in range(0, len(rows), 512)]
     return [_binned(np.concatenate([feature(part) for part in parts])) for feature in features.values()]
 
 

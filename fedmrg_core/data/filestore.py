@@ -110,6 +110,10 @@ class FileSource:
         except (DataError, OSError, ValueError):  # ValueError: a NUL in the name
             return f"absent:{study.image}"
 
+    def has_films(self) -> bool:
+        """Whether any study's film is there: a data root may hold the texts alone."""
+        return any(os.path.isfile(self.root / study.image) for study in self.studies())
+
     def fingerprint(self) -> str:
         """See `Source.fingerprint`."""
         studies = self.studies()

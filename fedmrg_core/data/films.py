@@ -80,7 +80,7 @@ def build_films(source: Source, studies: Sequence[Study], size: int, root: Path,
         if not path.exists():
             todo.append((path, studies[part]))
     if todo:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # films of credentialed sources lie here too
         _write_all(source, todo, size, progress)
     return shards
 

@@ -135,7 +135,8 @@ def _kaggle(root: Path) -> Iterable[Record]:
         if not is_number(uid.strip()):
             raise DataError(f"uid '{one_line(uid)[:40]}' is not a number", REPORTS, row)
         own = tuple((f"{folder}/{name}", view) for name, view in films.get(uid.strip(), []))
-        yield Record(uid.strip(), " ".join(findings.split()), problems.strip(), own, REPORTS, row)
+        codes = ";".join(code.strip() for code in problems.split(";"))
+        yield Record(uid.strip(), " ".join(findings.split()), codes, own, REPORTS, row)
 
 
 def _r2gen(root: Path) -> Iterable[Record]:

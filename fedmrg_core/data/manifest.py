@@ -16,6 +16,7 @@ from fedmrg_core.data.assignment import Assignment
 from fedmrg_core.data.bad import BadRows, one_line
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.divide import SMALLEST, deal, divide
+from fedmrg_core.data.duplicates import near_duplicate_groups
 from fedmrg_core.data.filestore import FileSource
 from fedmrg_core.data.images import safe_path
 from fedmrg_core.data.labels import label_columns, label_reports, labels_of_row
@@ -145,7 +146,10 @@ def assign_manifest(
     unseen = frozenset(choose("unseen hospital", slug(name), set(homes)) for name in data.unseen_names)
     if unseen >= set(homes):
         raise DataError("every hospital is unseen; one at least must take part in training", FILE)
-    parts = [study.part for study in studies] if source.has_parts else divide(studies, homes, unseen, seed)
+    if source.has_parts and data.dedup:
+        raise DataError("dedup=true would move studies that the column 'split' has placed; leave one of them out", FILE)
+    groups = near_duplicate_groups([study.report for study in studies]) if data.dedup else ()
+    parts = [study.part for study in studies] if source.has_parts else divide(studies, homes, unseen, seed, groups)
     rows = zip((study.study_id for study in studies), homes, parts, strict=True)
     assignment = Assignment.of(rows, unseen)
     return assignment.first(clients) if clients and source.has_hospitals else assignment

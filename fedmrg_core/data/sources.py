@@ -81,7 +81,7 @@ def detect(root: Path) -> str:
 
 
 def split_name(split: str, data: DataConfig) -> str:
-    """The split that a run uses: `split`, or the data root's own where `split` is of the phantom.
+    """The split that a run uses: `split`, or the data root's own where `split` is of the phantom or "manifest".
 
     Raises DataError where the data root holds another data set than the split wants, or none.
     """
@@ -94,7 +94,7 @@ def split_name(split: str, data: DataConfig) -> str:
         return f"manifest/{slug(Path(data.path).resolve().name) or 'data'}"
     if split.split("/")[0] == found:
         return split
-    if split.startswith("phantom/"):
+    if split == "manifest" or split.startswith("phantom/"):
         return DEFAULT_SPLIT[choose("data set to run on", found, DEFAULT_SPLIT, DataError)]
     raise ConfigError(f"split '{split}' does not fit the data in '{data.path}', which is {found}")
 

@@ -94,15 +94,20 @@ def save(split: SplitFile, root: Path = ROOT) -> Path:
 
 
 def assign(
-    recipe: Mapping[str, Any], studies: Sequence[Study], facts: Facts, seed: int, groups: Sequence[list[int]] = ()
+    recipe: Mapping[str, Any],
+    studies: Sequence[Study],
+    facts: Facts,
+    seed: int,
+    groups: Sequence[list[int]] | None = None,
 ) -> Assignment:
     """Run a recipe on studies: hospitals first, then 70/10/20 (unseen 30/10/60) by patient inside each.
 
-    `groups`: positions of studies that must share a part (near-duplicate reports).
+    `groups`: positions of studies that must share a part (near-duplicate reports); official parts, which know nothing
+    of them, are then not kept.
     """
     homes = homes_of(recipe["kind"], studies, facts, recipe, seed)
-    official = recipe.get("parts") == "official"
-    return place(studies, homes, frozenset(recipe["unseen"]), seed, groups, official)
+    official = recipe.get("parts") == "official" and groups is None
+    return place(studies, homes, frozenset(recipe["unseen"]), seed, groups or (), official)
 
 
 def place(
@@ -157,7 +162,7 @@ def resolve(
         homes = [home.get(study.study_id, "") for study in studies]
         assignment = place(studies, homes, split.unseen, record.seed, groups)
     else:
-        assignment = assign(split.recipe, studies, facts, record.seed, groups or ())
+        assignment = assign(split.recipe, studies, facts, record.seed, groups)
     if groups is None:
         compare(split, draw, assignment)
     elif not partial and record.dedup_sha256 not in (None, assignment.sha256()):

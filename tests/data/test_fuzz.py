@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from test_iu_xray import PROJECTIONS, REPORTS, XML
-from test_mimic_cxr import Tree, chexpert_plus
+from trees import Tree, chexpert_plus
 
 from fedmrg_core.data import chexpert_plus as plus
 from fedmrg_core.data.chexpert_plus import ChexpertPlusSource

@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import json
-import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
+from trees import REPORT, Tree, chexpert_plus
 
 from fedmrg_core.data import making, sources, splits
 from fedmrg_core.data.federation import prepare
 from fedmrg_core.data.mimic_cxr import MimicSource
 from fedmrg_core.data.sections import sections
 from fedmrg_core.types import CONDITIONS, DataError
-
-REPORT = """                                 FINAL REPORT
- EXAMINATION:  CHEST (PA AND LAT)
-
- INDICATION:  ___ year old woman with cough  // pneumonia?
-
- COMPARISON:  ___.
-
- FINDINGS:
-
- The heart is enlarged.  There is no
- pleural effusion.
-
- IMPRESSION:
-
- Cardiomegaly.
-"""
-
 
 TEXT = "The heart is enlarged. There is no pleural effusion."
 
@@ -68,56 +48,6 @@ TEXT = "The heart is enlarged. There is no pleural effusion."
 )
 def test_findings_section(report, findings):
     assert sections(report).get("findings") == findings
-
-
-class Tree:
-    """A PhysioNet tree in a folder. Studies are added one by one, then written."""
-
-    def __init__(self, root) -> None:
-        self.root = root
-        self.metadata, self.split, self.chexpert, self.reports = [], [], [], {}
-
-    def add(self, subject, study, views, report=REPORT, part="train", labels=("1.0", "0.0", "-1.0", "")):
-        for at, view in enumerate(views):
-            dicom = f"{study:08d}-{at}"
-            code = "postero-anterior" if view == "" else ""
-            self.metadata.append((dicom, subject, study, "CHEST (PA AND LAT)", view, 2544 + at, 3056, code))
-            if part:
-                self.split.append((dicom, study, subject, part))
-            folder = self.root / "files" / f"p{subject}"[:3] / f"p{subject}" / f"s{study}"
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(np.full((24, 20), (study + at) % 256, np.uint8)).save(folder / f"{dicom}.jpg")
-        self.chexpert.append((subject, study, *(labels[k % len(labels)] for k in range(14))))
-        if report is not None:
-            self.reports[f"files/{f'p{subject}'[:3]}/p{subject}/s{study}.txt"] = report
-
-    def write(self, zipped=False, packed=False, labels="chexpert"):
-        head = (
-            "dicom_id",
-            "subject_id",
-            "study_id",
-            "PerformedProcedureStepDescription",
-            "ViewPosition",
-            "Rows",
-            "Columns",
-        )
-        self._csv("metadata", (*head, "ViewCodeSequence_CodeMeaning"), self.metadata, packed)
-        self._csv("split", ("dicom_id", "study_id", "subject_id", "split"), self.split, packed)
-        if labels:
-            self._csv(labels, ("subject_id", "study_id", *CONDITIONS), self.chexpert, packed)
-        if zipped:
-            with zipfile.ZipFile(self.root / "mimic-cxr-reports.zip", "w") as archive:
-                for name, text in self.reports.items():
-                    archive.writestr(name, text)
-        else:
-            for name, text in self.reports.items():
-                (self.root / name).write_text(text, "utf-8")
-        return self.root
-
-    def _csv(self, kind, header, rows, packed):
-        path = self.root / f"mimic-cxr-2.0.0-{kind}.csv{'.gz' if packed else ''}"
-        with (gzip.open if packed else open)(path, "wt", newline="", encoding="utf-8") as handle:
-            csv.writer(handle).writerows([header, *rows])
 
 
 @pytest.fixture
@@ -194,29 +124,6 @@ def test_r2gen_annotation(tmp_path, change):
     source, studies = read(tmp_path, change)
     assert studies["s5"].image == "images/p1/p1/s5/d1.jpg"
     assert source.notes == {"several_frontal_films": 1, "no_findings": 1, "labels_by_rules": 1}
-
-
-def chexpert_plus(root, patients):
-    """A CheXpert Plus folder: one frontal and one lateral view a patient; the last has no findings."""
-    head = (
-        "path_to_image",
-        "frontal_lateral",
-        "ap_pa",
-        "deid_patient_id",
-        "section_findings",
-        "section_impression",
-        "split",
-    )
-    rows = []
-    for at in range(patients):
-        base = f"train/patient{at}/study1"
-        (root / "PNG" / base).mkdir(parents=True)
-        Image.fromarray(np.full((9, 9), at, np.uint8)).save(root / "PNG" / base / "view1_frontal.png")
-        findings = "" if at == patients - 1 else f"Pleural effusion\nnumber {at}."
-        rows.append((f"{base}/view1_frontal.jpg", "Frontal", "AP", f"patient{at}", findings, "x", "train"))
-        rows.append((f"{base}/view2_lateral.jpg", "Lateral", "", f"patient{at}", findings, "x", "train"))
-    with (root / "df_chexpert_plus_240401.csv").open("w", newline="", encoding="utf-8") as handle:
-        csv.writer(handle).writerows([head, *rows])
 
 
 def test_two_sources_and_iu_as_the_unseen_hospital(tmp_path, change, monkeypatch):
