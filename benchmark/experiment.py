@@ -25,6 +25,8 @@ from fedmrg_core.engine import checkpoint
 from fedmrg_core.engine.client import WorkerSpec
 from fedmrg_core.engine.device import determinism
 from fedmrg_core.engine.policy import Faults
+from fedmrg_core.engine.pool import PoolConfig
+from fedmrg_core.engine.probe import place
 from fedmrg_core.engine.rounds import RoundLog, params_sha256, run_rounds
 from fedmrg_core.engine.store import ClientStore
 from fedmrg_core.engine.warmup import ensure_base
@@ -145,11 +147,21 @@ class Experiment:
             device=self.config.part("device"),
             faults=self.faults.faults,
         )
-        with Workers(spec, self.config.part("pool")) as workers:
+        with Workers(spec, self._placed(spec, federation)) as workers:
             server, store = self._timed("train", self._train, federation, workers)
             frame = self._timed("generate", self._generate, federation, workers, server, store)
         scores, missing = self._timed("metrics", self._score, federation, frame)
         self._finish(federation, frame, scores, missing, params_sha256(server, store), start)
+
+    def _placed(self, spec: WorkerSpec, federation: Federation) -> PoolConfig:
+        """The pool's settings; on a GPU with as many actors as fit it, of which the result tells."""
+        films = self.config.table["evaluate"]["batch_size"]
+        pool, facts = place(self.config.part("pool"), spec, federation, films)
+        if facts:
+            self.result["provenance"]["gpu"] = facts
+        if facts and pool.actors < facts["asked"]:
+            print(f"fedmrg: {pool.actors} of {facts['asked']} actors: more do not fit the GPU", file=sys.stderr)
+        return pool
 
     def _train(self, federation: Federation, workers: Workers) -> tuple[ServerState, ClientStore]:
         """Rounds from the last checkpoint on, or from the start; none for a trivial row."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import Any, cast
 
-from fedmrg_core.engine.calls import Pool, SerialPool
+from fedmrg_core.engine.calls import Call, Pool, SerialPool
 from fedmrg_core.engine.client import Worker, WorkerSpec
 from fedmrg_core.engine.faults import FaultyWorker
 from fedmrg_core.engine.pool import PoolConfig, RayPool, start_ray
@@ -24,13 +26,15 @@ class Workers:
         if self._config.actors:
             self._stop = start_ray(self._config)
             try:
-                self.pool = RayPool(self._spec, self._config, kind)
+                self.pool = Noting(RayPool(self._spec, self._config, kind))
             except BaseException:
                 self._stop()
                 raise
-        self._worker = kind(self._spec)
+        device = self._spec.device  # with actors, this process only tells the initial parameters: no GPU for that
+        here = replace(device, device="cpu") if self._config.actors else device
+        self._worker = kind(replace(self._spec, device=here))
         if not self._config.actors:
-            self.pool = SerialPool(self._worker)
+            self.pool = Noting(SerialPool(self._worker))
         return self
 
     def shared_params(self) -> dict[str, Any]:
@@ -42,3 +46,23 @@ class Workers:
             self.pool.close()
         finally:
             self._stop()
+
+
+class Noting:
+    """A pool among whose events stands also what a reply says was mended on its worker (micro-batches)."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.events = pool.events
+
+    def share(self, packed: Any) -> Any:
+        return self._pool.share(packed)
+
+    def map(self, calls: Sequence[Call], deadline_s: float = 0.0, keep_going: bool = False) -> Iterator[Any]:
+        with closing(cast(Generator[Any], self._pool.map(calls, deadline_s, keep_going))) as replies:
+            for reply in replies:
+                self.events.extend(getattr(reply, "events", ()))
+                yield reply
+
+    def close(self) -> None:
+        self._pool.close()

@@ -14,11 +14,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
 from benchmark import config as configs
 from benchmark.cli import main
 from benchmark.options import Options
 from benchmark.run import run_experiment
+from fedmrg_core.algorithms.base import Algorithm
 from fedmrg_core.engine.written import Written
 from fedmrg_core.errors import FedMRGError
 from tests.conftest import ROOT
@@ -160,6 +162,24 @@ def test_a_cut_off_generation_is_resumed_and_leaves_no_copy_of_its_reports(
     again = run_experiment(config, replace(options, runs=tmp_path / "cut", resume=folder.name))
     assert again["scores"] == whole["scores"]
     assert not (folder / "written.jsonl").exists()
+
+
+def test_micro_batches_and_what_is_promised_of_the_bits_stand_in_the_result(
+    toy_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss = Algorithm.local_loss
+
+    def limited(self: Algorithm, client: Any, batch: Any) -> Any:
+        if len(batch.images) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory (not really)")
+        return loss(self, client, batch)
+
+    monkeypatch.setattr(Algorithm, "local_loss", limited)
+    config = toy_config("fedavg", "train.rounds=1")
+    result = run_experiment(config, Options(quiet=True, runs=tmp_path, cache=toy_cache, track=False))
+    assert {(event["kind"], event["size"]) for event in result["failures"]} == {("micro_batch", 4)}
+    assert len({event["client"] for event in result["failures"]}) == len(result["failures"]) > 1
+    assert result["provenance"]["determinism"]["bits"] == "exact"
 
 
 def test_ctrl_c_says_how_to_go_on_and_leaves_nothing_running(toy_cache: Path, tmp_path: Path) -> None:
