@@ -197,9 +197,7 @@ def over_seeds(scores: Sequence[Mapping[str, Any]]) -> Cell | None:
         low, high = known[0].get("low"), known[0].get("high")
         value = values[0]
         return Cell(value, value if low is None else float(low), value if high is None else float(high), 1)
-    from scipy.stats import t
+    from fedmrg_core.metrics.compare import seed_interval
 
-    mean = sum(values) / len(values)
-    spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
-    half = float(t.ppf(0.975, len(values) - 1)) * spread / math.sqrt(len(values))
-    return Cell(mean, mean - half, mean + half, len(values))
+    found = seed_interval(values)
+    return Cell(found.mean, found.low, found.high, found.n)

@@ -1,22 +1,22 @@
 """Are two algorithms different? Means over seeds, paired tests on the same studies, Holm's correction.
 
     seed_interval([.412, .398, .421])                       # SeedMean(mean, low, high, n)
-    p = paired_permutation(first, second, patients, generator(0, "test"))
+    paired(first, second, patients, generator(0, "test"))   # Difference of two measures of the same studies
     holm({"a against b": .01, "a against c": .04})          # adjusted p values
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from fedmrg_core.metrics.stats import Combine, Floats, bootstrap_weights
+from fedmrg_core.metrics.stats import Combine, Floats, SumMeasure
 
-_T975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
-"""97.5 % points of Student's t with 1, 2, .. 15 degrees of freedom (any table); beyond it the normal's, corrected."""
+_BLOCK = 2_000_000
+"""Resampling weights held at once; more are drawn block by block, so that memory does not grow with the draws."""
 
 
 @dataclass(frozen=True)
@@ -37,45 +37,96 @@ def seed_interval(values: Sequence[float]) -> SeedMean:
     """
     if not len(values):
         raise ValueError("no value to average")
-    n, mean = len(values), float(np.mean(values))
+    n, mean = len(values), sum(values) / len(values)
     if n == 1:
         return SeedMean(mean, mean, mean, 1)
-    quantile = _T975[n - 2] if n - 2 < len(_T975) else 1.960 + 2.5 / (n - 1)
-    half = quantile * float(np.std(values, ddof=1)) / math.sqrt(n)
+    from scipy.stats import t  # type: ignore[import-untyped]
+
+    spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1))
+    half = float(t.ppf(0.975, n - 1)) * spread / math.sqrt(n)
     return SeedMean(mean, mean - half, mean + half, n)
-
-
-def _clusters(patients: Sequence[str]) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], int]:
-    _, cluster = np.unique(np.asarray(patients, dtype=object).astype(str), return_inverse=True)
-    return cluster.astype(np.int64), int(cluster.max()) + 1
-
-
-def paired_permutation(
-    first: Floats, second: Floats, patients: Sequence[str], rng: np.random.Generator, draws: int = 10_000
-) -> float:
-    """Two-sided p of "the two systems have the same mean": per-study values [n] of the same studies in the same order.
-
-    A patient's differences change sign together. All 2^patients sign patterns are tried where they are at most
-    `draws`; else `draws` random ones, with the (hits + 1) / (draws + 1) estimate, which is never 0.
-    """
-    cluster, count = _clusters(patients)
-    sums = np.bincount(cluster, weights=first - second, minlength=count)
-    observed = abs(sums.sum()) * (1 - 1e-12)
-    if 2**count <= draws:
-        signs = 1.0 - 2.0 * ((np.arange(2**count)[:, None] >> np.arange(count)) & 1)
-        return float(np.mean(np.abs(signs @ sums) >= observed))
-    signs = rng.integers(0, 2, size=(draws, count)) * 2.0 - 1.0
-    return float((np.sum(np.abs(signs @ sums) >= observed) + 1) / (draws + 1))
 
 
 @dataclass(frozen=True)
 class Difference:
-    """first - second of a corpus metric on the same studies, with its 95 % bootstrap interval and two-sided p."""
+    """first - second of a metric on the same studies (or seeds), with its 95 % interval and two-sided p."""
 
     value: float
     low: float
     high: float
     p: float
+
+
+def paired_seeds(first: Sequence[float], second: Sequence[float]) -> Difference | None:
+    """The mean difference of two algorithms over the same seeds: paired t interval and test. None below two seeds.
+
+    With three seeds the interval is wide (4.3 standard errors), as it should be. Equal differences that are not 0
+    have p = 0: no spread was seen.
+    """
+    gaps = [a - b for a, b in zip(first, second, strict=True)]
+    if len(gaps) < 2:
+        return None
+    from scipy.stats import t
+
+    found = seed_interval(gaps)
+    spread = float(np.std(gaps, ddof=1)) / math.sqrt(len(gaps))
+    if spread == 0.0:
+        return Difference(found.mean, found.low, found.high, 0.0 if found.mean else 1.0)
+    p = 2 * float(t.sf(abs(found.mean) / spread, len(gaps) - 1))
+    return Difference(found.mean, found.low, found.high, p)
+
+
+def paired(
+    first: SumMeasure, second: SumMeasure, patients: Sequence[str], rng: np.random.Generator, draws: int = 10_000
+) -> Difference:
+    """Two systems in one metric on the same studies: bootstrap interval of the difference, permutation p."""
+    found = paired_bootstrap(first.rows, second.rows, first.combine, patients, rng, draws)
+    p = paired_permutation(first.rows, second.rows, first.combine, patients, rng, draws)
+    return Difference(found.value, found.low, found.high, p)
+
+
+def _by_patient(rows: Floats, patients: Sequence[str]) -> Floats:
+    """[patients, k]: the statistics of each patient's studies together."""
+    _, cluster = np.unique(np.asarray(patients, dtype=object).astype(str), return_inverse=True)
+    sums = np.zeros((int(cluster.max()) + 1, rows.shape[1]))
+    np.add.at(sums, cluster, rows)
+    return sums
+
+
+def _blocks(draws: int, width: int) -> Iterator[int]:
+    """Sizes of blocks that add up to `draws`."""
+    size = max(1, _BLOCK // max(width, 1))
+    yield from (min(size, draws - start) for start in range(0, draws, size))
+
+
+def paired_permutation(
+    first: Floats,
+    second: Floats,
+    combine: Combine,
+    patients: Sequence[str],
+    rng: np.random.Generator,
+    draws: int = 10_000,
+) -> float:
+    """Two-sided p of "it does not matter who wrote a patient's reports", from statistics [n, k] of the same studies.
+
+    The two systems change places patient by patient, and the metric of each corpus that arises is computed anew. All
+    2^patients exchanges are tried where they are at most `draws`; else `draws` random ones, with the
+    (hits + 1) / (draws + 1) estimate, which is never 0.
+    """
+    one, other = _by_patient(first, patients), _by_patient(second, patients)
+    count, total_one, total_other = len(one), one.sum(0), other.sum(0)
+    observed = abs(float(combine(total_one) - combine(total_other))) * (1 - 1e-9)
+
+    def hits(swapped: Floats) -> int:
+        moved = swapped @ (other - one)
+        gaps = combine(total_one + moved) - combine(total_other - moved)
+        return int(np.sum(np.abs(gaps) >= observed))
+
+    if 2**count <= draws:
+        every = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
+        return float(hits(every.astype(np.float64)) / len(every))
+    found = sum(hits(rng.integers(0, 2, size=(size, count)).astype(np.float64)) for size in _blocks(draws, count))
+    return float((found + 1) / (draws + 1))
 
 
 def paired_bootstrap(
@@ -91,9 +142,14 @@ def paired_bootstrap(
     Both are re-scored on the same resampled patients. p = twice the share of draws on the other side of 0, at least
     2 / (draws + 1).
     """
-    weights = bootstrap_weights(patients, draws, rng)
-    gaps = combine(weights @ first) - combine(weights @ second)
-    value, rest = float(gaps[0]), gaps[1:][np.isfinite(gaps[1:])]
+    one, other = _by_patient(first, patients), _by_patient(second, patients)
+    value = float(combine(one.sum(0)) - combine(other.sum(0)))
+    gaps = []
+    for size in _blocks(draws, len(one)):
+        weights = rng.multinomial(len(one), np.full(len(one), 1 / len(one)), size=size).astype(np.float64)
+        gaps.append(combine(weights @ one) - combine(weights @ other))
+    rest = np.concatenate(gaps)
+    rest = rest[np.isfinite(rest)]
     low, high = np.quantile(rest, [0.025, 0.975])
     tail = min(np.sum(rest <= 0), np.sum(rest >= 0))
     return Difference(value, float(low), float(high), float(min(1.0, 2 * (tail + 1) / (len(rest) + 1))))

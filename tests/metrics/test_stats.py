@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from fedmrg_core.metrics.compare import holm, paired_bootstrap, paired_permutation, seed_interval
-from fedmrg_core.metrics.stats import bootstrap_weights, interval, mean_measure, ratio
+from fedmrg_core.metrics.compare import holm, paired_bootstrap, paired_permutation, paired_seeds, seed_interval
+from fedmrg_core.metrics.nlg import bleu_score
+from fedmrg_core.metrics.stats import Floats, bootstrap_weights, interval, mean_measure, ratio
 from fedmrg_core.seeding import generator
 
 
@@ -41,29 +44,58 @@ def test_without_resamples_or_with_one_value_the_interval_is_the_value() -> None
 
 def test_seed_means_use_students_t() -> None:
     found = seed_interval([1.0, 2.0, 3.0])
-    half = 4.303 * 1.0 / np.sqrt(3)  # t(.975, 2 degrees of freedom) x standard error
-    assert (found.mean, found.low, found.high, found.n) == pytest.approx((2.0, 2.0 - half, 2.0 + half, 3))
+    half = 4.303 * 1.0 / np.sqrt(3)  # t(.975, 2 degrees of freedom) of any table x standard error
+    assert (found.mean, found.low, found.high, found.n) == pytest.approx((2.0, 2.0 - half, 2.0 + half, 3), abs=1e-3)
     assert seed_interval([0.4]).low == seed_interval([0.4]).high == 0.4
     with pytest.raises(ValueError, match="no value"):
         seed_interval([])
 
 
+def means(values: Floats) -> Floats:
+    """Statistics of a mean: the values and ones."""
+    return np.stack([values, np.ones(len(values))], axis=1)
+
+
+def test_differences_over_seeds_are_the_paired_t_test() -> None:
+    # gaps .1 .2 .3: mean .2, standard error .1 / sqrt(3), t = 3.464; two-sided p with 2 degrees of freedom is .0742
+    found = paired_seeds([0.5, 0.7, 0.9], [0.4, 0.5, 0.6])
+    assert found is not None
+    half = 4.303 * 0.1 / np.sqrt(3)
+    assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.2 - half, 0.2 + half), abs=1e-4)
+    assert found.p == pytest.approx(0.0742, abs=1e-4)
+    assert paired_seeds([0.5], [0.4]) is None
+    assert paired_seeds([0.5, 0.5], [0.5, 0.5]).p == 1.0  # type: ignore[union-attr]
+
+
 def test_exact_permutation_p_of_five_patients_who_all_gain() -> None:
     gains = np.array([0.3, 0.1, 0.2, 0.5, 0.4])
-    p = paired_permutation(gains, np.zeros(5), names(5), generator("t"))
+    p = paired_permutation(means(gains), means(np.zeros(5)), ratio, names(5), generator("t"))
     assert p == pytest.approx(2 / 2**5)  # only all-plus and all-minus are as extreme
-    both = paired_permutation(gains.repeat(2), np.zeros(10), names(5) * 2, generator("t"))
-    assert both >= p  # ten studies of five patients know no more than five patients
+    twice = means(gains.repeat(2)), means(np.zeros(10))
+    assert paired_permutation(*twice, ratio, [name for name in names(5) for _ in range(2)], generator("t")) == p
+
+
+def test_an_exchange_scores_the_corpus_anew() -> None:
+    # BLEU-1 of two patients: exchanging one of them gives other corpora, not other means
+    rows = np.array([[3, 0, 0, 0, 4, 3, 2, 1, 4, 4], [1, 0, 0, 0, 8, 7, 6, 5, 8, 8]], dtype=float)
+    worse = rows * 1.0
+    worse[:, 0] = [1, 0]
+    combine = partial(bleu_score, n=1)
+    corpora = [(rows if i else worse, rows if j else worse) for i in (0, 1) for j in (0, 1)]
+    gaps = [combine(a[0] + b[1]) - combine(rows[0] + worse[0] - a[0] + rows[1] + worse[1] - b[1]) for a, b in corpora]
+    observed = combine(rows.sum(0)) - combine(worse.sum(0))
+    expected = np.mean([abs(gap) >= observed - 1e-12 for gap in gaps])
+    assert paired_permutation(rows, worse, combine, names(2), generator("t")) == expected == 0.5
 
 
 def test_permutation_p_is_uniform_when_nothing_differs_and_1_when_nothing_changes() -> None:
     rng = generator("null")
-    found = [
-        paired_permutation(rng.normal(size=30), rng.normal(size=30), names(30), rng, draws=400) for _ in range(200)
-    ]
+    draws = [(means(rng.normal(size=30)), means(rng.normal(size=30))) for _ in range(200)]
+    found = [paired_permutation(*pair, ratio, names(30), rng, draws=400) for pair in draws]
     assert np.mean(np.array(found) < 0.05) < 0.12
     assert 0.4 < np.mean(found) < 0.6
-    assert paired_permutation(np.ones(30), np.ones(30), names(30), rng, draws=100) == 1.0
+    same = means(np.ones(30))
+    assert paired_permutation(same, same, ratio, names(30), rng, draws=100) == 1.0
 
 
 def test_paired_bootstrap_of_a_constant_gap_and_of_no_gap() -> None:
