@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module[:prefix of its confi
     "data": ("benchmark.data_cmd", "fetch what of a data set the package index has: the text of IU X-ray"),
     "doctor": ("benchmark.doctor", "what is there, what that enables, what to do for the rest"),
     "score": ("benchmark.score", "score anybody's reports: CSV, JSON lines or Parquet"),
+    "compare": ("benchmark.compare_cmd", "are systems different? runs or files, study by study, with p and interval"),
     "label": ("benchmark.score:label_", "label reports with the 14 CheXpert conditions"),
     "sync": ("benchmark.sync", "repair a run in MLflow from its JSON lines"),
 }

@@ -1,52 +1,90 @@
 """RadGraph F1, BERTScore and the rest of RadEval (Xu et al., EMNLP 2025), where a user has installed the extra.
 
     pip install 'fedmrg[radeval]'
-    radeval.scores(references, hypotheses, ["radgraph", "bertscore"])   # {"radgraph_simple": 0.41, ..}
+    fedmrg score outputs.csv --radeval radgraph,bertscore
+    evaluator(["radgraph", "bertscore"])(references, hypotheses)      # [SumMeasure("radeval_radgraph_simple", ..), ..]
 
 The package is imported only here and only when asked for; its models are fetched by it, at its first use, from its
-own hosts: this project never does so by itself.
+own hosts: this project never does so by itself. Written for RadEval 2.2 (`from radeval import RadEval`).
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
 from typing import Any
 
+import numpy as np
+
 from fedmrg_core.errors import FedMRGError, choose
+from fedmrg_core.metrics.stats import SumMeasure, mean_measure
 
 METRICS: tuple[str, ...] = (
-    "radgraph", "bertscore", "radeval_bertscore", "chexbert", "ratescore", "radcliq", "srr_bert", "temporal", "green",
+    "radgraph", "bertscore", "radeval_bertscore", "ratescore", "radcliq", "radgraph_radcliq", "srrbert", "temporal",
+    "green",
 )  # fmt: skip
+"""RadEval's metrics that have a value for each report and run on one's own machine (CheXbert: `labeler=chexbert`)."""
+PREFIX = "radeval_"
 INSTALL = "RadEval is not installed: `pip install 'fedmrg[radeval]'` (about 130 packages: best in its own environment)"
+_LOWER_IS_BETTER = ("radcliq_v1",)
 
 
-def scores(references: Sequence[str], hypotheses: Sequence[str], metrics: Sequence[str]) -> dict[str, float]:
-    """RadEval's corpus scores of n report pairs, by its own names.
+@dataclass(frozen=True)
+class Evaluator:
+    """RadEval with some of its metrics, ready: `evaluator(references, hypotheses)` gives one measure a result."""
+
+    scorer: Any
+    metrics: tuple[str, ...]
+    version: str
+
+    def __call__(self, references: Sequence[str], hypotheses: Sequence[str]) -> list[SumMeasure]:
+        """Every score of n report pairs: the mean over reports of RadEval's value for each, by RadEval's name behind
+        `radeval_`. Raises FedMRGError where RadEval fails, with what it said."""
+        with warnings.catch_warnings():
+            try:
+                result: Mapping[str, Any] = self.scorer(refs=list(references), hyps=list(hypotheses))
+            except Exception as error:  # whatever a hub client raises: the user needs the reason and the remedy
+                raise _failed(self.metrics, error) from error
+        return [
+            mean_measure(
+                PREFIX + name, np.array(values, dtype=np.float64), self.version, name not in _LOWER_IS_BETTER
+            )
+            for name, values in result.items()
+            if isinstance(values, list) and len(values) == len(references)
+        ]
+
+
+def evaluator(metrics: Sequence[str]) -> Evaluator:
+    """RadEval with these metrics; it loads, and at its first use fetches, their models now.
 
     Raises:
         FedMRGError: an unknown metric; RadEval absent; or its weights missing, with what it said.
     """
     for metric in metrics:
         choose("RadEval metric", metric, METRICS)
+    with warnings.catch_warnings():  # RadEval silences every warning of the process
+        try:
+            package = importlib.import_module("radeval")
+        except ImportError as error:
+            raise FedMRGError(INSTALL if error.name == "radeval" else f"RadEval cannot be imported: {error}") from error
+        try:
+            scorer = package.RadEval(metrics=list(metrics), per_sample=True, show_progress=False)
+        except Exception as error:
+            raise _failed(metrics, error) from error
     try:
-        package = importlib.import_module("RadEval")
-    except ImportError as error:
-        raise FedMRGError(INSTALL if error.name == "RadEval" else f"RadEval cannot be imported: {error}") from error
-    try:
-        evaluator = package.RadEval(**{f"do_{metric}": True for metric in metrics})
-        result = evaluator(refs=list(references), hyps=list(hypotheses))
-    except Exception as error:  # whatever a hub client raises: the user needs the reason and the remedy
-        raise FedMRGError(
-            f"RadEval could not score {', '.join(metrics)}: {error}. It fetches model weights at first use: run it "
-            "once with network access, or put the weights into its cache (HF_HOME)."
-        ) from error
-    return dict(_flat(result))
+        release = installed("radeval")
+    except PackageNotFoundError:
+        release = "of unknown version"
+    return Evaluator(scorer, tuple(metrics), f"radeval {release}")
 
 
-def _flat(result: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    for name, value in result.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}_")
-        elif isinstance(value, int | float):
-            yield f"{prefix}{name}", float(value)
+def _failed(metrics: Sequence[str], error: Exception) -> FedMRGError:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return FedMRGError(
+        f"RadEval could not score {', '.join(metrics)}: {reason}. It fetches model weights at first use: run it "
+        "once with network access, or put the weights into its cache (HF_HOME)."
+    )

@@ -47,3 +47,25 @@ def generations() -> pd.DataFrame:
         for i, (reference, hypothesis) in enumerate(PAIRS if part == "test" else PAIRS[::-1])
     ]  # fmt: skip
     return pd.DataFrame(rows)
+
+
+BERT_WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "small", "effusion", "no", "heart", "."]
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """A 2-layer CheXbert as published: a pickle with `model_state_dict`, DataParallel names; vocab.txt beside it."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    from fedmrg_core.metrics import chexbert
+
+    torch.manual_seed(0)
+    config = BertConfig(vocab_size=len(BERT_WORDS), hidden_size=64, num_hidden_layers=2, num_attention_heads=1,
+                        intermediate_size=32, max_position_embeddings=16)  # fmt: skip
+    net = chexbert.CheXbertNet(BertModel(config), 64)
+    state = {f"module.{name}": value for name, value in net.state_dict().items()}
+    state["module.bert.embeddings.position_ids"] = torch.arange(16)[None]  # as transformers of 2020 saved it
+    torch.save({"epoch": 3, "model_state_dict": state}, tmp_path / "chexbert.pth")
+    (tmp_path / "vocab.txt").write_text("\n".join(BERT_WORDS) + "\n")
+    return tmp_path / "chexbert.pth"

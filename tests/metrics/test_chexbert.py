@@ -8,27 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import BertConfig, BertModel
 
 from fedmrg_core.errors import DataError
 from fedmrg_core.metrics import chexbert
 from fedmrg_core.types import CONDITIONS
-
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "small", "effusion", "no", "heart", "."]
-
-
-@pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
-    """A 2-layer CheXbert as published: a pickle with `model_state_dict`, DataParallel names; vocab.txt beside it."""
-    torch.manual_seed(0)
-    config = BertConfig(vocab_size=len(WORDS), hidden_size=64, num_hidden_layers=2, num_attention_heads=1,
-                        intermediate_size=32, max_position_embeddings=16)  # fmt: skip
-    net = chexbert.CheXbertNet(BertModel(config), 64)
-    state = {f"module.{name}": value for name, value in net.state_dict().items()}
-    state["module.bert.embeddings.position_ids"] = torch.arange(16)[None]  # as transformers of 2020 saved it
-    torch.save({"epoch": 3, "model_state_dict": state}, tmp_path / "chexbert.pth")
-    (tmp_path / "vocab.txt").write_text("\n".join(WORDS) + "\n")
-    return tmp_path / "chexbert.pth"
+from tests.metrics.conftest import BERT_WORDS
 
 
 def test_labels_are_the_heads_argmax_for_the_published_layout(checkpoint: Path) -> None:
@@ -63,7 +47,7 @@ class Trap:
 
 
 def test_a_pickle_that_runs_code_is_refused_and_runs_nothing(tmp_path: Path) -> None:
-    (tmp_path / "vocab.txt").write_text("\n".join(WORDS))
+    (tmp_path / "vocab.txt").write_text("\n".join(BERT_WORDS))
     (tmp_path / "evil.pth").write_bytes(pickle.dumps({"model_state_dict": Trap(tmp_path / "ran")}))
     with pytest.raises(DataError, match="not a checkpoint that can be read safely"):
         chexbert.load(tmp_path / "evil.pth")

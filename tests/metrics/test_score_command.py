@@ -35,7 +35,7 @@ def scored(file: Path, *options: str) -> dict[str, object]:
 def test_the_formats_give_one_result_and_the_table_says_what_is_missing(
     table: pd.DataFrame, tmp_path: Path, no_java: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    table.loc[1, "hypothesis"] = "Lungs\u2028are clear, \"quoted\"\nand more."
+    table.loc[1, "hypothesis"] = 'Lungs\u2028are clear, "quoted"\nand more.'
     table.to_csv(tmp_path / "t.csv", index=False)
     table.to_json(tmp_path / "t.jsonl", orient="records", lines=True, force_ascii=False)
     table.to_parquet(tmp_path / "t.parquet")
@@ -76,7 +76,15 @@ def test_labels_come_out_as_chexberts_files_have_them(tmp_path: Path, capsys: py
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.csv", "reference,hypothesys\na,b\n", "t.csv: has no column 'hypothesis'; it has: reference, hypothesys"),
+        ("t.csv", "reference,hypothesys\na,b\n", "t.csv: has no column 'hypothesis'; it has: reference, hypothesys."),
+        ("t.csv", "Reference,hypothesis\na,b\n", "Did you mean 'Reference'? Rename it."),
+        ("t.csv", "reference,hypothesis\na,b\nc,d,e\n", "t.csv, row 2: has 3 cells where the header has 2"),
+        ("t.csv", "reference,hypothesis,hypothesis\na,b,c\n", "t.csv: has the column 'hypothesis' twice"),
+        ("t.csv", 'reference,hypothesis\na,"b\n', "t.csv: cannot be read as csv: unexpected end of data"),
+        ("t.csv", "", "t.csv: has no column 'reference'; it has: none"),
+        ("t.csv", "study_id,part,view,reference,hypothesis\na,b,c,d,e\n", "`fedmrg score --run RUN_ID`"),
+        ("t.jsonl", "[1, 2]\n", "t.jsonl, row 1: is no JSON object"),
+        ("t.jsonl", '{"reference": ["a"], "hypothesis": "b"}\n', "t.jsonl, row 1: 'reference' is a list, not text"),
         ("t.csv", "reference,hypothesis\n", "t.csv: holds no row"),
         ("t.txt", "x", "unknown file format '.txt'"),
         ("t.jsonl", "{broken\n", "t.jsonl: cannot be read as jsonl"),
@@ -99,3 +107,100 @@ def test_an_output_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path, 
     (tmp_path / "r.csv").write_text("report\nEdema.\n")
     assert main(["label", str(tmp_path / "r.csv"), "--out", str(tmp_path / "none" / "l.csv")]) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["r.csv"]
+
+
+def table_of(*rows: tuple[str, str], **columns: list[str]) -> pd.DataFrame:
+    return pd.DataFrame({"reference": [a for a, _ in rows], "hypothesis": [b for _, b in rows], **columns})
+
+
+HARD = table_of(
+    ("Heart normal.", ""), ("", "Heart normal."), ("", ""), ("a ||| b", "||| |||"),
+    ("No effusion.\nHeart normal.", "No effusion.\u2028Heart\r\nnormal."), ("x\ry", "x\u2029y\x85z"),
+    ("Herzgr\u00f6\u00dfe \u2013 \u5fc3\u81d3 \U0001fac1", "\x07"), ("Lungs are clear.", "Lungs are clear."),
+)  # fmt: skip
+
+
+def test_hard_texts_stay_in_their_rows_through_every_format(java: str, tmp_path: Path) -> None:
+    HARD.to_csv(tmp_path / "t.csv", index=False)  # pandas leaves x\ry without quotes
+    HARD.to_json(tmp_path / "t.jsonl", orient="records", lines=True, force_ascii=False)
+    HARD.to_parquet(tmp_path / "t.parquet")
+    studies = [str(tmp_path / f"{i}.parquet") for i in range(3)]
+    contents = [
+        scored(tmp_path / name, "--per-study", out)
+        for name, out in zip(("t.csv", "t.jsonl", "t.parquet"), studies, strict=True)
+    ]
+    assert contents[0] == contents[1] == contents[2]
+    assert contents[0]["n"] == len(HARD)
+    assert contents[0]["notes"] == [
+        "column reference is empty in 2 of 8 rows; they are scored as they are",
+        "column hypothesis is empty in 2 of 8 rows; they are scored as they are",
+    ]
+    values = pd.read_parquet(studies[0])
+    assert list(values["study_id"]) == [str(row) for row in range(len(HARD))]
+    for name in ("rougeL", "rougeL_ptb", "meteor", "meteor_ptb"):
+        assert values[name].iloc[-1] == pytest.approx(1.0)
+        assert values[name].iloc[0] == 0.0
+
+
+def test_blank_hospitals_patients_and_repeated_ids_are_scored_and_said(tmp_path: Path, no_java: None) -> None:
+    rows = table_of(
+        *PAIRS, id=list("aabcde"), hospital=["x", "x", "", "y", "y", ""], patient=["p", "p", "", "", "q", ""]
+    )
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    content = scored(tmp_path / "t.csv", "--per-study", str(tmp_path / "s.parquet"))
+    assert set(content["hospitals"]) == {"x", "y", "unnamed"}  # type: ignore[call-overload]
+    assert content["hospitals"]["unnamed"]["n"] == 2  # type: ignore[index]
+    assert content["notes"] == ["1 id(s) stand in several rows, such as 'a'; every row is scored"]
+    assert pd.read_parquet(tmp_path / "s.parquet")["patient_id"].nunique() == 5
+
+
+def test_a_single_pair_and_null_cells(tmp_path: Path, no_java: None) -> None:
+    (tmp_path / "one.csv").write_text(
+        "reference;hypothesis\nLungs are clear, both.;Lungs are clear, both.\n", "utf-8-sig"
+    )
+    content = scored(tmp_path / "one.csv")
+    assert content["nlg"]["r2gen"]["bleu4"]["value"] == pytest.approx(1.0)  # type: ignore[index]
+    assert content["nlg"]["r2gen"]["cider"]["value"] == 0.0  # type: ignore[index]
+    pd.DataFrame({"reference": ["a", None], "hypothesis": [float("nan"), "b"]}).to_parquet(tmp_path / "null.parquet")
+    (tmp_path / "null.csv").write_text("reference,hypothesis\na,NaN\nnan,b\n")
+    (tmp_path / "null.jsonl").write_text(
+        '{"reference": "a", "hypothesis": NaN}\n{"reference": null, "hypothesis": "b"}\n'
+    )
+    contents = [scored(tmp_path / f"null.{suffix}") for suffix in ("parquet", "csv", "jsonl")]
+    assert contents[0] == contents[1] == contents[2]
+    assert len(contents[0]["notes"]) == 2  # type: ignore[arg-type]
+
+
+def test_golden_values_through_the_command(java: str, shared_data: Path, tmp_path: Path) -> None:
+    golden = json.loads((shared_data / "golden_nlg" / "golden.json").read_text())
+    with (shared_data / "iu_xray" / "indiana_reports.csv").open(encoding="utf-8") as stream:
+        findings = {int(row["uid"]): row["findings"] for row in csv.DictReader(stream)}
+    table_of(*((findings[a], findings[b]) for a, b in golden["pairs"])).to_csv(tmp_path / "t.csv", index=False)
+    content = scored(tmp_path / "t.csv")
+    for convention, stored in (("r2gen", "r2gen_clean"), ("ptb", "ptb")):
+        values, wanted = content["nlg"][convention], golden[stored]["corpus"]  # type: ignore[index]
+        names = dict.fromkeys(("bleu1", "bleu2", "bleu3", "bleu4"))
+        found = {name: values[name]["value"] for name in (*names, "meteor", "rougeL", "cider")}
+        expected = {**dict(zip(names, wanted["BLEU"], strict=True)), "meteor": wanted["METEOR"]}
+        assert found == pytest.approx({**expected, "rougeL": wanted["ROUGE_L"], "cider": wanted["CIDEr"]}, abs=1e-6)
+
+
+def test_chexbert_scores_and_labels_from_the_command(
+    checkpoint: Path, table: pd.DataFrame, tmp_path: Path, no_java: None
+) -> None:
+    table.assign(report=table["reference"]).to_csv(tmp_path / "t.csv", index=False)
+    chosen = ["--labeler", "chexbert", "--weights", str(checkpoint)]
+    content = scored(tmp_path / "t.csv", *chosen)
+    assert content["ce"]["ce_f1_micro14"]["version"].startswith("chexbert ")  # type: ignore[index]
+    assert main(["label", str(tmp_path / "t.csv"), "--out", str(tmp_path / "l.csv"), *chosen]) == 0
+    assert len(pd.read_csv(tmp_path / "l.csv")) == len(table)
+
+
+def test_outputs_that_cannot_be_written_are_refused_before_scoring(
+    table: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table.to_csv(tmp_path / "t.csv", index=False)
+    monkeypatch.setattr("benchmark.score.read_table", None)
+    for option in ("--json", "--per-study"):
+        assert main(["score", str(tmp_path / "t.csv"), option, str(tmp_path)]) == 2
+        assert "is a folder, not a file to write" in capsys.readouterr().err
