@@ -196,3 +196,19 @@ def test_a_run_refuses_a_split_of_other_data_by_part(text: Path, tmp_path: Path,
     monkeypatch.setattr(sources, "SPLITS", tmp_path / "splits")
     with pytest.raises(DataError, match="iu_xray/ci: the listed ids of h02/test, h02/train do not match"):
         prepare(change(path=str(text)), "iu_xray/ci", 0, 8, tmp_path / "cache", None, False)
+
+
+def test_the_page_tells_the_true_counts(text: Path, change) -> None:
+    page = (splits.ROOT.parent / "docs" / "data.md").read_text("utf-8")
+    source = IUXraySource(text, change(path=str(text)))
+    used = len(source.studies())
+    assert f"| used | | {used:,} |" in page
+    for reason, count in source.notes.items():
+        assert re.search(rf"\| `{reason}` \|.*\| {count:,} \|", page), reason
+    for name in splits.names():
+        counts = splits.load(name).draws[0].overlap
+        row = " | ".join(
+            str(counts[key]) for key in ("test", "test_verbatim", "test_near", "test_verbatim_own") if counts
+        )
+        assert not counts or re.search(rf"\| `{name}`[^|]*\| {re.escape(row)} \|", page), name
+        assert counts or f"`{name.split('/')[1]}`" in page or f"`{name}`" in page
