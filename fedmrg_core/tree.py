@@ -1,14 +1,78 @@
-"""Arithmetic on tensor dictionaries (`State`): the same few operations that every algorithm needs."""
+"""Arithmetic on tensor dictionaries (`State`): the same few operations that every algorithm needs.
+
+States that lie in one buffer (`flat`) are worked on in one go, with the same bits: on many small tensors, the price of
+a call is most of the work.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from math import isfinite
+from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite, prod
 
+import numpy as np
 import torch
 
 from fedmrg_core.types import State
+
+ALIGN = 64
+"""Bytes: in a buffer every tensor starts on a boundary that vector instructions like, and views behave like fresh
+tensors."""
+CHUNK = 2**18
+"""Elements folded at a time, so that what lies between float32 and float64 stays in the processor's cache."""
+
+
+def offsets(sizes: Iterable[int]) -> list[int]:
+    """Where tensors of so many bytes lie behind each other in a buffer, and where it ends."""
+    places = [0]
+    for size in sizes:
+        places.append(places[-1] + -(-size // ALIGN) * ALIGN)
+    return places
+
+
+def room(sizes: Sequence[int]) -> torch.Tensor:
+    """A buffer (uint8) for tensors of so many bytes, at their `offsets`; unset but for zeros in the gaps."""
+    *places, end = offsets(sizes)
+    buffer = np.empty(end, dtype=np.uint8)
+    for offset, size in zip(places, sizes, strict=True):
+        if size % ALIGN:
+            buffer[offset + size : offset + size + ALIGN - size % ALIGN] = 0
+    return torch.from_numpy(buffer)
+
+
+def piece(buffer: torch.Tensor, offset: int, dtype: torch.dtype, shape: Sequence[int]) -> torch.Tensor:
+    """The tensor that lies in a uint8 buffer from byte `offset` on."""
+    return buffer[offset : offset + prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
+
+
+def flat(state: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
+    """All elements of a state as one vector, gaps included, where its tensors have one dtype and lie behind each other
+    in one buffer as `flat_like` lays them; else None."""
+    tensors = list(state.values())
+    if not tensors:
+        return None
+    first = tensors[0]
+    whose, start, step = first.untyped_storage().data_ptr(), first.storage_offset(), ALIGN // first.element_size()
+    after = end = start
+    for tensor in tensors:
+        lies = (tensor.dtype, tensor.storage_offset(), tensor.untyped_storage().data_ptr())
+        if lies != (first.dtype, after, whose) or not tensor.is_contiguous():
+            return None
+        end = after + tensor.numel()
+        after += -(-tensor.numel() // step) * step
+    return first.as_strided((end - start,), (1,), start)
+
+
+def _views(vector: torch.Tensor, state: State) -> State:
+    """A state whose `flat` is `vector`, laid out as that of `state`."""
+    start = next(iter(state.values())).storage_offset()
+    places = {name: tensor.storage_offset() - start for name, tensor in state.items()}
+    return {n: vector[places[n] : places[n] + t.numel()].view(t.shape) for n, t in state.items()}
+
+
+def _shapes(state: State) -> list[tuple[str, torch.Size, torch.dtype]]:
+    """What two flat states must have in common to be worked on in one go."""
+    return [(name, tensor.shape, tensor.dtype) for name, tensor in state.items()]
 
 
 def clone(state: Mapping[str, torch.Tensor]) -> State:
@@ -16,13 +80,32 @@ def clone(state: Mapping[str, torch.Tensor]) -> State:
     return {name: tensor.detach().clone() for name, tensor in state.items()}
 
 
+def flat_like(state: Mapping[str, torch.Tensor]) -> State:
+    """Names, shapes and dtypes of `state` in one buffer, unset."""
+    sizes = [tensor.nbytes for tensor in state.values()]
+    buffer = room(sizes)
+    return {n: piece(buffer, at, t.dtype, t.shape) for (n, t), at in zip(state.items(), offsets(sizes), strict=False)}
+
+
+def together(state: State) -> State:
+    """The same values in one buffer; the state itself where it lies so already."""
+    if flat(state) is not None:
+        return state
+    copy = flat_like(state)
+    return {name: copy[name].copy_(tensor) for name, tensor in state.items()}
+
+
 def subtract(left: State, right: State) -> State:
-    """`left - right`, name by name; both must hold the same names."""
-    return {name: left[name] - right[name] for name in left}
+    """`left - right`, name by name, in one buffer; `right` must hold the names of `left`."""
+    difference = flat_like(left)
+    return {name: torch.sub(tensor, right[name], out=difference[name]) for name, tensor in left.items()}
 
 
 def add(left: State, right: State, scale: float = 1.0) -> State:
     """`left + scale * right`; names that `right` lacks keep their value. The dtype of `left` stays."""
+    ours, theirs = flat(left), flat(right)
+    if ours is not None and theirs is not None and _shapes(left) == _shapes(right):
+        return _views(ours + scale * theirs, left)
     return {
         name: (tensor + scale * right[name].to(tensor.dtype)) if name in right else tensor
         for name, tensor in left.items()
@@ -40,21 +123,35 @@ def weighted_mean(items: Iterable[tuple[State, float]]) -> State:
     The order of `items` fixes the bits. Raises ValueError where there is no item or the weights add up to 0.
     """
     total: State = {}
+    whole, shapes = None, None
     weight = 0.0
     dtypes: dict[str, torch.dtype] = {}
-    scratch = torch.empty(0, dtype=torch.float64)
     for state, w in items:
-        for name, tensor in state.items():
-            if name not in total:
-                total[name] = torch.zeros(tensor.shape, dtype=torch.float64)
-                dtypes[name] = tensor.dtype
-            if scratch.numel() < tensor.numel():
-                scratch = torch.empty(tensor.numel(), dtype=torch.float64)
-            total[name].add_(scratch[: tensor.numel()].view(tensor.shape).copy_(tensor), alpha=w)
+        vector = flat(state)
+        if not total and vector is not None:
+            whole, shapes = torch.zeros(vector.numel(), dtype=torch.float64), _shapes(state)
+            total = _views(whole, state)
+        if whole is not None and vector is not None and _shapes(state) == shapes:
+            _fold(whole, vector, w)
+        else:
+            for name, tensor in state.items():
+                if name not in total:
+                    total[name] = torch.zeros(tensor.shape, dtype=torch.float64)
+                _fold(total[name], tensor, w)
+        dtypes.update({name: tensor.dtype for name, tensor in state.items() if name not in dtypes})
         weight += w
     if weight <= 0:
         raise ValueError("weighted_mean: nothing to average (no update, or all weights 0)")
+    if whole is not None and len(shapes or ()) == len(total):
+        return _views(whole.div_(weight).to(next(iter(dtypes.values()))), total)
     return {name: total.pop(name).div_(weight).to(dtypes[name]) for name in list(total)}
+
+
+def _fold(total: torch.Tensor, tensor: torch.Tensor, weight: float) -> None:
+    """`total += weight * tensor` in float64."""
+    sums, values = total.view(-1), tensor.reshape(-1)
+    for start in range(0, len(sums), CHUNK):
+        sums[start : start + CHUNK].add_(values[start : start + CHUNK].to(torch.float64), alpha=weight)
 
 
 def num_bytes(state: Mapping[str, torch.Tensor]) -> int:
@@ -64,6 +161,9 @@ def num_bytes(state: Mapping[str, torch.Tensor]) -> int:
 
 def nonfinite(state: Mapping[str, torch.Tensor]) -> str | None:
     """The first name (sorted) whose tensor holds a NaN or an infinity, or None."""
+    vector = flat(state)
+    if vector is not None and vector.is_floating_point() and isfinite(float(vector.sum())):
+        return None
     for name in sorted(state):
         tensor = state[name]
         if not tensor.is_floating_point() or isfinite(float(tensor.sum())):

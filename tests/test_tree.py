@@ -39,3 +39,42 @@ def test_nonfinite_names_the_tensor(bad: float) -> None:
     assert tree.nonfinite(state) == "spoilt"
     assert tree.nonfinite({"fine": state["fine"], "whole": state["whole"]}) is None
     assert tree.nonfinite({"its sum overflows": torch.full((4,), 3e38)}) is None
+
+
+def scattered(seed: int) -> dict[str, torch.Tensor]:
+    draw = torch.Generator().manual_seed(seed)
+    shapes = {"a": (3, 5), "one": (), "none": (0, 4), "long": (tree.CHUNK + 7,), "b": (16,)}
+    return {name: torch.randn(shape, generator=draw) for name, shape in shapes.items()}
+
+
+def test_in_one_buffer_the_bits_are_those_of_scattered_tensors() -> None:
+    apart = [scattered(seed) for seed in range(3)]
+    joined = [tree.together(state) for state in apart]
+    assert all(tree.flat(state) is None for state in apart)
+    assert all(tree.flat(state) is not None for state in joined)
+    means = [tree.weighted_mean(zip(states, (3.0, 1.0, 7.0), strict=True)) for states in (apart, joined)]
+    sums = [tree.add(states[0], mean, 0.3) for states, mean in zip((apart, joined), means, strict=True)]
+    gaps = [tree.subtract(states[1], states[2]) for states in (apart, joined)]
+    for pair in (means, sums, gaps):
+        assert tree.sha256(pair[0]) == tree.sha256(pair[1])
+        assert tree.flat(pair[1]) is not None
+    mixed = tree.weighted_mean(zip([joined[0], apart[1], joined[2]], (3.0, 1.0, 7.0), strict=True))
+    assert tree.sha256(mixed) == tree.sha256(means[0])
+
+
+def test_only_neighbours_of_one_kind_count_as_one_buffer() -> None:
+    state = tree.together(scattered(0))
+    assert tree.together(state) is state
+    assert tree.flat({name: state[name] for name in ("a", "long")}) is None
+    assert tree.flat({**state, "b": torch.zeros(16)}) is None
+    assert tree.flat({"w": torch.zeros(4, 4).T}) is None
+    assert tree.flat({"w": torch.zeros(64, dtype=torch.uint8)[3:], "n": torch.zeros(2)}) is None
+    assert tree.flat({}) is None
+
+
+@pytest.mark.parametrize("name", ["a", "long", "b"])
+def test_nonfinite_finds_the_tensor_in_one_buffer(name: str) -> None:
+    state = tree.together(scattered(0))
+    assert tree.nonfinite(state) is None
+    state[name].view(-1)[-1] = float("nan")
+    assert tree.nonfinite(state) == name

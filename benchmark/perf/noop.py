@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm, ServerState
 from fedmrg_core.data.federation import Hospital
 from fedmrg_core.engine.client import TrainReply, TrainTask
@@ -57,7 +58,10 @@ class NoOpWorker:
 
     def train(self, task: TrainTask, broadcast: Packed) -> TrainReply:
         time.sleep(self._seconds)
-        delta = {name: tensor + 1 for name, tensor in unpack(broadcast)["shared"].items()}
+        received = unpack(broadcast)["shared"]
+        delta = tree.flat_like(received)
+        for name, tensor in received.items():
+            torch.add(tensor, 1, out=delta[name])
         return TrainReply(task.client_id, pack({"delta": delta}), EMPTY, 1.0, {"loss": 0.0}, 1, self._seconds)
 
 

@@ -201,7 +201,8 @@ class ClientContext:
         return dict(_parameters(self._shared))
 
     def delta(self) -> State:
-        return {name: p.detach().cpu() - self._arrived["shared"][name] for name, p in self._shared.items()}
+        now = {name: tensor.detach().cpu() for name, tensor in self._shared.items()}
+        return tree.subtract(now, self._arrived["shared"])
 
     def log(self, name: str, value: Tensor) -> None:
         value = value.detach() * self._parts.share if self._parts.share < 1 else value.detach()

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
-from fedmrg_core.engine.calls import Call, ClientError, as_client_error, late
+from fedmrg_core.engine.calls import Call, ClientError, late
 from fedmrg_core.engine.client import Worker
+from fedmrg_core.engine.host import Host
 from fedmrg_core.engine.memory import unmap_read_pages
 from fedmrg_core.engine.wire import Packed
 from fedmrg_core.types import FedMRGError
@@ -50,8 +51,9 @@ class RayPool:
     batch of a method took per call: it decides how much is sent at once, never what comes back.
     """
 
-    BATCH_S = 0.005
-    """Calls of one message together take no longer than this, or there is one."""
+    MESSAGE_S, BATCH_S = 0.003, 0.005
+    """Calls of one message together take about as long as a message costs at least, and no longer than the second
+    figure at most; or there is one."""
     LONG_S = 1.0
     """An actor holds two batches, so that it need not wait for the next; but of calls this long only one, so that
     the next goes to whoever is free first."""
@@ -83,14 +85,16 @@ class RayPool:
     def map(self, calls: Sequence[Call], deadline_s: float = 0.0, keep_going: bool = False) -> Iterator[Any]:
         if deadline_s:
             self._wait_for_actors()
-        flight = _Flight(self, calls, deadline_s)
+        flight, received = _Flight(self, calls, deadline_s), 0
         try:
             for index in range(len(calls)):
                 reply = flight.reply(index)
                 if isinstance(reply, FedMRGError) and not keep_going:
                     raise reply
                 yield reply
-                unmap_read_pages()
+                if flight.received != received:
+                    received = flight.received
+                    unmap_read_pages()
         finally:
             for actor in self.actors:
                 actor.running.clear()
@@ -114,8 +118,8 @@ class RayPool:
 
 
 class _Flight:
-    """One `RayPool.map` under way. waiting: indices of calls not yet sent; done: replies that wait for their turn;
-    mending: events of dead actors, since when, and the calls that are still to be made good."""
+    """One `RayPool.map` under way. waiting: indices of calls not yet sent; received: messages that came; done: replies
+    that wait for their turn; mending: events of dead actors, since when, and the calls still to be made good."""
 
     def __init__(self, pool: RayPool, calls: Sequence[Call], deadline_s: float) -> None:
         self.pool, self.calls, self.deadline_s = pool, calls, deadline_s
@@ -124,6 +128,7 @@ class _Flight:
         self.waiting: deque[int] = deque(range(len(calls)))
         self.tries = [0] * len(calls)
         self.done: dict[int, Any] = {}
+        self.received = 0
 
     def reply(self, wanted: int) -> Any:
         """The reply to a call, or its error as a value; more is sent out meanwhile."""
@@ -148,7 +153,9 @@ class _Flight:
 
     def _batch(self, first: Call, pace: float) -> list[int]:
         """Take the next calls of one message: of one method and broadcast, and no more than an actor's fair share."""
-        size = max(1, min(int(self.pool.BATCH_S / pace), len(self.waiting) // (2 * len(self.pool.actors))))
+        least, most = ceil(self.pool.MESSAGE_S / pace), int(self.pool.BATCH_S / pace)
+        share = len(self.waiting) // (2 * len(self.pool.actors))
+        size = max(1, min(most, max(least, share)))
         batch: list[int] = []
         while self.waiting and len(batch) < size:
             call = self.calls[self.waiting[0]]
@@ -182,6 +189,7 @@ class _Flight:
             self._run_again(actor, (str(error).strip().splitlines() or ["killed"])[-1].strip())
             return None
         del actor.running[ready[0]]
+        self.received += 1
         self._arrived(dict(zip(batch, replies, strict=True)))
         self.pool.seconds[self.calls[batch[0]].method] = max(seconds / len(batch), 1e-6)
         return None
@@ -223,35 +231,12 @@ class _Flight:
         self._arrived({index: late(self.calls[index], self.deadline_s) for index in overdue})
 
 
-class _Host:
-    """What an actor is: a worker, and the loop over the calls of one message."""
-
-    def __init__(self, worker: type[Any], spec: Any) -> None:
-        self._worker = worker(spec)
-
-    def run(self, method: str, tasks: list[tuple[Any, str]], shared: Any) -> tuple[list[Any], float]:
-        """Replies to (task, who) in their order, a client's error as a value in its place; seconds in all."""
-        start = time.perf_counter()
-        replies = [self._one(method, task, who, shared) for task, who in tasks]
-        return replies, time.perf_counter() - start
-
-    def _one(self, method: str, task: Any, who: str, shared: Any) -> Any:
-        try:
-            return getattr(self._worker, method)(task, shared)
-        except Exception as error:
-            where = "".join(traceback.format_tb(error.__traceback__)[-1:]).strip()
-            return as_client_error(error, who, f"\n{where}")
-
-    def pid(self) -> int:
-        """This process's id: in a log, and for tests that end it."""
-        return os.getpid()
-
-
 def _actor_class(config: PoolConfig) -> Any:
     """Actors take no CPU: their number is logical, and 4 of them run on 2 cores."""
     import ray
 
-    return ray.remote(num_cpus=0, num_gpus=config.gpus_per_actor, max_restarts=0, max_task_retries=0)(_Host)
+    options = {"num_cpus": 0, "num_gpus": config.gpus_per_actor, "max_concurrency": 2}
+    return ray.remote(**options, max_restarts=0, max_task_retries=0)(Host)
 
 
 def start_ray(config: PoolConfig) -> Callable[[], None]:

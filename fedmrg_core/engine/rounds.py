@@ -75,6 +75,7 @@ def run_rounds(
     policy: what to do about clients that fail; None = stop.
     """
     policy = policy or Policy()
+    server = server.moved(tree.together(server.params))
     seen = [hospital for hospital in federation.hospitals if hospital.seen]
     order = longest_first(seen, federation)
     while server.round < train.rounds:

@@ -9,10 +9,8 @@ from math import prod
 import numpy as np
 import torch
 
+from fedmrg_core import tree
 from fedmrg_core.types import FedMRGError, Payload
-
-ALIGN = 64
-"""Bytes: every tensor starts on a boundary that vector instructions like, so that views behave like fresh tensors."""
 
 
 @dataclass(frozen=True)
@@ -34,20 +32,21 @@ class Packed:
 
 
 def pack(payload: Payload) -> Packed:
-    """Copy every tensor of a payload into one buffer."""
-    header, offset = [], 0
-    flat: list[tuple[int, torch.Tensor]] = []
-    for group, state in payload.items():
-        for name, tensor in state.items():
-            tensor = tensor.detach().cpu().contiguous()
-            header.append((group, name, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), offset))
-            flat.append((offset, tensor))
-            offset += -(-tensor.nbytes // ALIGN) * ALIGN
-    buffer = np.empty(offset, dtype=np.uint8)
-    whole = torch.from_numpy(buffer)
-    for start, tensor in flat:
-        whole[start : start + tensor.nbytes].copy_(tensor.reshape(-1).view(torch.uint8))
-    return Packed(tuple(header), buffer)
+    """Every tensor of a payload in one buffer: a copy, but for a payload of one group that lies in one already."""
+    states = {g: {n: t.detach().cpu().contiguous() for n, t in state.items()} for g, state in payload.items()}
+    named = [(group, name, tensor) for group, state in states.items() for name, tensor in state.items()]
+    sizes = [tensor.nbytes for *_, tensor in named]
+    places = tree.offsets(sizes)
+    whole = tree.flat(next(iter(states.values()))) if len(states) == 1 else None
+    if whole is None:
+        whole = tree.room(sizes)
+        for (*_, tensor), size, offset in zip(named, sizes, places, strict=False):
+            whole[offset : offset + size].copy_(tensor.reshape(-1).view(torch.uint8))
+    header = tuple(
+        (group, name, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), offset)
+        for (group, name, tensor), offset in zip(named, places, strict=False)
+    )
+    return Packed(header, whole.view(torch.uint8).numpy())
 
 
 def unpack(packed: Packed) -> Payload:
@@ -63,9 +62,7 @@ def unpack(packed: Packed) -> Payload:
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         whole = torch.from_numpy(packed.buffer)
     for group, name, kind, shape, offset in packed.header:
-        dtype = getattr(torch, kind)
-        size = prod(shape) * dtype.itemsize
-        payload.setdefault(group, {})[name] = whole[offset : offset + size].view(dtype).reshape(shape)
+        payload.setdefault(group, {})[name] = tree.piece(whole, offset, getattr(torch, kind), shape)
     return payload
 
 

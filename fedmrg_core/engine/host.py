@@ -1,0 +1,38 @@
+"""What an actor is: a worker, and the loop over the calls of one message."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import traceback
+from typing import Any
+
+from fedmrg_core.engine.calls import as_client_error
+
+
+class Host:
+    """Its actor has two threads, of which one works at a time: while the replies of a message are stored, the next
+    message is worked on."""
+
+    def __init__(self, worker: type[Any], spec: Any) -> None:
+        self._worker = worker(spec)
+        self._works = threading.Lock()
+
+    def run(self, method: str, tasks: list[tuple[Any, str]], shared: Any) -> tuple[list[Any], float]:
+        """Replies to (task, who) in their order, a client's error as a value in its place; seconds in all."""
+        with self._works:
+            start = time.perf_counter()
+            replies = [self._one(method, task, who, shared) for task, who in tasks]
+            return replies, time.perf_counter() - start
+
+    def _one(self, method: str, task: Any, who: str, shared: Any) -> Any:
+        try:
+            return getattr(self._worker, method)(task, shared)
+        except Exception as error:
+            where = "".join(traceback.format_tb(error.__traceback__)[-1:]).strip()
+            return as_client_error(error, who, f"\n{where}")
+
+    def pid(self) -> int:
+        """This process's id: in a log, and for tests that end it."""
+        return os.getpid()
