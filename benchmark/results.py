@@ -1,7 +1,8 @@
 """Committed results (`leaderboards/results/<split>/<preset>/<algorithm>--s<seed>.json`) as the rows of boards.
 
 A board ranks only what is comparable: one `bench_version`, one setting (the configuration less what belongs to the
-algorithm and the seed), the same data. Seeds of one algorithm become one row: mean and t-interval.
+algorithm and the seed), one version of each metric, the same data. Seeds of one algorithm become one row: mean and
+t-interval.
 """
 
 from __future__ import annotations
@@ -35,11 +36,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One algorithm on one board; `cells` by score key and by cost name (COSTS)."""
+    """One algorithm on one board; `cells` by score key and by cost name (COSTS), `values` by score key and seed."""
 
     algorithm: str
     seeds: tuple[int, ...]
     cells: Mapping[str, Cell]
+    values: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
     @property
     def trivial(self) -> bool:
@@ -57,7 +59,9 @@ class Board:
     rows: tuple[Row, ...]
     failed: tuple[Result, ...] = ()
     apart: tuple[Result, ...] = field(default=())
-    """Finished results of another bench_version, setting or data."""
+    """Finished results of another bench_version, setting, metric version or data."""
+    metrics: str = ""
+    """Versions of labeler and text metrics (`judge`)."""
 
     @property
     def slug(self) -> str:
@@ -101,6 +105,8 @@ def config_hash(result: Mapping[str, Any]) -> str:
 
 BUDGET = ("rounds", "participation", "local_epochs", "local_steps", "batch_size")
 """Settings of [train] that all rows of a board share; learning rates and the like are an algorithm's own."""
+JUDGES = ("test/global/ce_f1_micro14", "test/global/bleu4", "test/global/rougeL")
+"""Scores whose metric versions the rows of one board share: the labeler's and the text metrics'."""
 
 
 def setting(result: Mapping[str, Any]) -> str:
@@ -111,13 +117,19 @@ def setting(result: Mapping[str, Any]) -> str:
     return digest([run, budget, config.get("model"), config.get("evaluate")])
 
 
+def judge(result: Mapping[str, Any]) -> str:
+    """The versions of the metrics that rank it, such as `rules 2, pycocoevalcap 1.2, r2gen`."""
+    scores = result.get("scores", {})
+    return ", ".join(dict.fromkeys(str(scores[key].get("version")) for key in JUDGES if key in scores))
+
+
 def version(result: Mapping[str, Any]) -> str:
     return str(result.get("bench_version", "unversioned"))
 
 
 def boards(results: Iterable[Result]) -> list[Board]:
     """One board per split and preset, ordered by name; ranked is the newest bench_version, and of it
-    the setting with most results."""
+    the setting and the metric versions with most results."""
     groups: dict[tuple[str, str], list[Result]] = defaultdict(list)
     for result in results:
         groups[result["split"], result["preset"]].append(result)
@@ -127,12 +139,13 @@ def boards(results: Iterable[Result]) -> list[Board]:
 def _board(split: str, preset: str, group: Sequence[Result]) -> Board:
     done = [result for result in group if result["status"] == "finished"]
     failed = tuple(result for result in group if result["status"] != "finished")
-    counts = Counter((version(result), setting(result)) for result in done)
-    chosen = max(counts, key=lambda key: (len(key[0]), key[0], counts[key], key[1]), default=("", ""))
-    inside = _same_data([result for result in done if (version(result), setting(result)) == chosen])
+    kinds = [(version(result), setting(result), judge(result)) for result in done]
+    counts = Counter(kinds)
+    chosen = max(counts, key=lambda key: (len(key[0]), key[0], counts[key], key[1:]), default=("", "", ""))
+    inside = _same_data([result for result, kind in zip(done, kinds, strict=True) if kind == chosen])
     apart = tuple(result for result in done if not any(result is member for member in inside))
     rows = sorted((_row(name, results) for name, results in _by_algorithm(inside).items()), key=_rank)
-    return Board(split, preset, *chosen, tuple(rows), failed, apart)
+    return Board(split, preset, *chosen[:2], tuple(rows), failed, apart, chosen[2])
 
 
 def _same_data(results: Sequence[Result]) -> list[Result]:
@@ -172,7 +185,12 @@ def _row(name: str, results: Sequence[Result]) -> Row:
     for cost in COSTS:
         found[cost] = over_seeds([{"value": value} for r in results if (value := _cost(r, cost)) is not None])
     seeds = tuple(sorted(result["seed"] for result in results))
-    return Row(name, seeds, {key: cell for key, cell in found.items() if cell is not None})
+    values: dict[str, dict[int, float]] = {key: {} for key in keys}
+    for result in results:
+        for key, score in result.get("scores", {}).items():
+            if score.get("value") is not None:
+                values[key][result["seed"]] = float(score["value"])
+    return Row(name, seeds, {key: cell for key, cell in found.items() if cell is not None}, values)
 
 
 def _cost(result: Result, name: str) -> float | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmark.results import Cell
+from benchmark.differences import Gap
+from benchmark.results import Board, Cell
 
 VIEWS = (
     (
@@ -60,6 +61,39 @@ def between(cell: Cell) -> str:
     return " to ".join(
         f"{end:.3f}".replace("0.", ".", 1) if abs(end) < 1 else f"{end:.3f}" for end in (cell.low, cell.high)
     )
+
+
+DIFFERENCE_VIEWS = (VIEWS[0], VIEWS[2])
+"""Views whose differences are shown; the global view adds nothing for algorithms without a personal one."""
+
+
+def differences_about(name: str) -> str:
+    """How the tables of differences are to be read."""
+    return (
+        f"Each row less {name}, seed by seed on the same draw of data and base: mean, 95 % t-interval, and p of the "
+        "paired t-test after Holm's correction over the rows of a column. Few seeds see large differences only. "
+        "`fedmrg compare` compares two runs of one seed study by study."
+    )
+
+
+def signed(gap: Gap) -> str:
+    """`+.021`."""
+    return _signed(gap.value)
+
+
+def gap_between(gap: Gap) -> str:
+    """`-.01 to +.05, p .21`."""
+    p = "< .001" if gap.p_holm < 0.001 else f"{gap.p_holm:.3f}".replace("0.", ".", 1)
+    return f"{_signed(gap.low)} to {_signed(gap.high)}, p {p}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:+.3f}"
+
+
+def about(board: Board) -> str:
+    """What all rows of a board share, in plain words."""
+    return f"bench_version {board.bench_version}, setting {board.setting}, metrics {board.metrics}"
 
 
 def cost(cell: Cell) -> str:

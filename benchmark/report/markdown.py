@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from benchmark.differences import Gap, gaps, reference
 from benchmark.report.columns import (
     COST_TITLES,
+    DIFFERENCE_VIEWS,
     FORMALISATION,
     INTERVALS,
     METRICS,
     VIEWS,
+    about,
     between,
     cost,
+    differences_about,
+    gap_between,
     number,
+    signed,
     titled,
 )
 from benchmark.results import Board, Cell, Row
@@ -28,6 +34,7 @@ def board_page(board: Board) -> str:
             f"{meaning[0].upper()}{meaning[1:]}.",
             _table([t for _, t in METRICS], board.rows, rows),
         ]
+    parts += _differences(board)
     costs = [[_cell(row.cells.get(key), cost) for key, _ in COST_TITLES] + [str(len(row.seeds))] for row in board.rows]
     parts += ["## Costs", _table([*(title for _, title in COST_TITLES), "seeds"], board.rows, costs)]
     parts += _leftovers(board)
@@ -48,7 +55,7 @@ def _about(board: Board) -> str:
     if not board.rows:
         return "No finished result yet."
     noted = f"\n\n\\* fedmrg: {FORMALISATION}." if any(titled(row.algorithm).noted for row in board.rows) else ""
-    return f"bench_version {board.bench_version}, setting `{board.setting}`. {INTERVALS}{noted}"
+    return f"{about(board)}. {INTERVALS}{noted}"
 
 
 def _leader(board: Board) -> str:
@@ -59,6 +66,24 @@ def _leader(board: Board) -> str:
 
 def _scores(row: Row, view: str) -> list[str]:
     return [_cell(row.cells.get(f"{view}/{metric}"), number) for metric, _ in METRICS]
+
+
+def _differences(board: Board) -> list[str]:
+    """Differences from the reference row; nothing where no row has two seeds in common with it."""
+    base, parts = reference(board), []
+    for view, title, _ in DIFFERENCE_VIEWS:
+        found = {metric: gaps(board, f"{view}/{metric}") for metric, _ in METRICS}
+        rows = [row for row in board.rows if any(row.algorithm in column for column in found.values())]
+        if base and rows:
+            cells = [[_gap(found[metric].get(row.algorithm)) for metric, _ in METRICS] for row in rows]
+            parts += [f"### {title}", _table([t for _, t in METRICS], rows, cells)]
+    if not base or not parts:
+        return []
+    return [f"## Differences from {base.algorithm}", differences_about(base.algorithm), *parts]
+
+
+def _gap(gap: Gap | None) -> str:
+    return f"{signed(gap)} <sub>{gap_between(gap)}</sub>" if gap else "-"
 
 
 def _cell(cell: Cell | None, write: Callable[[Cell], str]) -> str:
@@ -89,7 +114,11 @@ def _leftovers(board: Board) -> list[str]:
         parts += ["## Failed runs", "\n".join(lines)]
     if board.apart:
         lines = [f"- {r['algorithm']}, seed {r['seed']} (bench_version {r.get('bench_version')})" for r in board.apart]
-        parts += ["## Not comparable with the rows above", "Another bench_version, setting or data.", "\n".join(lines)]
+        parts += [
+            "## Not comparable with the rows above",
+            "Another bench_version, setting, metric version or data.",
+            "\n".join(lines),
+        ]
     return parts
 
 

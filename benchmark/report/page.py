@@ -7,15 +7,21 @@ from html import escape
 from pathlib import Path
 from string import Template
 
+from benchmark.differences import Gap, gaps, reference
 from benchmark.report.columns import (
     COST_TITLES,
+    DIFFERENCE_VIEWS,
     FORMALISATION,
     INTERVALS,
     METRICS,
     VIEWS,
+    about,
     between,
     cost,
+    differences_about,
+    gap_between,
     number,
+    signed,
     titled,
 )
 from benchmark.results import Board, Cell, Row
@@ -28,13 +34,13 @@ def board_page(board: Board) -> str:
     body = [
         '<p><a href="index.html">all boards</a></p>',
         f"<h1>{escape(board.split)}</h1>",
-        f'<p class="soft">preset {escape(board.preset)}, bench_version {escape(board.bench_version)}, '
-        f"setting {board.setting}. {INTERVALS}</p>",
+        f'<p class="soft">preset {escape(board.preset)}, {escape(about(board))}. {INTERVALS}</p>',
     ]
     if any(titled(row.algorithm).noted for row in board.rows):
         body.append(f"<p>* fedmrg: {escape(FORMALISATION)}.</p>")
     for view, title, meaning in VIEWS:
         body += [f"<h2>{title}</h2>", f'<p class="soft">{meaning}</p>', _scores(board.rows, view)]
+    body += _differences(board)
     body += ["<h2>Costs</h2>", _costs(board.rows), *_leftovers(board)]
     return _page(f"{board.split}, {board.preset}: fedmrg", body)
 
@@ -64,6 +70,27 @@ def _scores(rows: Sequence[Row], view: str) -> str:
         _line(row, [_bar(row.cells.get(f"{view}/{metric}"), tops[metric]) for metric, _ in METRICS]) for row in rows
     ]
     return _table([title for _, title in METRICS], lines)
+
+
+def _differences(board: Board) -> list[str]:
+    """Differences from the reference row; nothing where no row has two seeds in common with it."""
+    base, body = reference(board), []
+    for view, title, _ in DIFFERENCE_VIEWS:
+        found = {metric: gaps(board, f"{view}/{metric}") for metric, _ in METRICS}
+        rows = [row for row in board.rows if any(row.algorithm in column for column in found.values())]
+        if base and rows:
+            lines = [_line(row, [_gap(found[metric].get(row.algorithm)) for metric, _ in METRICS]) for row in rows]
+            body += [f"<h3>{title}</h3>", _table([title for _, title in METRICS], lines)]
+    if not base or not body:
+        return []
+    about_them = differences_about(base.algorithm).replace("`", "")
+    return [f"<h2>Differences from {escape(base.algorithm)}</h2>", f'<p class="soft">{about_them}</p>', *body]
+
+
+def _gap(gap: Gap | None) -> str:
+    if gap is None:
+        return '<td><span class="soft">-</span></td>'
+    return f'<td data-v="{gap.value:.6f}">{signed(gap)} <small>{gap_between(gap)}</small></td>'
 
 
 def _top(rows: Sequence[Row], key: str) -> float:

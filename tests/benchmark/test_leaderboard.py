@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from benchmark import leaderboard, results
+from benchmark.differences import gaps
+from benchmark.report import markdown
+from benchmark.report import page as html_page
 from benchmark.report.columns import FORMALISATION
 from benchmark.suite import committed_text
 
@@ -94,3 +97,26 @@ def test_the_picture_is_the_same_for_the_same_results(tmp_path, make_result):
 
 def test_the_committed_boards_are_up_to_date():
     assert build(results.ROOT, check=True) == 0
+
+
+def test_differences_are_taken_seed_by_seed_and_corrected_over_rows(tmp_path, make_result):
+    # fedmrg gains .1 .2 .3 over fedavg: +.200, t = 3.464, p = .0742, of two rows .148; constant has one seed, no row
+    pairs = {"fedavg": (0.1, 0.2, 0.3), "fedmrg": (0.2, 0.4, 0.6), "fedprox": (0.1, 0.3, 0.2)}
+    group = [make_result(name, seed=s, value=v) for name, values in pairs.items() for s, v in enumerate(values)]
+    (board,) = results.boards([*group, make_result("constant", seed=0, value=0.05)])
+    found = gaps(board, "test/personal/ce_f1_micro14")
+    assert set(found) == {"fedmrg", "fedprox"}
+    assert found["fedmrg"].value == pytest.approx(0.2)
+    assert found["fedmrg"].p_holm == pytest.approx(2 * 0.0742, abs=2e-4)
+    assert found["fedprox"].p_holm == 1.0
+    text, page = markdown.board_page(board), html_page.board_page(board)
+    assert "## Differences from fedavg" in text
+    assert "+.200 <sub>-.048 to +.448, p .148</sub>" in text
+    assert "<h2>Differences from fedavg</h2>" in page
+    assert "p .148" in page
+
+
+def test_a_board_without_common_seeds_has_no_differences(make_result):
+    (board,) = results.boards([make_result(seed=0), make_result("fedprox", seed=1)])
+    assert gaps(board, "test/personal/bleu4") == {}
+    assert "Differences" not in markdown.board_page(board)

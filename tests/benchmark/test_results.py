@@ -61,6 +61,14 @@ def test_a_result_on_other_data_is_not_ranked_with_its_seed(make_result):
     assert {row.algorithm: row.seeds for row in board.rows} == {"fedavg": (0,), "fedmrg": (0, 1)}
 
 
+def test_scores_of_another_labeler_version_are_not_ranked_with_the_rest(make_result):
+    odd = make_result("fedlora")
+    odd["scores"]["test/global/ce_f1_micro14"]["version"] = "rules 9"
+    (board,) = results.boards([make_result(), make_result("fedavg"), odd])
+    assert [result["algorithm"] for result in board.apart] == ["fedlora"]
+    assert board.metrics == "1"
+
+
 def test_one_name_with_two_configurations_gives_two_rows(make_result):
     (board,) = results.boards([make_result(), make_result(seed=1, config_hash="changed!")])
     assert sorted(row.algorithm for row in board.rows) == ["fedmrg (change)", "fedmrg (hash-f)"]
