@@ -7,9 +7,10 @@ film is frontal (nor, reliably, do the DICOM headers).
 
 The rules, each with its count in `notes`: the report is the findings section as written, XXXX marks and all
 (`reports_with_xxxx`); without findings a study is left out (`no_findings`), as without a frontal film
-(`no_frontal_film`); of several frontal films the first listed is taken (`several_frontal_films`). A study is its own
-patient: IU names none. R2Gen's 2,955 studies are a part of the collection; a split's other studies are then counted
-as `split_studies_absent`. docs/data.md says where to get the films.
+(`no_frontal_film`); of several frontal films the first listed is taken (`several_frontal_films`), and a lateral one is
+not read (`with_lateral_view`; the others are `frontal_view_only`). A study is its own patient: IU names none.
+R2Gen's 2,955 studies are a part of the collection; a split's other studies are then counted as `split_studies_absent`.
+docs/data.md says where to get the films.
 """
 
 from __future__ import annotations
@@ -98,6 +99,9 @@ class IUXraySource(FileSource):
             raise DataError(f"study {record.uid} stands there twice", record.file, record.row)
         self.count("reports_with_xxxx", "XXXX" in record.findings)
         self.count("several_frontal_films", len(frontal) > 1)
+        views = {view for _, view in record.films}
+        self.count("with_lateral_view", "lateral" in views)
+        self.count("frontal_view_only", views == {"frontal"})
         self._records[name], self.places[name] = record, (record.file, record.row)
         return frontal[:1]
 

@@ -54,7 +54,14 @@ def test_kaggle_rules_and_their_counts(made, change):
         ("CXR1", "images/1_IM-0001-4001.dcm.png", "Heart size normal. XXXX clear."),
         ("CXR3", "images/3_IM-1.dcm.png", "Left base opacity. No effusion."),
     ]
-    assert read.notes == {"no_findings": 1, "no_frontal_film": 2, "reports_with_xxxx": 1, "several_frontal_films": 1}
+    assert read.notes == {
+        "no_findings": 1,
+        "no_frontal_film": 2,
+        "reports_with_xxxx": 1,
+        "several_frontal_films": 1,
+        "with_lateral_view": 1,
+        "frontal_view_only": 1,
+    }
 
 
 @pytest.mark.parametrize(

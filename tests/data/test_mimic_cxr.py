@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
-from PIL import Image
-from trees import REPORT, Tree, chexpert_plus
+from trees import REPORT, Tree, chexpert_plus_table, three_sources
 
 from fedmrg_core.data import making, sources, splits
+from fedmrg_core.data.chexpert_plus import ChexpertPlusSource
 from fedmrg_core.data.federation import prepare
 from fedmrg_core.data.mimic_cxr import MimicSource
 from fedmrg_core.data.sections import sections
@@ -127,22 +126,7 @@ def test_r2gen_annotation(tmp_path, change):
 
 
 def test_two_sources_and_iu_as_the_unseen_hospital(tmp_path, change, monkeypatch):
-    root = tmp_path / "all"
-    for name in ("mimic_cxr", "chexpert_plus", "iu_xray"):
-        (root / name).mkdir(parents=True)
-    tree = Tree(root / "mimic_cxr")
-    for at in range(20):
-        tree.add(10000000 + at, 50000000 + at, ["PA"])
-    tree.write()
-    chexpert_plus(root / "chexpert_plus", 13)
-    films = [f"{uid}_IM-1.dcm.png" for uid in range(1, 16)]
-    (root / "iu_xray" / "images").mkdir()
-    for name in films:
-        Image.fromarray(np.full((9, 9), 200, np.uint8)).save(root / "iu_xray" / "images" / name)
-    reports = "uid,findings\n" + "".join(f"{uid},Clear lungs {uid}.\n" for uid in range(1, 16))
-    (root / "iu_xray" / "indiana_reports.csv").write_text(reports, "utf-8")
-    views = "uid,filename,projection\n" + "".join(f"{uid},{name},Frontal\n" for uid, name in enumerate(films, 1))
-    (root / "iu_xray" / "indiana_projections.csv").write_text(views, "utf-8")
+    root = three_sources(tmp_path / "all", 20, 13, 15)
     data = change(path=str(root))
     federation = prepare(data, "phantom/group", 0, 8, tmp_path / "cache", None, False)
     assert federation.split == "mimic_chexpertplus/iu_unseen"
@@ -156,6 +140,40 @@ def test_two_sources_and_iu_as_the_unseen_hospital(tmp_path, change, monkeypatch
     assert (federation.images([row]) == 200).all()
     assert federation.notes["chexpert_plus_no_findings"] == 1
     assert oct(federation.directory.stat().st_mode)[-3:] == "700"
+
+
+def test_the_small_split_of_two_sources(tmp_path, change):
+    data = change(path=str(three_sources(tmp_path / "all", 45, 46, 35)))
+    federation = prepare(data, "mimic_chexpertplus/ci", 0, 8, tmp_path / "cache", None, False)
+    assert {h.name: (h.seen, sum(map(len, h.rows.values()))) for h in federation.hospitals} == {
+        "chexpert_plus": (True, 40),
+        "iu_xray": (False, 30),
+        "mimic_cxr": (True, 40),
+    }
+
+
+def test_chexpert_plus_oddities(tmp_path, change):
+    path = "train/patient1/study{}/view{}_{}.jpg"
+    rows = [
+        (path.format(1, 1, "lateral"), "Lateral", "", "patient1", "Clear lungs.", "", "train"),
+        (path.format(2, 1, "frontal"), "Frontal", "AP", "patient1", "Clear\n  lungs.", "", "train"),
+        (path.format(2, 2, "frontal"), "Frontal", "PA", "patient1", "Clear\n  lungs.", "", "train"),
+        (path.format(3, 1, "frontal"), "Frontal", "AP", "patient1", "nan", "Edema.", "train"),
+        (f"CheXpert-v1.0/{path.format(4, 1, 'frontal')}", "Frontal", "", "patient1", "Edema.", "", "train"),
+    ]
+    (tmp_path / "PNG" / "PNG").mkdir(parents=True)
+    chexpert_plus_table(tmp_path, rows)
+    source = ChexpertPlusSource(tmp_path, change(path=str(tmp_path)))
+    assert [(s.study_id, s.patient_id, s.image, s.report) for s in source.studies()] == [
+        ("patient1/study2", "patient1", "PNG/PNG/train/patient1/study2/view2_frontal.png", "Clear lungs."),
+        ("patient1/study4", "patient1", "PNG/PNG/train/patient1/study4/view1_frontal.png", "Edema."),
+    ]
+    assert source.notes == {"lateral_only": 1, "no_findings": 1, "several_frontal_films": 1, "labels_by_rules": 2}
+    with pytest.raises(DataError, match=r"df_chexpert_plus_240401.csv, row 4: image .* does not exist"):
+        source.image(source.studies()[0], 8)
+    chexpert_plus_table(tmp_path, [("patient1/view1.jpg", *rows[0][1:])])
+    with pytest.raises(DataError, match=r"row 2: path_to_image 'patient1/view1.jpg' is not train/patient1"):
+        ChexpertPlusSource(tmp_path, change(path=str(tmp_path))).studies()
 
 
 def test_the_first_holder_fills_a_recipe_in_without_ids(tree, change, tmp_path, monkeypatch):

@@ -119,7 +119,10 @@ def test_doctor_looks_at_a_folder(
     assert re.search(r"(?m)^no  data +no folder given", capsys.readouterr().out)
     assert cli.main(["doctor", str(text)]) == 1
     said = capsys.readouterr().out
-    assert re.search(r"(?m)^yes data +iu_xray: 3199 studies; counted: no_findings 514, no_frontal_film 138", said)
+    assert re.search(
+        r"(?m)^yes data +iu_xray: 3199 studies; counted: frontal_view_only 256, no_findings 514, no_frontal_film 138",
+        said,
+    )
     assert re.search(r"(?m)^no  films +none is here", said)
     with (tmp_path / "manifest.csv").open("w") as table:
         table.write("image,report\n")

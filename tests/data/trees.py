@@ -81,15 +81,6 @@ class Tree:
 
 def chexpert_plus(root, patients):
     """A CheXpert Plus folder: one frontal and one lateral view a patient; the last has no findings."""
-    head = (
-        "path_to_image",
-        "frontal_lateral",
-        "ap_pa",
-        "deid_patient_id",
-        "section_findings",
-        "section_impression",
-        "split",
-    )
     rows = []
     for at in range(patients):
         base = f"train/patient{at}/study1"
@@ -98,5 +89,31 @@ def chexpert_plus(root, patients):
         findings = "" if at == patients - 1 else f"Pleural effusion\nnumber {at}."
         rows.append((f"{base}/view1_frontal.jpg", "Frontal", "AP", f"patient{at}", findings, "x", "train"))
         rows.append((f"{base}/view2_lateral.jpg", "Lateral", "", f"patient{at}", findings, "x", "train"))
+    chexpert_plus_table(root, rows)
+
+
+def chexpert_plus_table(root, rows):
+    """The table alone."""
+    head = ("path_to_image", "frontal_lateral", "ap_pa", "deid_patient_id")
     with (root / "df_chexpert_plus_240401.csv").open("w", newline="", encoding="utf-8") as handle:
-        csv.writer(handle).writerows([head, *rows])
+        csv.writer(handle).writerows([(*head, "section_findings", "section_impression", "split"), *rows])
+
+
+def three_sources(root, mimic, chexpert, iu):
+    """A root of mimic_chexpertplus with so many studies of each source (CheXpert Plus: one fewer, see above)."""
+    for name in ("mimic_cxr", "chexpert_plus", "iu_xray"):
+        (root / name).mkdir(parents=True)
+    tree = Tree(root / "mimic_cxr")
+    for at in range(mimic):
+        tree.add(10000000 + at, 50000000 + at, ["PA"])
+    tree.write()
+    chexpert_plus(root / "chexpert_plus", chexpert)
+    films = [f"{uid}_IM-1.dcm.png" for uid in range(1, iu + 1)]
+    (root / "iu_xray" / "images").mkdir()
+    for name in films:
+        Image.fromarray(np.full((9, 9), 200, np.uint8)).save(root / "iu_xray" / "images" / name)
+    reports = "uid,findings\n" + "".join(f"{uid},Clear lungs {uid}.\n" for uid in range(1, iu + 1))
+    (root / "iu_xray" / "indiana_reports.csv").write_text(reports, "utf-8")
+    views = "uid,filename,projection\n" + "".join(f"{uid},{name},Frontal\n" for uid, name in enumerate(films, 1))
+    (root / "iu_xray" / "indiana_projections.csv").write_text(views, "utf-8")
+    return root
