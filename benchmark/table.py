@@ -9,6 +9,9 @@ VIEWS = (("test/personal", "personal"), ("test/global", "global"), ("unseen/glob
 METRICS = (
     ("ce_f1_micro14", "CE F1 micro"),
     ("ce_f1_macro14", "CE F1 macro"),
+    ("head_f1_micro14", "head F1 micro"),
+    ("head_accuracy", "head accuracy"),
+    ("head_auroc", "head AUROC"),
     ("bleu4", "BLEU-4"),
     ("meteor", "METEOR"),
     ("rougeL", "ROUGE-L"),

@@ -23,6 +23,16 @@ METRICS = (
     ("rougeL", "ROUGE-L"),
     ("worst_ce_f1_micro14", "CE F1, worst hospital"),
 )
+HEAD_METRICS = (
+    ("ce_f1_micro14", "text: CE F1 micro"),
+    ("head_f1_micro14", "head: F1 micro"),
+    ("head_accuracy", "head: states named exactly"),
+    ("head_auroc", "head: AUROC"),
+)
+HEAD_ABOUT = (
+    "What the diagnosis head knew, against the data set's labels, beside what the report then said. A head above its "
+    "text: the language model does not say what the encoder saw."
+)
 COST_TITLES = (
     ("upload_mb_round", "upload, MB a round"),
     ("upload_mb", "upload, MB in all"),

@@ -9,6 +9,8 @@ from benchmark.report.columns import (
     COST_TITLES,
     DIFFERENCE_VIEWS,
     FORMALISATION,
+    HEAD_ABOUT,
+    HEAD_METRICS,
     INTERVALS,
     METRICS,
     VIEWS,
@@ -34,7 +36,7 @@ def board_page(board: Board) -> str:
             f"{meaning[0].upper()}{meaning[1:]}.",
             _table([t for _, t in METRICS], board.rows, rows),
         ]
-    parts += _differences(board)
+    parts += _heads(board) + _differences(board)
     costs = [[_cell(row.cells.get(key), cost) for key, _ in COST_TITLES] + [str(len(row.seeds))] for row in board.rows]
     parts += ["## Costs", _table([*(title for _, title in COST_TITLES), "seeds"], board.rows, costs)]
     parts += _leftovers(board)
@@ -66,6 +68,16 @@ def _leader(board: Board) -> str:
 
 def _scores(row: Row, view: str) -> list[str]:
     return [_cell(row.cells.get(f"{view}/{metric}"), number) for metric, _ in METRICS]
+
+
+def _heads(board: Board) -> list[str]:
+    """The diagnosis head beside the text, of the rows that have one."""
+    parts = []
+    for view, title, _ in DIFFERENCE_VIEWS:
+        rows = [row for row in board.rows if f"{view}/head_f1_micro14" in row.cells]
+        cells = [[_cell(row.cells.get(f"{view}/{metric}"), number) for metric, _ in HEAD_METRICS] for row in rows]
+        parts += [f"### {title}", _table([t for _, t in HEAD_METRICS], rows, cells)] if rows else []
+    return ["## The diagnosis head beside the text", HEAD_ABOUT, *parts] if parts else []
 
 
 def _differences(board: Board) -> list[str]:

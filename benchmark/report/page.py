@@ -12,6 +12,8 @@ from benchmark.report.columns import (
     COST_TITLES,
     DIFFERENCE_VIEWS,
     FORMALISATION,
+    HEAD_ABOUT,
+    HEAD_METRICS,
     INTERVALS,
     METRICS,
     VIEWS,
@@ -39,8 +41,8 @@ def board_page(board: Board) -> str:
     if any(titled(row.algorithm).noted for row in board.rows):
         body.append(f"<p>* fedmrg: {escape(FORMALISATION)}.</p>")
     for view, title, meaning in VIEWS:
-        body += [f"<h2>{title}</h2>", f'<p class="soft">{meaning}</p>', _scores(board.rows, view)]
-    body += _differences(board)
+        body += [f"<h2>{title}</h2>", f'<p class="soft">{meaning}</p>', _scores(board.rows, view, METRICS)]
+    body += _heads(board) + _differences(board)
     body += ["<h2>Costs</h2>", _costs(board.rows), *_leftovers(board)]
     return _page(f"{board.split}, {board.preset}: fedmrg", body)
 
@@ -64,12 +66,22 @@ def _page(title: str, body: Iterable[str]) -> str:
     return Template((HERE / "board.html").read_text()).substitute(title=escape(title), css=css, body="\n".join(body))
 
 
-def _scores(rows: Sequence[Row], view: str) -> str:
-    tops = {metric: _top(rows, f"{view}/{metric}") for metric, _ in METRICS}
+def _scores(rows: Sequence[Row], view: str, metrics: Sequence[tuple[str, str]]) -> str:
+    tops = {metric: _top(rows, f"{view}/{metric}") for metric, _ in metrics}
     lines = [
-        _line(row, [_bar(row.cells.get(f"{view}/{metric}"), tops[metric]) for metric, _ in METRICS]) for row in rows
+        _line(row, [_bar(row.cells.get(f"{view}/{metric}"), tops[metric]) for metric, _ in metrics]) for row in rows
     ]
-    return _table([title for _, title in METRICS], lines)
+    return _table([title for _, title in metrics], lines)
+
+
+def _heads(board: Board) -> list[str]:
+    """The diagnosis head beside the text, of the rows that have one."""
+    body = []
+    for view, title, _ in DIFFERENCE_VIEWS:
+        rows = [row for row in board.rows if f"{view}/head_f1_micro14" in row.cells]
+        body += [f"<h3>{title}</h3>", _scores(rows, view, HEAD_METRICS)] if rows else []
+    about_it = f'<p class="soft">{HEAD_ABOUT}</p>'
+    return ["<h2>The diagnosis head beside the text</h2>", about_it, *body] if body else []
 
 
 def _differences(board: Board) -> list[str]:

@@ -120,3 +120,14 @@ def test_a_board_without_common_seeds_has_no_differences(make_result):
     (board,) = results.boards([make_result(seed=0), make_result("fedprox", seed=1)])
     assert gaps(board, "test/personal/bleu4") == {}
     assert "Differences" not in markdown.board_page(board)
+
+
+def test_the_head_stands_beside_the_text_where_a_row_has_one(make_result):
+    result = make_result()
+    result["scores"]["test/personal/head_f1_micro14"] = {**result["scores"]["test/personal/bleu4"], "value": 0.765}
+    (board,) = results.boards([result, make_result("constant", value=0.1)])
+    text, page = markdown.board_page(board), html_page.board_page(board)
+    section = text.split("## The diagnosis head beside the text")[1].split("## Costs")[0]
+    assert ".765" in section
+    assert "constant" not in section
+    assert "<h2>The diagnosis head beside the text</h2>" in page
