@@ -9,10 +9,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fedmrg_core.errors import DataError
+from benchmark.options import Options
+from benchmark.run import run_experiment
+from fedmrg_core.errors import DataError, FedMRGError
 from fedmrg_core.metrics import chexbert
+from fedmrg_core.metrics import java as java_module
 from fedmrg_core.types import CONDITIONS
 from tests.metrics.conftest import BERT_WORDS
+from tests.toy import toy_config
 
 
 def test_labels_are_the_heads_argmax_for_the_published_layout(checkpoint: Path) -> None:
@@ -66,3 +70,25 @@ def test_absent_files_and_foreign_tensors_are_named(checkpoint: Path) -> None:
     (checkpoint.parent / "vocab.txt").unlink()
     with pytest.raises(DataError, match="bert-base-uncased's vocab"):
         chexbert.load(checkpoint)
+
+
+def test_a_run_is_labelled_by_the_checkpoint_that_its_config_names(
+    checkpoint: Path, toy_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(java_module.shutil, "which", lambda name: None)
+    config = toy_config("constant", "labeler=chexbert", f"weights={checkpoint}")
+    result = run_experiment(config, Options(quiet=True, runs=tmp_path / "runs", cache=toy_cache, track=False))
+    versions = {key: score["version"] for key, score in result["scores"].items() if "/ce_" in key}
+    assert set(versions.values()) == {chexbert.load(checkpoint).version}
+
+
+def test_a_labeler_that_cannot_be_had_is_refused_before_training(tmp_path: Path) -> None:
+    options = Options(quiet=True, runs=tmp_path / "runs", cache=tmp_path / "cache", track=False)
+    for given, message in (
+        (["labeler=chexbert"], "needs its checkpoint: give weights=PATH"),
+        (["labeler=chexbert", f"weights={tmp_path}/none.pth"], "not found; CheXbert needs its checkpoint"),
+        (["labeler=rule"], "Did you mean 'rules'"),
+    ):
+        with pytest.raises(FedMRGError, match=message):
+            run_experiment(toy_config("fedavg", *given), options)
+    assert not list(tmp_path.iterdir())

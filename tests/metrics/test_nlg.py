@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -135,3 +136,20 @@ def test_a_java_that_hangs_is_ended_at_its_limit_and_one_that_fails_is_named(
     script.write_text("#!/bin/sh\necho broken heap >&2\nexit 3\n")
     with pytest.raises(java_module.JavaMissing, match=r"exit 3.*broken heap"):
         java_module._run([], ["a"], tmp_path, limit=10)
+
+
+def test_each_distinct_text_is_tokenised_once(java: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, list[list[str]]] = {"r2gen": [], "ptb": []}
+
+    def counted(name: str, function: Callable[[list[str]], list[str]]) -> Callable[[list[str]], list[str]]:
+        def call(texts: list[str]) -> list[str]:
+            seen[name].append(list(texts))
+            return function(texts)
+
+        return call
+
+    monkeypatch.setattr(nlg, "clean_many", counted("r2gen", nlg.clean_many))
+    monkeypatch.setattr(java_module, "ptb_tokenise", counted("ptb", java_module.ptb_tokenise))
+    references, hypotheses = (list(texts) for texts in zip(*(PAIRS * 3), strict=True))
+    nlg.measures(references, hypotheses, ["all"] * len(references), ["r2gen", "ptb"])
+    assert seen["r2gen"] == seen["ptb"] == [sorted({*references, *hypotheses})]
