@@ -1,7 +1,8 @@
 """`fedmrg splits make|verify|describe [NAME ..] [--data DIR]`: the fixed splits under splits/.
 
 make rebuilds the named splits (or all) from splits/recipes.toml where their data is there; verify runs the recipes
-again and compares every hash; describe says how different the hospitals are, beside a random deal.
+again and compares every hash; describe says how different the hospitals are, beside a random deal; `manifest` is the
+data root's own.
 """
 
 from __future__ import annotations
@@ -32,7 +33,12 @@ DEFAULTS = Path(__file__).parent / "configs" / "defaults.toml"
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `fedmrg splits`."""
     parser.add_argument("action", choices=("make", "verify", "describe"), help="what to do")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="splits, such as phantom/group; none: all of them")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="splits, such as phantom/group; none: all of them; describe: also manifest",
+    )
     parser.add_argument("--data", default="", metavar="DIR", help="the data root of splits of real data")
     parser.add_argument("--png", type=Path, metavar="FILE", help="describe: also draw it")
     parser.add_argument("--root", type=Path, default=splits.ROOT, metavar="DIR", help="folder of the split files")
@@ -41,7 +47,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Run the action over the splits; 1 where a verification fails."""
     known = sorted(making.recipes(args.root))
-    wanted = [choose("split", name, known) for name in args.names] or known
+    allowed = [*known, "manifest"] if args.action == "describe" else known
+    wanted = [choose("split", name, allowed) for name in args.names] or known
     data = settings(args.data)
     if args.action == "make":
         return _make(wanted, data, args)
@@ -131,7 +138,7 @@ def _material(name: str, data: DataConfig) -> Material:
 
 def _twins(name: str) -> None:
     """Print how many test reports stand in training too, as the split's file says."""
-    counts = splits.load(name).draws[0].overlap
+    counts = splits.load(name).draws[0].overlap if name != "manifest" else {}
     if counts:
         twins = (
             f"{counts['test_verbatim']} of {counts['test']} word for word, {counts['test_near']} with near-duplicates"
@@ -145,7 +152,7 @@ def _draw(found: dict[str, list[Measure]], png: Path) -> None:
 
     rows = []
     for dataset in dict.fromkeys(name.split("/")[0] for name in found):
-        draw_measures({name: found[name] for name in found if name.startswith(f"{dataset}/")}, png)
+        draw_measures({name: found[name] for name in found if name.split("/")[0] == dataset}, png)
         with Image.open(png) as row:
             rows.append(row.convert("RGB"))
     whole = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), "white")

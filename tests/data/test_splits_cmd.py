@@ -112,6 +112,55 @@ def test_describe_needs_no_films_and_compares_them_where_they_are(
     assert re.search(r"films +0\.[1-9]", capsys.readouterr().out)
 
 
+def test_describe_takes_a_folder_of_ones_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splits_cmd, "CACHE", tmp_path / "cache")
+    root = tmp_path / "root"
+    root.mkdir()
+    rows = ["image,report,hospital"]
+    for at in range(40):
+        Image.fromarray(np.full((9, 9), 3 * at, np.uint8)).save(root / f"{at}.png")
+        rows.append(f"{at}.png,{('Clear lungs.', 'There is an effusion on the left.')[at // 20]},{'ab'[at // 20]}")
+    (root / "manifest.csv").write_text("\n".join(rows), "utf-8")
+    assert cli.main(["splits", "describe", "manifest", "--data", str(root), "--png", str(tmp_path / "a.png")]) == 0
+    said = capsys.readouterr().out
+    assert "manifest: 40 studies, 2 hospitals" in said
+    assert re.search(r"words +0\.764 bits", said)  # no word in common: the entropy of 2 and 7 words a report
+    assert cli.main(["splits", "verify", "manifest"]) == 2
+
+
+def test_every_layout_trains_on_the_same_studies_and_films(text: Path, openi: Path, tmp_path: Path, change) -> None:
+    split = splits.load("iu_xray/ci")
+    ids = splits.listed(split, split.draws[0]).ids()
+    kaggle = kaggle_root(text, tmp_path / "kaggle", ids, 16)
+    images = {
+        study.study_id: kaggle / study.image
+        for study in IUXraySource(kaggle, change(path="")).studies()
+        if study.study_id in set(ids)
+    }
+    (openi / "NLMCXR_png").mkdir()
+    r2gen = tmp_path / "r2gen"
+    r2gen.mkdir()
+    shutil.copy(text / "annotation.json", r2gen)
+    for root in (openi, r2gen):
+        for study in IUXraySource(root, change(path="")).studies():
+            if study.study_id in images:
+                (root / study.image).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(images[study.study_id], root / study.image)
+    made = [
+        prepare(change(path=str(root)), "iu_xray/ci", 0, 16, tmp_path / "cache", None, False)
+        for root in (kaggle, openi, r2gen)
+    ]
+    assert list(made[0].study_ids) == list(made[1].study_ids) == ids
+    assert (made[0].images(range(150)) == made[1].images(range(150))).all()
+    assert made[0].reports == made[1].reports
+    assert made[0].split_sha256 == made[1].split_sha256
+    part = [ids.index(one) for one in made[2].study_ids]
+    assert 120 < len(part) == 150 - made[2].notes["split_studies_absent"]
+    assert (made[2].images(range(len(part))) == made[0].images(part)).all()
+
+
 def test_doctor_looks_at_a_folder(
     text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
