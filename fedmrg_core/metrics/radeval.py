@@ -83,8 +83,11 @@ def evaluator(metrics: Sequence[str]) -> Evaluator:
 
 
 def _failed(metrics: Sequence[str], error: Exception) -> FedMRGError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return FedMRGError(
-        f"RadEval could not score {', '.join(metrics)}: {reason}. It fetches model weights at first use: run it "
-        "once with network access, or put the weights into its cache (HF_HOME)."
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    remedy = (
+        "It fetches model weights at first use: run it once with network access, or put the weights into its cache "
+        "(HF_HOME)."
     )
+    if isinstance(error, ImportError):
+        remedy = "Install the extra whole: `pip install 'fedmrg[radeval]'`."
+    return FedMRGError(f"RadEval could not score {', '.join(metrics)}: {reason}. {remedy}")

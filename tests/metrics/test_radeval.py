@@ -24,6 +24,8 @@ class RadEval:
         assert not show_progress
         if "ratescore" in metrics:
             raise OSError("no weights at the hub\nand a second line")
+        if "temporal" in metrics:
+            raise ModuleNotFoundError("No module named 'stanza'", name="stanza")
         self.metrics = metrics
 
     def __call__(self, refs: list[str], hyps: list[str]) -> dict[str, object]:
@@ -72,6 +74,8 @@ def test_missing_package_weights_and_names_are_explained(package: None, monkeypa
         evaluator(["green"])(["a"], ["a"])
     with pytest.raises(FedMRGError, match=r"^[^\n]*no weights at the hub\. It fetches[^\n]*$"):
         evaluator(["ratescore"])
+    with pytest.raises(FedMRGError, match=r"No module named 'stanza'\. Install the extra whole"):
+        evaluator(["temporal"])
     with pytest.raises(FedMRGError, match=r"unknown RadEval metric 'radgraf'.*Did you mean 'radgraph'"):
         evaluator(["radgraf"])
     monkeypatch.setitem(sys.modules, "radeval", None)
