@@ -165,7 +165,8 @@ def _size(draw: splits.Draw) -> str:
     if draw.sha256 is None:
         return "no draw made yet"
     studies = sum(sum(parts.values()) for parts in draw.counts.values())
-    return f"{studies} studies {draw.sha256[:12]}"
+    twins = f"{draw.overlap['test_verbatim']} of {draw.overlap['test']} test reports also in training"
+    return f"{studies} studies {draw.sha256[:12]} ({twins})"
 
 
 def _verify(name: str, data: DataConfig, root: Path, opened: _Opened) -> int:

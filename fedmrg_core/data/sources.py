@@ -95,7 +95,12 @@ def split_name(split: str, data: DataConfig) -> str:
     if split.split("/")[0] == found:
         return split
     if split == "manifest" or split.startswith("phantom/"):
-        return DEFAULT_SPLIT[choose("data set to run on", found, DEFAULT_SPLIT, DataError)]
+        if found not in DEFAULT_SPLIT:
+            wholes = ", ".join(DEFAULT_SPLIT[whole] for whole, parts in COMPOSITES.items() if found in parts)
+            raise DataError(
+                f"'{data.path}' is {found}, which is a part of {wholes} only: give the folder of all its parts"
+            )
+        return DEFAULT_SPLIT[found]
     raise ConfigError(f"split '{split}' does not fit the data in '{data.path}', which is {found}")
 
 

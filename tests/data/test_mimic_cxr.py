@@ -171,6 +171,8 @@ def test_chexpert_plus_oddities(tmp_path, change):
     assert source.notes == {"lateral_only": 1, "no_findings": 1, "several_frontal_films": 1, "labels_by_rules": 2}
     with pytest.raises(DataError, match=r"df_chexpert_plus_240401.csv, row 4: image .* does not exist"):
         source.image(source.studies()[0], 8)
+    with pytest.raises(DataError, match="is chexpert_plus, which is a part of mimic_chexpertplus/iu_unseen only"):
+        sources.split_name("phantom/group", change(path=str(tmp_path)))
     chexpert_plus_table(tmp_path, [("patient1/view1.jpg", *rows[0][1:])])
     with pytest.raises(DataError, match=r"row 2: path_to_image 'patient1/view1.jpg' is not train/patient1"):
         ChexpertPlusSource(tmp_path, change(path=str(tmp_path))).studies()
