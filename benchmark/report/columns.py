@@ -82,7 +82,7 @@ def differences_about(name: str) -> str:
     return (
         f"Each row less {name}, seed by seed on the same draw of data and base: mean, 95 % t-interval, and p of the "
         "paired t-test after Holm's correction over the rows of a column. Few seeds see large differences only. "
-        "`fedmrg compare` compares two runs of one seed study by study."
+        "`fedmrg compare A B` compares two runs of one seed study by study."
     )
 
 
