@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from math import cos, pi
+from math import cos, isfinite, pi
 from typing import Any
 
 import numpy as np
@@ -132,7 +132,7 @@ class Parts:
         return loss.detach()
 
     def _accumulated(self, batch: Batch, loss_fn: Callable[[Batch], Tensor]) -> Tensor:
-        tokens, total = float(batch.mask.sum()), torch.zeros(())
+        tokens, total = float(batch.mask.sum()), torch.zeros((), device=batch.images.device)
         try:
             for start in range(0, len(batch.images), self.size):
                 part = batch.part(start, start + self.size)
@@ -158,16 +158,16 @@ def fit(
     """
     clip_groups = [group for group in clip_groups if group]
     parts = parts or Parts()
-    total = torch.zeros(())
+    total: Tensor | float = 0.0
     steps = 0
     for batch in batches:
-        total = total + parts.gradients(batch, loss_fn, optimizer).cpu()
+        total = total + parts.gradients(batch, loss_fn, optimizer)  # stays on its device: no step waits for a GPU
         for group in clip_groups if clip_norm > 0 else ():
             torch.nn.utils.clip_grad_norm_(group, clip_norm)
         optimizer.step()
         if on_step:
             on_step(steps)
         steps += 1
-    if not torch.isfinite(total):
+    if not isfinite(total):
         raise FedMRGError("the training loss is not finite: lower the learning rates (--set lr=.. adapter_lr=..)")
     return steps, float(total) / max(steps, 1)
