@@ -105,7 +105,7 @@ def add(left: State, right: State, scale: float = 1.0) -> State:
     """`left + scale * right`; names that `right` lacks keep their value. The dtype of `left` stays."""
     ours, theirs = flat(left), flat(right)
     if ours is not None and theirs is not None and _shapes(left) == _shapes(right):
-        return _views(ours + scale * theirs, left)
+        return _views(ours + (theirs if scale == 1 else scale * theirs), left)
     return {
         name: (tensor + scale * right[name].to(tensor.dtype)) if name in right else tensor
         for name, tensor in left.items()

@@ -16,16 +16,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.films import Films
 from fedmrg_core.types import PARTS, DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 META = "federation.json"
 TEXTS = "texts.arrow"
@@ -68,6 +69,8 @@ class Texts(Sequence[str]):
     @cached_property
     def lengths(self) -> NDArray[np.int32]:
         """Characters of every entry, int32 [n]."""
+        import pyarrow.compute as pc
+
         return np.asarray(pc.utf8_length(self._column), np.int32)
 
     def __eq__(self, other: object) -> bool:
@@ -119,6 +122,8 @@ class Federation:
     @classmethod
     def open(cls, directory: Path | str) -> Federation:
         """Map a prepared folder into memory. Raises DataError where it is absent or damaged."""
+        import pyarrow as pa
+
         folder = Path(directory)
         try:
             meta = json.loads((folder / META).read_text("utf-8"))
@@ -152,6 +157,8 @@ def write_tables(
     directory: Path, texts: dict[str, list[str]], labels: NDArray[np.int8], places: NDArray[np.int16]
 ) -> None:
     """Write texts by column, labels [n, 14], and each row's hospital and part by number ([n, 2]; -1: none)."""
+    import pyarrow as pa
+
     table = pa.table({name: pa.array(values, pa.large_string()) for name, values in texts.items()})
     with pa.OSFile(os.fspath(directory / TEXTS), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)

@@ -12,15 +12,17 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from fedmrg_core.data.images import TRANSFORM
 from fedmrg_core.data.source import Source, image_keys
 from fedmrg_core.types import DataError, Study
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SHARD_FILMS = 2048
 BATCH_FILMS = 128
@@ -104,6 +106,7 @@ def _decoded(
     source: Source, studies: Sequence[Study], size: int, pool: ThreadPoolExecutor, bar: Any
 ) -> Iterator[pa.Table]:
     """Tables of BATCH_FILMS films: no more than that is in memory at once."""
+    import pyarrow as pa
 
     def one(study: Study) -> bytes | None:
         try:
@@ -136,6 +139,8 @@ def _write_shard(path: Path, tables: Iterator[pa.Table]) -> None:
 
 def _open(path: Path) -> pa.Table:
     """A shard as a table over mapped memory. Raises DataError where it is absent or damaged."""
+    import pyarrow as pa
+
     try:
         return pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
     except (OSError, pa.ArrowInvalid) as error:

@@ -9,6 +9,7 @@ import traceback
 from typing import Any
 
 from fedmrg_core.engine.calls import as_client_error
+from fedmrg_core.engine.memory import keep_freed
 
 
 class Host:
@@ -17,6 +18,7 @@ class Host:
 
     def __init__(self, worker: type[Any], spec: Any) -> None:
         self._worker = worker(spec)
+        keep_freed(32 * 2**20)  # a worker makes a buffer a client, the driver a few a round
         self._works = threading.Lock()
 
     def run(self, method: str, tasks: list[tuple[Any, str]], shared: Any) -> tuple[list[Any], float]:

@@ -15,32 +15,44 @@ MADV_DONTNEED = 4
 
 def settle_process() -> None:
     """What every process of a run does first: one thread for torch, so that bits do not depend on the machine; and
-    freed memory stays with the process (glibc's mallopt, where there is one): pages that the kernel zeroes anew for
-    each tensor cost several times the arithmetic that is done in them."""
+    freed memory of all but the largest buffers stays with it."""
     torch.set_num_threads(1)
+    keep_freed(16 * 2**20)
+
+
+def keep_freed(largest: int) -> None:
+    """Freed buffers of up to `largest` bytes (32 MB is the most that glibc takes) stay with the process: pages that the
+    kernel zeroes anew for each tensor cost several times the arithmetic that is done in them. Nothing without glibc."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, 32 * 2**20)  # the most that glibc takes
+        mallopt(M_MMAP_THRESHOLD, largest)
         mallopt(M_TRIM_THRESHOLD, 512 * 2**20)
 
 
-def unmap_read_pages(bound: int = 64 * 2**20) -> None:
+def unmap_read_pages(bound: int = 24 * 2**20) -> None:
     """Keep the driver small: pages of the object store that it has read or written count as its own memory until it
     lets go of them. Nothing is lost: they are shared, and come back when they are touched. Linux only."""
-    try:
-        if shared_bytes(Path("/proc/self/status").read_text()) <= bound:
-            return
-        mappings = Path("/proc/self/maps").read_text().splitlines()
-    except OSError:
+    if shared_bytes() <= bound:
         return
-    for line in mappings:
-        place, mode = line.split()[:2]
-        if mode == "rw-s" and "/plasma" in line:
-            start, end = (int(part, 16) for part in place.split("-"))
-            ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_DONTNEED)
+    for start, size in _object_store():
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), MADV_DONTNEED)
 
 
-def shared_bytes(status: str) -> int:
-    """RssShmem of the text of /proc/PID/status, in bytes; 0 where the kernel does not say."""
-    _, found, rest = status.partition("RssShmem:")
+def _object_store() -> list[tuple[int, int]]:
+    """Where the object store is mapped: start and bytes of each piece."""
+    found = []
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        if "/plasma" in line and " rw-s " in line:
+            start, end = (int(part, 16) for part in line.split(maxsplit=1)[0].split("-"))
+            found.append((start, end - start))
+    return found
+
+
+def shared_bytes() -> int:
+    """RssShmem: bytes of shared memory that count as this process's own; 0 where the kernel does not say."""
+    try:
+        with open("/proc/self/status", "rb") as status:  # once a reply: pathlib would take five times as long
+            _, found, rest = status.read().partition(b"RssShmem:")
+    except OSError:
+        return 0
     return int(rest.split()[0]) * 1024 if found else 0

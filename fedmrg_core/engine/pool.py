@@ -80,24 +80,25 @@ class RayPool:
     def share(self, packed: Packed) -> Any:
         import ray
 
-        return ray.put(packed)
+        handle = ray.put(packed)
+        unmap_read_pages()
+        return handle
 
     def map(self, calls: Sequence[Call], deadline_s: float = 0.0, keep_going: bool = False) -> Iterator[Any]:
         if deadline_s:
             self._wait_for_actors()
-        flight, received = _Flight(self, calls, deadline_s), 0
+        flight = _Flight(self, calls, deadline_s)
         try:
             for index in range(len(calls)):
                 reply = flight.reply(index)
                 if isinstance(reply, FedMRGError) and not keep_going:
                     raise reply
                 yield reply
-                if flight.received != received:
-                    received = flight.received
-                    unmap_read_pages()
+                unmap_read_pages()
         finally:
             for actor in self.actors:
                 actor.running.clear()
+            unmap_read_pages()
 
     def _wait_for_actors(self) -> None:
         """A deadline is for clients: loading the base does not count. An actor that fails here fails again later."""
@@ -118,8 +119,8 @@ class RayPool:
 
 
 class _Flight:
-    """One `RayPool.map` under way. waiting: indices of calls not yet sent; received: messages that came; done: replies
-    that wait for their turn; mending: events of dead actors, since when, and the calls still to be made good."""
+    """One `RayPool.map` under way. waiting: indices of calls not yet sent; done: replies that wait for their turn;
+    mending: events of dead actors, since when, and the calls that are still to be made good."""
 
     def __init__(self, pool: RayPool, calls: Sequence[Call], deadline_s: float) -> None:
         self.pool, self.calls, self.deadline_s = pool, calls, deadline_s
@@ -128,7 +129,6 @@ class _Flight:
         self.waiting: deque[int] = deque(range(len(calls)))
         self.tries = [0] * len(calls)
         self.done: dict[int, Any] = {}
-        self.received = 0
 
     def reply(self, wanted: int) -> Any:
         """The reply to a call, or its error as a value; more is sent out meanwhile."""
@@ -189,7 +189,6 @@ class _Flight:
             self._run_again(actor, (str(error).strip().splitlines() or ["killed"])[-1].strip())
             return None
         del actor.running[ready[0]]
-        self.received += 1
         self._arrived(dict(zip(batch, replies, strict=True)))
         self.pool.seconds[self.calls[batch[0]].method] = max(seconds / len(batch), 1e-6)
         return None
