@@ -29,7 +29,7 @@ METRICS: tuple[str, ...] = (
 )  # fmt: skip
 """RadEval's metrics that have a value for each report and run on one's own machine (CheXbert: `labeler=chexbert`)."""
 PREFIX = "radeval_"
-INSTALL = "RadEval is not installed: `pip install 'fedmrg[radeval]'` (about 130 packages: best in its own environment)"
+INSTALL = "RadEval is not installed: `pip install 'fedmrg[radeval]'` (some 45 more packages)"
 _LOWER_IS_BETTER = ("radcliq_v1",)
 
 
@@ -50,9 +50,7 @@ class Evaluator:
             except Exception as error:  # whatever a hub client raises: the user needs the reason and the remedy
                 raise _failed(self.metrics, error) from error
         return [
-            mean_measure(
-                PREFIX + name, np.array(values, dtype=np.float64), self.version, name not in _LOWER_IS_BETTER
-            )
+            mean_measure(PREFIX + name, np.array(values, dtype=np.float64), self.version, name not in _LOWER_IS_BETTER)
             for name, values in result.items()
             if isinstance(values, list) and len(values) == len(references)
         ]
