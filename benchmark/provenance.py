@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -22,7 +23,7 @@ def collect(root: Path, device: str, precision: str = "float32") -> dict[str, An
         "dirty": not sha or bool(_git(root, "status", "--porcelain", "--", *DECISIVE)),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "device": device_name(device, precision),
-        "machine": f"{platform.system()} {platform.machine()}",
+        "machine": f"{platform.system()} {platform.machine()}{_processor()}",
     }
 
 
@@ -36,11 +37,26 @@ def device_name(device: str, precision: str) -> str:
 
 
 def _cpu_model() -> str:
+    return _cpuinfo().get("model name") or platform.processor() or platform.machine()
+
+
+def _processor() -> str:
+    """What a cloud's "model name" leaves out and the bits depend on: which model it is and what it can do."""
+    facts = _cpuinfo()
+    if "flags" not in facts:
+        return ""
+    which = " ".join(f"{name} {facts.get(name, '?')}" for name in ("cpu family", "model", "stepping"))
+    return f", {which}, flags {hashlib.sha256(facts['flags'].encode()).hexdigest()[:8]}"
+
+
+def _cpuinfo() -> dict[str, str]:
+    """Of the first processor; empty where the system has no such file."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        first = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
     except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+        return {}
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _version(name: str) -> str:

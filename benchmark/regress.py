@@ -113,7 +113,7 @@ def _compared(key: str, score: Mapping[str, Any]) -> bool:
 def machine(result: Result) -> dict[str, str]:
     """What must be equal for the bits to be equal."""
     facts = result["provenance"]
-    return {"device": facts["device"], **{name: facts["versions"][name] for name in SAME_BITS}}
+    return {"device": facts["device"], "machine": facts["machine"], **{name: facts["versions"][name] for name in SAME_BITS}}
 
 
 def tolerances() -> dict[str, float]:

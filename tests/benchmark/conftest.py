@@ -45,6 +45,7 @@ def a_result(algorithm: str = "fedmrg", seed: int = 0, value: float = 0.5, **cha
             "git_sha": "0123456789abcdef",
             "dirty": False,
             "device": "cpu x",
+            "machine": "Linux x",
             "versions": {"python": "3.11.7", "torch": "2.13.0", "transformers": "5", "peft": "0.2", "numpy": "2"},
             "seconds": {"train": 12.5},
             "split_sha256": "s",
