@@ -113,7 +113,8 @@ def _compared(key: str, score: Mapping[str, Any]) -> bool:
 def machine(result: Result) -> dict[str, str]:
     """What must be equal for the bits to be equal."""
     facts = result["provenance"]
-    return {"device": facts["device"], "machine": facts["machine"], **{name: facts["versions"][name] for name in SAME_BITS}}
+    versions = {name: facts["versions"][name] for name in SAME_BITS}
+    return {"device": facts["device"], "machine": facts["machine"], **versions}
 
 
 def tolerances() -> dict[str, float]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
-from fedmrg_core.engine.calls import Call, Pool, SerialPool
+from fedmrg_core.engine.calls import Pool, SerialPool
 from fedmrg_core.engine.client import Worker, WorkerSpec
 from fedmrg_core.engine.faults import FaultyWorker
 from fedmrg_core.engine.pool import PoolConfig, RayPool, start_ray
@@ -26,7 +25,7 @@ class Workers:
         if self._config.actors:
             self._stop = start_ray(self._config)
             try:
-                self.pool = Noting(RayPool(self._spec, self._config, kind))
+                self.pool = RayPool(self._spec, self._config, kind)
             except BaseException:
                 self._stop()
                 raise
@@ -34,7 +33,7 @@ class Workers:
         here = replace(device, device="cpu") if self._config.actors else device
         self._worker = kind(replace(self._spec, device=here))
         if not self._config.actors:
-            self.pool = Noting(SerialPool(self._worker))
+            self.pool = SerialPool(self._worker)
         return self
 
     def shared_params(self) -> dict[str, Any]:
@@ -46,23 +45,3 @@ class Workers:
             self.pool.close()
         finally:
             self._stop()
-
-
-class Noting:
-    """A pool among whose events stands also what a reply says was mended on its worker (micro-batches)."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self.events = pool.events
-
-    def share(self, packed: Any) -> Any:
-        return self._pool.share(packed)
-
-    def map(self, calls: Sequence[Call], deadline_s: float = 0.0, keep_going: bool = False) -> Iterator[Any]:
-        with closing(cast(Generator[Any], self._pool.map(calls, deadline_s, keep_going))) as replies:
-            for reply in replies:
-                self.events.extend(getattr(reply, "events", ()))
-                yield reply
-
-    def close(self) -> None:
-        self._pool.close()

@@ -40,6 +40,11 @@ def room(sizes: Sequence[int]) -> torch.Tensor:
     return torch.from_numpy(buffer)
 
 
+def _unset(count: int, dtype: torch.dtype) -> torch.Tensor:
+    """A vector of `count` elements. numpy's memory: it takes huge pages, where torch's comes page by page."""
+    return torch.from_numpy(np.empty(count * dtype.itemsize, dtype=np.uint8)).view(dtype)
+
+
 def piece(buffer: torch.Tensor, offset: int, dtype: torch.dtype, shape: Sequence[int]) -> torch.Tensor:
     """The tensor that lies in a uint8 buffer from byte `offset` on."""
     return buffer[offset : offset + prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
@@ -105,7 +110,8 @@ def add(left: State, right: State, scale: float = 1.0) -> State:
     """`left + scale * right`; names that `right` lacks keep their value. The dtype of `left` stays."""
     ours, theirs = flat(left), flat(right)
     if ours is not None and theirs is not None and _shapes(left) == _shapes(right):
-        return _views(ours + (theirs if scale == 1 else scale * theirs), left)
+        total = _unset(len(ours), ours.dtype)
+        return _views(torch.add(ours, theirs if scale == 1 else scale * theirs, out=total), left)
     return {
         name: (tensor + scale * right[name].to(tensor.dtype)) if name in right else tensor
         for name, tensor in left.items()
@@ -126,32 +132,36 @@ def weighted_mean(items: Iterable[tuple[State, float]]) -> State:
     whole, shapes = None, None
     weight = 0.0
     dtypes: dict[str, torch.dtype] = {}
+    scratch = torch.empty(CHUNK, dtype=torch.float64)
     for state, w in items:
         vector = flat(state)
         if not total and vector is not None:
-            whole, shapes = torch.zeros(vector.numel(), dtype=torch.float64), _shapes(state)
+            whole, shapes = _unset(len(vector), torch.float64).zero_(), _shapes(state)
             total = _views(whole, state)
         if whole is not None and vector is not None and _shapes(state) == shapes:
-            _fold(whole, vector, w)
+            _fold(whole, vector, w, scratch)
         else:
             for name, tensor in state.items():
                 if name not in total:
                     total[name] = torch.zeros(tensor.shape, dtype=torch.float64)
-                _fold(total[name], tensor, w)
+                _fold(total[name], tensor, w, scratch)
         dtypes.update({name: tensor.dtype for name, tensor in state.items() if name not in dtypes})
         weight += w
+        del state, vector  # so that their memory can serve the next
     if weight <= 0:
         raise ValueError("weighted_mean: nothing to average (no update, or all weights 0)")
     if whole is not None and len(shapes or ()) == len(total):
-        return _views(whole.div_(weight).to(next(iter(dtypes.values()))), total)
+        mean = _unset(len(whole), next(iter(dtypes.values())))
+        return _views(mean.copy_(whole.div_(weight)), total)
     return {name: total.pop(name).div_(weight).to(dtypes[name]) for name in list(total)}
 
 
-def _fold(total: torch.Tensor, tensor: torch.Tensor, weight: float) -> None:
-    """`total += weight * tensor` in float64."""
+def _fold(total: torch.Tensor, tensor: torch.Tensor, weight: float, scratch: torch.Tensor) -> None:
+    """`total += weight * tensor` in float64, by way of `scratch` [CHUNK]."""
     sums, values = total.view(-1), tensor.reshape(-1)
     for start in range(0, len(sums), CHUNK):
-        sums[start : start + CHUNK].add_(values[start : start + CHUNK].to(torch.float64), alpha=weight)
+        part = values[start : start + CHUNK]
+        sums[start : start + CHUNK].add_(scratch[: len(part)].copy_(part), alpha=weight)
 
 
 def num_bytes(state: Mapping[str, torch.Tensor]) -> int:

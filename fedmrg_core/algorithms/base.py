@@ -52,6 +52,10 @@ class Update:
     payload: Payload
 
 
+def _weighted_delta(update: Update) -> tuple[State, float]:
+    return update.payload["delta"], update.weight
+
+
 class Client(Protocol):
     """What a client's script may touch. It never sees another client, the server's state or a test study."""
 
@@ -118,8 +122,11 @@ class Algorithm:
         return {"shared": server.params}
 
     def aggregate(self, server: ServerState, updates: Iterable[Update]) -> ServerState:
-        """Fold the cohort's updates, which arrive one at a time in an order that does not depend on placement."""
-        return self.server_step(server, tree.weighted_mean((u.payload["delta"], u.weight) for u in updates))
+        """Fold the cohort's updates, which arrive one at a time in an order that does not depend on placement.
+
+        An update that is let go of before the next is asked for (as `map` does) frees its memory for that one.
+        """
+        return self.server_step(server, tree.weighted_mean(map(_weighted_delta, updates)))
 
     def server_step(self, server: ServerState, mean_delta: State) -> ServerState:
         """Move the shared parameters by the mean delta."""

@@ -6,7 +6,7 @@ The equations are this project's formalisation of the abstract's parts (docs/fed
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
@@ -62,14 +62,13 @@ class FedMRG(FedLoRADx):
     def aggregate(self, server: ServerState, updates: Iterable[Update]) -> ServerState:
         prototypes = dict(server.memory.get("prototypes", {}))
 
-        def watch() -> Iterator[Update]:
-            for update in updates:
-                if "prototype" in update.payload:
-                    fresh = update.payload["prototype"]["mean"]
-                    prototypes[update.client_id] = self.blend(prototypes.get(update.client_id), fresh)
-                yield update
+        def watch(update: Update) -> Update:
+            if "prototype" in update.payload:
+                fresh = update.payload["prototype"]["mean"]
+                prototypes[update.client_id] = self.blend(prototypes.get(update.client_id), fresh)
+            return update
 
-        server = super().aggregate(server, watch())
+        server = super().aggregate(server, map(watch, updates))
         return replace(server, memory={**server.memory, "prototypes": prototypes} if prototypes else server.memory)
 
     def blend(self, old: Tensor | None, mean: Tensor) -> Tensor:

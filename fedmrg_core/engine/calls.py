@@ -11,6 +11,17 @@ from fedmrg_core.types import FedMRGError
 
 
 @dataclass(frozen=True)
+class PoolConfig:
+    """actors: worker processes; 0 = none, everything in this process. gpus_per_actor: share of a GPU each may use.
+    object_store_mb: Ray's shared memory. wait_s: the longest wait for one reply before the pool gives up."""
+
+    actors: int
+    gpus_per_actor: float
+    object_store_mb: int
+    wait_s: float
+
+
+@dataclass(frozen=True)
 class Call:
     """One call of a worker's method. task: its argument, or a function that makes it when it is sent (so that what is
     large need not wait in memory). `who` names the client in an error; `shared` is a handle from `Pool.share`."""

@@ -29,10 +29,13 @@ def keep_freed(largest: int) -> None:
         mallopt(M_TRIM_THRESHOLD, 512 * 2**20)
 
 
-def unmap_read_pages(bound: int = 24 * 2**20) -> None:
+def unmap_read_pages(bound: int = 16 * 2**20, spare: int = 0) -> None:
     """Keep the driver small: pages of the object store that it has read or written count as its own memory until it
-    lets go of them. Nothing is lost: they are shared, and come back when they are touched. Linux only."""
-    if shared_bytes() <= bound:
+    lets go of them. Nothing is lost: they are shared, and come back when they are touched. Linux only.
+
+    bound: bytes of them that may stay. spare: bytes of other shared memory that this process uses.
+    """
+    if shared_bytes() <= bound + spare:
         return
     for start, size in _object_store():
         ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), MADV_DONTNEED)

@@ -14,9 +14,11 @@ from math import ceil
 from typing import Any
 
 from fedmrg_core.engine.calls import Call, ClientError, late
+from fedmrg_core.engine.calls import PoolConfig as PoolConfig
 from fedmrg_core.engine.client import Worker
 from fedmrg_core.engine.host import Host
 from fedmrg_core.engine.memory import unmap_read_pages
+from fedmrg_core.engine.slots import Place, Slots
 from fedmrg_core.engine.wire import Packed
 from fedmrg_core.types import FedMRGError
 
@@ -25,38 +27,40 @@ MAX_TRIES = 3
 
 
 @dataclass(frozen=True)
-class PoolConfig:
-    """actors: worker processes; 0 = none, everything in this process. gpus_per_actor: share of a GPU each may use.
-    object_store_mb: Ray's shared memory. wait_s: the longest wait for one reply before the pool gives up."""
+class _Sent:
+    """A message under way: the indices of its calls, and where its reply may lie."""
 
-    actors: int
-    gpus_per_actor: float
-    object_store_mb: int
-    wait_s: float
+    batch: list[int]
+    slots: Slots
+    place: Place | None
 
 
 @dataclass
 class _Actor:
-    """handle: ray's. running: the batches it holds, by reference, each as indices of calls."""
+    """handle: ray's. running: the messages it holds, by ray's reference to the reply."""
 
     handle: Any
     number: int
-    running: dict[Any, list[int]] = field(default_factory=dict)
+    running: dict[Any, _Sent] = field(default_factory=dict)
+
+    def calls(self) -> list[int]:
+        """Indices of all calls that it holds, sorted."""
+        return sorted(index for sent in self.running.values() for index in sent.batch)
 
 
 class RayPool:
     """Long-lived actors; the driver owns retries: work of a dead actor is run again, elsewhere, with the same seed.
 
-    Short calls travel several at a time, so that a message's price (a few ms) is shared. `seconds` is what the last
-    batch of a method took per call: it decides how much is sent at once, never what comes back.
+    Short calls travel several at a time, so that a message's price (a few ms) is shared. `seconds` and `bytes` are what
+    the last message of a method took and brought per call: they decide how much is sent at once, never what comes back.
     """
 
-    MESSAGE_S, BATCH_S = 0.003, 0.005
-    """Calls of one message together take about as long as a message costs at least, and no longer than the second
-    figure at most; or there is one."""
-    LONG_S = 1.0
-    """An actor holds two batches, so that it need not wait for the next; but of calls this long only one, so that
-    the next goes to whoever is free first."""
+    MESSAGE_S, BATCH_S, BATCH_BYTES = 0.003, 0.005, 2**23
+    """Calls of one message together take about as long as a message costs at least; and at most so long, and bring at
+    most so many bytes; or there is one."""
+    SHORT_S, LONG_S = 0.02, 1.0
+    """An actor holds two messages, so that it need not wait for the next; but of calls as long as the second figure
+    only one, so that the next goes to whoever is free first. Shorter ones than the first are not worth fresh memory."""
     AHEAD = 8
     """Replies per actor that may wait for their turn: what is held at once does not grow with the number of calls."""
 
@@ -66,8 +70,10 @@ class RayPool:
         self.actors: list[_Actor] = []
         self.config = config
         self.seconds: dict[str, float] = {}
+        self.bytes: dict[str, int] = {}
         self._spec, self._worker = spec, worker
         self._born = 0
+        self.slots = Slots(config.actors)
         _check_resources(config)
         self._actor_class = _actor_class(config)
         for _ in range(config.actors):
@@ -81,7 +87,7 @@ class RayPool:
         import ray
 
         handle = ray.put(packed)
-        unmap_read_pages()
+        self._let_go()
         return handle
 
     def map(self, calls: Sequence[Call], deadline_s: float = 0.0, keep_going: bool = False) -> Iterator[Any]:
@@ -94,11 +100,17 @@ class RayPool:
                 if isinstance(reply, FedMRGError) and not keep_going:
                     raise reply
                 yield reply
-                unmap_read_pages()
+                del reply
+                self._let_go()
         finally:
+            if any(actor.running for actor in self.actors):
+                self.slots = self.slots.renewed()
             for actor in self.actors:
                 actor.running.clear()
-            unmap_read_pages()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        unmap_read_pages(spare=self.slots.num_bytes)
 
     def _wait_for_actors(self) -> None:
         """A deadline is for clients: loading the base does not count. An actor that fails here fails again later."""
@@ -107,7 +119,8 @@ class RayPool:
         ray.wait([a.handle.pid.remote() for a in self.actors], num_returns=len(self.actors), timeout=self.config.wait_s)
 
     def replace(self, actor: _Actor) -> None:
-        """Put a new actor in the place of a dead or late one."""
+        """Put a new actor in the place of a dead or late one, which may be writing yet."""
+        self.slots = self.slots.renewed()
         self.actors[self.actors.index(actor)] = self._spawn()
 
     def close(self) -> None:
@@ -145,17 +158,26 @@ class _Flight:
             actor = min(pool.actors, key=lambda a: (len(a.running), a.number))
             first = self.calls[self.waiting[0]]
             pace = pool.seconds.get(first.method, pool.LONG_S)
-            if len(actor.running) >= (1 if pace >= pool.LONG_S else 2):
+            if len(actor.running) >= (1 if pace >= pool.LONG_S else 2) or self._waits_for_a_slot(pace):
                 return
             batch = self._batch(first, pace)
             tasks = [(self.calls[index].made(self.tries[index]), self.calls[index].who) for index in batch]
-            actor.running[actor.handle.run.remote(first.method, tasks, first.shared)] = batch
+            place = pool.slots.lease()
+            sent = actor.handle.run.remote(first.method, tasks, first.shared, place)
+            actor.running[sent] = _Sent(batch, pool.slots, place)
+
+    def _waits_for_a_slot(self, pace: float) -> bool:
+        """Short calls wait for one to be free, unless nothing is under way or the caller holds on to old replies."""
+        sent = sum(len(actor.running) for actor in self.pool.actors)
+        freed = sent > 0 and self.pool.slots.count <= sent + len(self.done) + 1
+        return pace < self.pool.SHORT_S and self.pool.slots.full and freed
 
     def _batch(self, first: Call, pace: float) -> list[int]:
         """Take the next calls of one message: of one method and broadcast, and no more than an actor's fair share."""
-        least, most = ceil(self.pool.MESSAGE_S / pace), int(self.pool.BATCH_S / pace)
-        share = len(self.waiting) // (2 * len(self.pool.actors))
-        size = max(1, min(most, max(least, share)))
+        pool, weight = self.pool, self.pool.bytes.get(first.method, 0)
+        most = min(int(pool.BATCH_S / pace), pool.BATCH_BYTES // max(weight, 1))
+        share = len(self.waiting) // (2 * len(pool.actors))
+        size = max(1, min(most, max(ceil(pool.MESSAGE_S / pace), share)))
         batch: list[int] = []
         while self.waiting and len(batch) < size:
             call = self.calls[self.waiting[0]]
@@ -179,18 +201,19 @@ class _Flight:
         if not ready and left < wait_s:
             return self._cut_off()
         if not ready:
-            names = sorted({self.calls[index].who for ref, actor in owner.items() for index in actor.running[ref]})
+            names = sorted({self.calls[index].who for actor in self.pool.actors for index in actor.calls()})
             raise FedMRGError(f"no reply within {wait_s:.0f} s from {', '.join(names)}: raise engine.wait_s")
         actor = owner[ready[0]]
-        batch = actor.running[ready[0]]
         try:
-            replies, seconds = ray.get(ready[0])
+            replies, num_bytes, seconds = ray.get(ready[0])
         except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError) as error:
             self._run_again(actor, (str(error).strip().splitlines() or ["killed"])[-1].strip())
             return None
-        del actor.running[ready[0]]
-        self._arrived(dict(zip(batch, replies, strict=True)))
-        self.pool.seconds[self.calls[batch[0]].method] = max(seconds / len(batch), 1e-6)
+        sent = actor.running.pop(ready[0])
+        self._arrived(dict(zip(sent.batch, sent.slots.load(sent.place, replies), strict=True)))
+        self.pool.slots = self.pool.slots.fitting(num_bytes)
+        method, count = self.calls[sent.batch[0]].method, len(sent.batch)
+        self.pool.seconds[method], self.pool.bytes[method] = max(seconds / count, 1e-6), num_bytes // count
         return None
 
     def _arrived(self, replies: dict[int, Any]) -> None:
@@ -202,7 +225,7 @@ class _Flight:
                 event.setdefault("recovery_s", round(time.perf_counter() - since, 3))
 
     def _run_again(self, actor: _Actor, why: str) -> None:
-        lost = sorted(index for batch in actor.running.values() for index in batch)
+        lost = actor.calls()
         names = [self.calls[index].who for index in lost]
         event = {"kind": "actor_died", "actor": actor.number, "run_again": names}
         self.pool.events.append(event)
@@ -224,7 +247,7 @@ class _Flight:
         self.waiting.clear()
         for actor in list(self.pool.actors):
             if actor.running:
-                overdue += [index for batch in actor.running.values() for index in batch]
+                overdue += actor.calls()
                 ray.kill(actor.handle)
                 self.pool.replace(actor)
         self._arrived({index: late(self.calls[index], self.deadline_s) for index in overdue})

@@ -148,11 +148,12 @@ class _Round:
     def _updates(self, calls: list[Call]) -> Iterator[Update]:
         replies = self.pool.map(calls, self.policy.deadline_s, keep_going=self.policy.on_failure != "fail")
         with closing(cast(Generator[Any], replies)):
-            for client, reply in zip(self.clients, replies, strict=False):
-                update = self._judge(client, reply)
+            for client in self.clients:
+                update = self._judge(client, next(replies))
                 if update is not None:
                     self.accepted.append(client)
                     yield update
+                    del update  # so that its memory can serve the next
                 if len(self.accepted) == self.wanted:
                     break
         if not self.accepted:
@@ -179,6 +180,7 @@ class _Round:
     def _accept(self, reply: TrainReply) -> Update:
         """Decode and check one upload; a tensor that is not finite is refused by name before it reaches the sum."""
         who = f"client {reply.client_id}, round {self.server.round}"
+        self.pool.events.extend(reply.events)
         try:
             payload = unpack(reply.upload)
         except FedMRGError as error:

@@ -52,10 +52,10 @@ class ClientStore:
         self._last.put(client_id, update)
 
     def stage(self, client_id: str, private: Packed, update: Packed | None = None) -> None:
-        """Hold a new state until `commit`: a copy, for a view of the object store would pin the whole reply there."""
+        """Hold a new state until `commit`: a copy, for a view would pin the whole reply where it lies."""
         self._staged[client_id] = Packed(private.header, private.buffer.copy())
         if update is not None:
-            self._staged_last[client_id] = update
+            self._staged_last[client_id] = Packed(update.header, update.buffer.copy())
 
     def commit(self) -> None:
         """Accept all staged states."""

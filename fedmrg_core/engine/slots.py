@@ -1,0 +1,147 @@
+"""Large payloads of replies through memory that the driver shares with the actors on its own machine.
+
+An object store maps, faults in and frees other pages for every reply, which costs more than the arithmetic done with
+it; a slot is used again and again. Where there is none (another machine or system, too large a reply, all in use) a
+reply goes the ordinary way.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import secrets
+import threading
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fedmrg_core import tree
+from fedmrg_core.engine.wire import Packed
+
+LEAST, MANY, MOST = 2**16, 2**26, 2**28
+"""Bytes below which a reply stays in its message; bytes of slots that are no matter; bytes of all slots, at most."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A slot, as an actor is told of it. link: opens the memory; name: what the link must lead to."""
+
+    link: str
+    name: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Stowed:
+    """Stands for a `Packed` whose buffer lies in a slot, `size` bytes from `offset` on."""
+
+    header: Any
+    offset: int
+    size: int
+
+
+class Slots:
+    """The driver's side: slots of `size` bytes in one anonymous file that ends with the process. Two an actor, and one
+    for the reply that is being read; one an actor where they are large; fewer or none where that is too much."""
+
+    def __init__(self, actors: int, size: int = 0) -> None:
+        self.size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+        self._actors = actors
+        self.count = 0
+        if self.size and hasattr(os, "memfd_create"):
+            self.count = min(2 * actors + 1, max(actors + 1, MANY // self.size), MOST // self.size)
+        self.num_bytes = self.count * self.size
+        self._free = list(range(0, self.num_bytes, self.size or 1))
+        if self.count:
+            name = f"fedmrg-{secrets.token_hex(8)}"
+            file = os.memfd_create(name)
+            weakref.finalize(self, os.close, file)
+            os.ftruncate(file, self.num_bytes)
+            self._map = mmap.mmap(file, self.num_bytes)
+            self._link, self._name = f"/proc/{os.getpid()}/fd/{file}", f"/memfd:{name} (deleted)"
+
+    def fitting(self, wanted: int) -> Slots:
+        """These slots, or new ones that hold a reply of so many bytes."""
+        return self if wanted <= self.size or wanted < LEAST else Slots(self._actors, wanted)
+
+    def renewed(self) -> Slots:
+        """Others of the same size: for when somebody may still write into these."""
+        return Slots(self._actors, self.size)
+
+    @property
+    def full(self) -> bool:
+        """Whether there are slots and all of them are in use."""
+        return self.num_bytes > 0 and not self._free
+
+    def lease(self) -> Place | None:
+        """A slot for one message, or None."""
+        return Place(self._link, self._name, self._free.pop(0), self.size) if self._free else None
+
+    def load(self, place: Place | None, replies: list[Any]) -> list[Any]:
+        """The replies of a message as they were. Their buffers are views of the slot, which is free again once the last
+        of them is gone."""
+        if place is None:
+            return replies
+        slot = (ctypes.c_char * self.size).from_buffer(self._map, place.offset)
+        weakref.finalize(slot, self._free.append, place.offset)
+        memory = memoryview(slot)
+        for number, name, value in _parts(replies, Stowed):
+            buffer = np.frombuffer(memory, dtype=np.uint8, count=value.size, offset=value.offset)
+            replies[number] = replace(replies[number], **{name: Packed(value.header, buffer)})
+        return replies
+
+
+def _parts(replies: list[Any], kind: type[Any]) -> Iterator[tuple[int, str, Any]]:
+    """(index, field, value) of each field of that kind in replies that are dataclasses."""
+    for number, reply in enumerate(replies):
+        for each in fields(reply) if is_dataclass(reply) else ():
+            value = getattr(reply, each.name)
+            if isinstance(value, kind):
+                yield number, each.name, value
+
+
+class Stowing:
+    """An actor's side."""
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._memory: np.ndarray | None = None
+        self._lock = threading.Lock()
+
+    def stow(self, replies: list[Any], place: Place | None) -> tuple[list[Any], int]:
+        """The replies of a message with `Stowed` for every `Packed` in them, where they fit the slot; else as they are.
+        And the bytes that their buffers take."""
+        parts = list(_parts(replies, Packed))
+        *offsets, end = tree.offsets(packed.num_bytes for *_, packed in parts)
+        memory = self._open(place) if place is not None and LEAST <= end <= place.size else None
+        if place is None or memory is None:
+            return replies, end
+        stowed = list(replies)
+        for (number, name, packed), offset in zip(parts, offsets, strict=True):
+            start = place.offset + offset
+            memory[start : start + packed.num_bytes] = packed.buffer
+            value = Stowed(packed.header, offset, packed.num_bytes)
+            stowed[number] = replace(stowed[number], **{name: value})
+        return stowed, end
+
+    def _open(self, place: Place) -> np.ndarray | None:
+        """The driver's memory; None where its link leads elsewhere: this is another machine, or the slots are gone."""
+        with self._lock:
+            if self._name != place.name:
+                try:
+                    if os.readlink(place.link) != place.name:
+                        return None
+                    file = os.open(place.link, os.O_RDWR)
+                except OSError:
+                    return None
+                try:
+                    self._memory = np.frombuffer(mmap.mmap(file, 0), dtype=np.uint8)
+                finally:
+                    os.close(file)
+                self._name = place.name
+            return self._memory

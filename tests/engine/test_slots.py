@@ -1,0 +1,93 @@
+"""Replies through shared memory: whole, never overwritten while somebody reads them, and dispensable."""
+
+from __future__ import annotations
+
+import gc
+import os
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fedmrg_core.engine.calls import Call
+from fedmrg_core.engine.client import TrainReply
+from fedmrg_core.engine.pool import PoolConfig, RayPool, start_ray
+from fedmrg_core.engine.slots import LEAST, MOST, Slots, Stowed, Stowing
+from fedmrg_core.engine.wire import EMPTY, Packed
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this system has no anonymous files")
+
+
+@dataclass(frozen=True)
+class Reply:
+    number: int
+    payload: Packed
+
+
+def reply(value: int, size: int = LEAST + 5) -> Reply:
+    return Reply(value, Packed((), np.full(size, value, dtype=np.uint8)))
+
+
+def test_a_reply_comes_back_whole_and_its_slot_is_free_once_nobody_reads_it() -> None:
+    slots, stowing = Slots(actors=1, size=4 * LEAST), Stowing()
+    first = slots.lease()
+    given = [reply(7), "words", reply(9)]
+    answer, size = stowing.stow(given, first)
+    assert isinstance(answer[0].payload, Stowed)
+    assert 2 * LEAST < size <= slots.size
+    loaded = slots.load(first, answer)
+    assert [loaded[0].number, loaded[1], loaded[2].number] == [7, "words", 9]
+    assert [set(loaded[i].payload.buffer.tolist()) for i in (0, 2)] == [{7}, {9}]
+    assert len(loaded[2].payload.buffer) == LEAST + 5
+    others = [slots.lease() for _ in range(slots.count - 1)]
+    assert None not in others
+    assert slots.full
+    kept = loaded[2].payload.buffer[5:9]
+    del loaded, answer
+    gc.collect()
+    assert slots.lease() is None
+    assert kept.tolist() == [9] * 4
+    del kept
+    gc.collect()
+    assert slots.lease() == first
+
+
+def test_without_a_fitting_slot_a_reply_goes_as_it_is() -> None:
+    slots, stowing = Slots(actors=1, size=2 * LEAST), Stowing()
+    place = slots.lease()
+    assert place is not None
+    elsewhere, gone = replace(place, link=f"/proc/{os.getpid()}/fd/0"), replace(place, link="/proc/0/fd/0")
+    cases = [(None, LEAST), (place, 8), (place, 3 * LEAST), (elsewhere, LEAST), (gone, LEAST)]
+    for where, size in cases:
+        given = [reply(3, size)]
+        assert stowing.stow(given, where)[0] is given
+    assert slots.load(place, ["small"]) == ["small"]
+    gc.collect()
+    assert place in [slots.lease() for _ in range(slots.count)]
+    assert slots.fitting(LEAST) is slots
+    assert slots.fitting(3 * LEAST).size >= 3 * LEAST
+    assert Slots(actors=2, size=MOST + 1).lease() is None
+
+
+def test_who_keeps_replies_keeps_their_values() -> None:
+    class Large:
+        def __init__(self, spec: None) -> None:
+            pass
+
+        def say(self, task: int, shared: Any) -> TrainReply:
+            payload = Packed((), np.full(2**17, task, dtype=np.uint8))
+            return TrainReply(str(task), payload, EMPTY, 1.0, {}, 1, 0.0)
+
+    config = PoolConfig(actors=2, gpus_per_actor=0.0, object_store_mb=128, wait_s=120.0)
+    stop = start_ray(config)
+    pool = RayPool(None, config, Large)
+    try:
+        calls = [Call("say", number, None, f"client {number}") for number in range(40)]
+        kept = list(pool.map(calls))
+        assert pool.slots.count > 0
+        assert [int(one.upload.buffer.max()) for one in pool.map(calls)] == list(range(40))
+        assert [set(one.upload.buffer.tolist()) for one in kept] == [{number} for number in range(40)]
+    finally:
+        pool.close()
+        stop()
