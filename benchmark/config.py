@@ -171,7 +171,7 @@ def check(config: Config) -> None:
     choose("tuning.kind", tuning["kind"], ("full", "lora"))
     choose("engine.device", config.table["engine"]["device"], ("auto", "cpu", "cuda"))
     choose("engine.precision", config.table["engine"]["precision"], (FLOAT32, "bf16"))
-    choose("codec.kind", config.table["codec"]["kind"], ("identity", "lowrank", "int8"))
+    choose("codec.kind", config.table["codec"]["kind"], ("identity", "lowrank", "int8", "int4"))
     choose("data.on_bad", config.table["data"]["on_bad"], ("stop", "skip"))
     choose("data.small", config.table["data"]["small"], ("refuse", "merge"))
 

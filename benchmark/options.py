@@ -12,7 +12,7 @@ from benchmark.config import Config
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "runs"
 CACHE = ROOT / ".cache"
-BENCH_VERSION = "1"
+BENCH_VERSION = "2"
 """Raised when the same config would score differently; versions are never ranked together."""
 DRAWS = 3
 """Draws of phantom and of the base: seed N uses draw N modulo this."""

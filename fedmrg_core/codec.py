@@ -7,8 +7,10 @@ feedback (Karimireddy et al., ICML 2019), so that nothing is lost for good.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fedmrg_core import tree
@@ -103,5 +105,31 @@ class Int8(Codec):
         return parts["q"].to(parts["scale"].dtype) * parts["scale"]
 
 
+@dataclass(frozen=True)
+class Int4(Codec):
+    """4 bits a value, two in a byte: q = round(x / s) in -7 .. 7 with a scale for each row (first axis) of a matrix, or
+    one for a vector. Coarse: what it rounds off comes back by error feedback."""
+
+    @property
+    def lossless(self) -> bool:
+        return False
+
+    def encode_tensor(self, name: str, tensor: Tensor) -> State:
+        if tensor.numel() <= 8:
+            return {name: tensor}
+        rows = tensor.reshape(tensor.shape[0] if tensor.dim() > 1 else 1, -1)
+        scale = rows.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny) / 7.0
+        codes = ((rows / scale).round().clamp(-7, 7) + 8).to(torch.uint8).reshape(-1)
+        codes = F.pad(codes, (0, len(codes) % 2))
+        shape = torch.tensor(tensor.shape, dtype=torch.int32)
+        packed = codes[0::2] | (codes[1::2] << 4)
+        return {f"{name}{MARK}q": packed, f"{name}{MARK}scale": scale.squeeze(1), f"{name}{MARK}shape": shape}
+
+    def decode_tensor(self, parts: dict[str, Tensor]) -> Tensor:
+        scale, shape = parts["scale"], parts["shape"].tolist()
+        codes = torch.stack([parts["q"] & 15, parts["q"] >> 4], dim=1).reshape(-1)[: prod(shape)]
+        return ((codes.to(scale.dtype) - 8).reshape(len(scale), -1) * scale[:, None]).reshape(shape)
+
+
 IDENTITY = Codec()
-CODECS: dict[str, type[Codec]] = {"identity": Codec, "lowrank": LowRank, "int8": Int8}
+CODECS: dict[str, type[Codec]] = {"identity": Codec, "lowrank": LowRank, "int8": Int8, "int4": Int4}

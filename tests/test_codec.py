@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fedmrg_core import tree
-from fedmrg_core.codec import IDENTITY, Codec, Int8, LowRank
+from fedmrg_core.codec import IDENTITY, Codec, Int4, Int8, LowRank
 
 
 def delta(seed: int = 0) -> dict[str, torch.Tensor]:
@@ -39,7 +39,19 @@ def test_int8_is_off_by_half_a_step_at_most() -> None:
     assert float((Int8().decode(sent)["w"] - tensor).abs().max()) <= float(tensor.abs().max()) / 254 * 1.001
 
 
-@pytest.mark.parametrize("codec", [LowRank(rank=1), Int8()])
+@pytest.mark.parametrize("shape", [(24, 40), (5, 3, 3), (23,)])
+def test_int4_is_off_by_half_a_step_of_its_row_at_most(shape: tuple[int, ...]) -> None:
+    tensor = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    sent = Int4().encode_tensor("w", tensor)
+    assert sent["w//q"].numel() == (tensor.numel() + 1) // 2
+    back = Int4().decode(sent)["w"]
+    rows = (lambda t: t.flatten(1)) if len(shape) > 1 else (lambda t: t[None])
+    step = rows(tensor).abs().amax(dim=1, keepdim=True) / 7
+    assert back.shape == tensor.shape
+    assert bool((rows(back - tensor).abs() <= step / 2 * 1.001).all())
+
+
+@pytest.mark.parametrize("codec", [LowRank(rank=1), Int8(), Int4()])
 def test_error_feedback_loses_nothing_for_good(codec: Codec) -> None:
     """What was sent over the rounds + the last residue = what was to be sent."""
     residue: dict[str, torch.Tensor] = {}
@@ -55,4 +67,5 @@ def test_error_feedback_loses_nothing_for_good(codec: Codec) -> None:
 def test_lossy_codecs_send_fewer_bytes() -> None:
     whole = tree.num_bytes(delta())
     assert tree.num_bytes(Int8().encode(delta(), {})[0]) < whole / 3
+    assert tree.num_bytes(Int4().encode(delta(), {})[0]) < whole / 5
     assert tree.num_bytes(LowRank(rank=1).encode(delta(), {})[0]) < whole / 3

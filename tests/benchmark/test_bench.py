@@ -35,19 +35,19 @@ from benchmark.run import run_experiment
 from fedmrg_core.errors import FedMRGError
 from tests.toy import toy_config
 signal.signal(signal.SIGINT, signal.default_int_handler)  # as at a terminal, also where CI runs in the background
-runs, cache, *overrides = sys.argv[1:]
+runs, cache, resume, *overrides = sys.argv[1:]
 try:
-    options = Options(quiet=True, runs=Path(runs), cache=Path(cache), track=False)
+    options = Options(quiet=True, resume=resume, runs=Path(runs), cache=Path(cache), track=False)
     run_experiment(toy_config("fedmrg", *overrides), options)
 except FedMRGError as error:
     sys.exit(f"fedmrg: {error}")
 """
 
 
-def start(runs: Path, cache: Path, *overrides: str) -> subprocess.Popen[str]:
+def start(runs: Path, cache: Path, *overrides: str, resume: str = "") -> subprocess.Popen[str]:
     """A run in a process of its own, leader of its own group."""
     return subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(runs), str(cache), *overrides],
+        [sys.executable, "-c", CHILD, str(runs), str(cache), resume, *overrides],
         cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 
