@@ -62,7 +62,7 @@ class Slots:
             file = os.memfd_create(name)
             weakref.finalize(self, os.close, file)
             os.ftruncate(file, self.num_bytes)
-            self._map = mmap.mmap(file, self.num_bytes)
+            self._map = _mapped(file, self.num_bytes)
             self._link, self._name = f"/proc/{os.getpid()}/fd/{file}", f"/memfd:{name} (deleted)"
 
     def fitting(self, wanted: int) -> Slots:
@@ -94,6 +94,11 @@ class Slots:
             buffer = np.frombuffer(memory, dtype=np.uint8, count=value.size, offset=value.offset)
             replies[number] = replace(replies[number], **{name: Packed(value.header, buffer)})
         return replies
+
+
+def _mapped(file: int, size: int) -> mmap.mmap:
+    """Shared memory with its pages there from the start: one by one they would cost several times as much."""
+    return mmap.mmap(file, size, flags=mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0))
 
 
 def _parts(replies: list[Any], kind: type[Any]) -> Iterator[tuple[int, str, Any]]:
@@ -140,7 +145,7 @@ class Stowing:
                 except OSError:
                     return None
                 try:
-                    self._memory = np.frombuffer(mmap.mmap(file, 0), dtype=np.uint8)
+                    self._memory = np.frombuffer(_mapped(file, 0), dtype=np.uint8)
                 finally:
                     os.close(file)
                 self._name = place.name
