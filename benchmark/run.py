@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark import config as configs
+from benchmark.blanks import avoid_blanks
 from benchmark.config import Config
 from benchmark.options import Options
 from fedmrg_core.errors import ConfigError, choose
@@ -38,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run one experiment from the command line."""
+    avoid_blanks()
     options = Options(quiet=args.quiet or args.json, resume=args.resume)
     config = _stored_config(options) if args.resume else _config(args)
     result = run_experiment(config, options)
