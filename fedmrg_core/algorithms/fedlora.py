@@ -6,8 +6,9 @@ Factors are averaged one by one, and mean(B) mean(A) is not mean(B A). The round
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import prod
 
 import torch
 from torch import Tensor
@@ -24,8 +25,8 @@ A, B = ".lora_A.", ".lora_B."
 class FedLoRA(Algorithm):
     """FedAvg over LoRA's factors.
 
-    aggregation: "factors" (the mean of each factor) or "svd" (best rank-r of the mean product; QR of the stacked
-    factors, never a dense matrix; its memory grows with the cohort's factors).
+    aggregation: "factors" (the mean of each factor) or "svd" (best rank-r of the mean product, from the stacked
+    factors).
     """
 
     tuning: Tuning = LORA
@@ -33,49 +34,86 @@ class FedLoRA(Algorithm):
 
     def aggregate(self, server: ServerState, updates: Iterable[Update]) -> ServerState:
         names = [name for name in server.params if A in name]
-        pairs: dict[str, list[tuple[Tensor, Tensor, float]]] = {name: [] for name in names}
+        products = {name: Product() for name in names}
 
-        def watch() -> Iterator[Update]:
-            for update in updates:
-                delta = update.payload["delta"]
-                for name in names:
-                    left, right = (_moved(server.params, delta, n) for n in (name.replace(A, B), name))
-                    pairs[name].append((left, right, update.weight))
-                yield update
+        def watch(update: Update) -> Update:
+            delta = update.payload["delta"]
+            for name in names:
+                left, right = (_moved(server.params, delta, n) for n in (name.replace(A, B), name))
+                products[name].add(left, right, update.weight)
+            return update
 
-        server = super().aggregate(server, watch())
-        figures = {"lora_product_error": product_error(server.params, pairs)} if names else {}
+        server = super().aggregate(server, map(watch, updates))
+        figures = {"lora_product_error": product_error(server.params, products)} if names else {}
         if self.aggregation == "svd":
-            factors, lost = mean_product_factors(pairs, self.tuning.rank)
+            factors, lost = mean_product_factors(products, self.tuning.rank)
             server, figures = server.moved({**server.params, **factors}), {**figures, "svd_truncation_error": lost}
         return replace(server, diagnostics={**server.diagnostics, **figures})
+
+
+class Product:
+    """The weighted mean of the clients' products B A of one matrix, as the factors of so many clients as are smaller
+    than the matrix itself; beyond them it is multiplied out, exactly (float64), so that its memory is that of one
+    matrix and not of the cohort."""
+
+    def __init__(self) -> None:
+        self._pairs: list[tuple[Tensor, Tensor, float]] = []
+        self._sum: Tensor | None = None
+        self._weight = 0.0
+
+    def add(self, left: Tensor, right: Tensor, weight: float) -> None:
+        """One client's B [out, r] and A [r, in], float32."""
+        self._weight += weight
+        self._pairs.append((left, right, weight))
+        shape = (left.shape[0], right.shape[1])
+        if self._sum is None and self.num_bytes > prod(shape) * torch.float64.itemsize:
+            self._sum = torch.zeros(shape, dtype=torch.float64)
+        while self._sum is not None and self._pairs:
+            b, a, w = self._pairs.pop(0)
+            self._sum.addmm_(b.double(), a.double(), alpha=w)
+
+    def factors(self) -> tuple[Tensor, Tensor]:
+        """Two matrices in float64 whose product is the mean: ([w1 B1 .. wn Bn], [A1; ..; An]) with weights that add
+        up to 1, or the mean itself beside an identity."""
+        if self._sum is not None:
+            wide = self._sum.shape[0] < self._sum.shape[1]
+            one = torch.eye(min(self._sum.shape), dtype=torch.float64)
+            return (one, self._sum / self._weight) if wide else (self._sum / self._weight, one)
+        left = torch.cat([b.double() * (weight / self._weight) for b, _, weight in self._pairs], dim=1)
+        return left, torch.cat([a.double() for _, a, _ in self._pairs])
+
+    @property
+    def num_bytes(self) -> int:
+        """What is kept."""
+        tensors = [self._sum] if self._sum is not None else [t for b, a, _ in self._pairs for t in (b, a)]
+        return sum(tensor.nbytes for tensor in tensors)
 
 
 def _moved(params: State, delta: State, name: str) -> Tensor:
     return (params[name].double() + delta[name].double()).to(torch.float32)
 
 
-def product_error(params: State, pairs: dict[str, list[tuple[Tensor, Tensor, float]]]) -> float:
+def product_error(params: State, products: dict[str, Product]) -> float:
     """|mean(B A) - mean(B) mean(A)| / |mean(B A)| in the Frobenius norm over all adapted matrices; 0 for one client.
 
     Computed from Gram matrices of the stacked factors: |X Y|^2 = <X^T X, Y Y^T>.
     """
     wrong = whole = 0.0
-    for name, group in pairs.items():
-        left, right = _stack(group)
+    for name, product in products.items():
+        left, right = product.factors()
         mean_b, mean_a = params[name.replace(A, B)].double(), params[name].double()
         whole += _product_norm2(left, right)
         wrong += _product_norm2(torch.cat([left, -mean_b], dim=1), torch.cat([right, mean_a]))
     return float((max(wrong, 0.0) / whole) ** 0.5) if whole > 0 else 0.0
 
 
-def mean_product_factors(pairs: dict[str, list[tuple[Tensor, Tensor, float]]], rank: int) -> tuple[State, float]:
+def mean_product_factors(products: dict[str, Product], rank: int) -> tuple[State, float]:
     """Best rank-r factors of every mean product, B = U S^1/2 and A = S^1/2 V^T with fixed signs, and the relative
     truncation error."""
     factors: State = {}
     lost = whole = 0.0
-    for name, group in pairs.items():
-        left, right = _stack(group)
+    for name, product in products.items():
+        left, right = product.factors()
         q_left, r_left = torch.linalg.qr(left)
         q_right, r_right = torch.linalg.qr(right.T)
         u, s, vt = torch.linalg.svd(r_left @ r_right.T)
@@ -87,13 +125,6 @@ def mean_product_factors(pairs: dict[str, list[tuple[Tensor, Tensor, float]]], r
         factors[name.replace(A, B)] = (u * sign * root).to(torch.float32)
         factors[name] = (vt * sign.T * root[:, None]).to(torch.float32)
     return factors, float((lost / whole) ** 0.5) if whole > 0 else 0.0
-
-
-def _stack(group: list[tuple[Tensor, Tensor, float]]) -> tuple[Tensor, Tensor]:
-    """([w1 B1 .. wn Bn], [A1; ..; An]) in float64, weights adding up to 1: their product is the mean product."""
-    total = sum(weight for _, _, weight in group)
-    left = torch.cat([b.double() * (weight / total) for b, _, weight in group], dim=1)
-    return left, torch.cat([a.double() for _, a, _ in group])
 
 
 def _product_norm2(left: Tensor, right: Tensor) -> float:
