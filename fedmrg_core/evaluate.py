@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,13 +50,14 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class Piece:
-    """Studies of one hospital that are scored together: rows of the federation's tables."""
+    """Studies of one hospital that are scored together: rows of the federation's tables. personal: reads the private
+    parameters to write with, when they are needed: they may lie on disk."""
 
     part: str
     view: str
     hospital: str
     rows: np.ndarray
-    personal: Packed | None = None
+    personal: Callable[[], Packed] | None = None
 
 
 def plan(federation: Federation, store: ClientStore, algorithm: Algorithm, config: EvaluateConfig) -> list[Piece]:
@@ -68,12 +70,16 @@ def plan(federation: Federation, store: ClientStore, algorithm: Algorithm, confi
                 continue
             rows = hospital.rows["val" if part == "val" else "test"]
             pieces.append(Piece(part, GLOBAL, hospital.name, rows))
-            personal = unpack(store.get(hospital.name)).get(PERSONAL) if hospital.seen else None
-            if personal:
-                pieces.append(Piece(part, PERSONAL_VIEW, hospital.name, rows, pack({PERSONAL: personal})))
+            if hospital.seen and unpack(store.get(hospital.name)).get(PERSONAL):
+                personal = partial(_personal, store, hospital.name)
+                pieces.append(Piece(part, PERSONAL_VIEW, hospital.name, rows, personal))
             if config.oracle and algorithm.diagnosis:
                 pieces.append(Piece(part, ORACLE, hospital.name, rows))
     return pieces
+
+
+def _personal(store: ClientStore, hospital: str) -> Packed:
+    return pack({PERSONAL: unpack(store.get(hospital))[PERSONAL]})
 
 
 def evaluate(
@@ -123,8 +129,9 @@ def _write(
     """The replies to every piece's batches, in their order; the costliest are sent first, so that none ends late and
     alone. What is sent first changes no bit: the batches are fixed."""
     jobs = [
-        Job(number, place, task, f"hospital {piece.hospital}", tuple(algorithm.reading_path(task.personal is not None)))
+        Job(number, place, task, f"hospital {piece.hospital}", path, piece.personal)
         for number, piece in enumerate(pieces)
+        for path in [tuple(algorithm.reading_path(piece.personal is not None))]
         for place, task in enumerate(_batches(piece, config))
     ]
     jobs.sort(key=lambda job: (-job.cost, job.piece, job.place))
@@ -133,7 +140,7 @@ def _write(
     todo = [job for job in jobs if replies[job.piece, job.place] is None]
     if todo:
         shared = pool.share(pack({"shared": server.params}))
-        answers = pool.map([Call("write", job.task, shared, job.who) for job in todo])
+        answers = pool.map([Call("write", job.made, shared, job.who) for job in todo])
         for done, (job, reply) in enumerate(zip(todo, answers, strict=True), start=1 + len(jobs) - len(todo)):
             replies[job.piece, job.place] = reply
             known.add(job, reply)
@@ -150,7 +157,7 @@ def _batches(piece: Piece, config: EvaluateConfig) -> list[WriteTask]:
     """Fixed batches: a row's bits depend on the batch it is in."""
     size = config.batch_size
     chunks = [piece.rows[i : i + size] for i in range(0, len(piece.rows), size)]
-    return [WriteTask(tuple(chunk.tolist()), piece.personal, piece.view == ORACLE) for chunk in chunks]
+    return [WriteTask(tuple(chunk.tolist()), None, piece.view == ORACLE) for chunk in chunks]
 
 
 def _gather(piece: Piece, replies: list[WriteReply]) -> tuple[Piece, list[str], np.ndarray | None]:

@@ -45,7 +45,8 @@ def table(run: Run, pool: SerialPool, kept: Path | None = None, params: State | 
 def test_the_costliest_batches_go_first_and_every_row_keeps_its_place(run: Run) -> None:
     pool = Watched(run.worker)
     frame = table(run, pool)
-    costs = [len(c.task.rows) * (2 if c.task.personal else 1) for c in pool.asked]
+    tasks = [call.made() for call in pool.asked]
+    costs = [len(task.rows) * (2 if task.personal else 1) for task in tasks]
     assert costs == sorted(costs, reverse=True)
     assert len(set(costs)) > 2
     for view in ("global", "personal", "oracle"):
@@ -53,9 +54,9 @@ def test_the_costliest_batches_go_first_and_every_row_keeps_its_place(run: Run) 
             rows = frame[(frame.view == view) & (frame.hospital == hospital.name)]
             expected = [run.federation.study_ids[row] for row in hospital.rows["test"]]
             assert list(rows.study_id) == (expected if hospital.seen or view != "personal" else [])
-    alone = [c for c in pool.asked if c.task.personal][-1]
-    reports = next(iter(SerialPool(run.worker).map([alone]))).reports
-    ids = [run.federation.study_ids[row] for row in alone.task.rows]
+    alone = [number for number, task in enumerate(tasks) if task.personal][-1]
+    reports = next(iter(SerialPool(run.worker).map([pool.asked[alone]]))).reports
+    ids = [run.federation.study_ids[row] for row in tasks[alone].rows]
     personal = frame[frame.view == "personal"].set_index("study_id")
     assert list(personal.loc[ids].hypothesis) == reports
 

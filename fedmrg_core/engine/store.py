@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from fedmrg_core.engine.wire import EMPTY, Packed, unpack
 from fedmrg_core.types import State
 
 BOUND = 2**30
-"""Bytes of private states that stay in memory; further clients' lie in an unnamed temporary file."""
+"""Bytes of private states, staged ones included, that stay in memory; further ones lie in an unnamed temporary file."""
 
 
 class ClientStore:
@@ -24,8 +25,6 @@ class ClientStore:
     def __init__(self, bound: int = BOUND) -> None:
         self._states = _Shelf(bound)
         self._last = _Shelf(bound)
-        self._staged: dict[str, Packed] = {}
-        self._staged_last: dict[str, Packed] = {}
 
     def clients(self) -> list[str]:
         """Clients that have a private state, sorted."""
@@ -53,23 +52,20 @@ class ClientStore:
 
     def stage(self, client_id: str, private: Packed, update: Packed | None = None) -> None:
         """Hold a new state until `commit`: a copy, for a view would pin the whole reply where it lies."""
-        self._staged[client_id] = Packed(private.header, private.buffer.copy())
+        if private.header:
+            self._states.stage(client_id, private)
         if update is not None:
-            self._staged_last[client_id] = Packed(update.header, update.buffer.copy())
+            self._last.stage(client_id, update)
 
     def commit(self) -> None:
         """Accept all staged states."""
-        for client, packed in self._staged.items():
-            if packed.header:
-                self._states.put(client, packed)
-        for client, packed in self._staged_last.items():
-            self._last.put(client, packed)
-        self.rollback()
+        self._states.commit()
+        self._last.commit()
 
     def rollback(self) -> None:
         """Forget all staged states."""
-        self._staged.clear()
-        self._staged_last.clear()
+        self._states.rollback()
+        self._last.rollback()
 
     def state_for_hash(self) -> State:
         """Every private tensor under `client/group/name`."""
@@ -80,39 +76,87 @@ class ClientStore:
             for name, tensor in state.items()
         }
 
+    @property
+    def num_bytes(self) -> tuple[int, int]:
+        """Bytes in memory, and bytes of the temporary files."""
+        shelves = (self._states, self._last)
+        return sum(shelf.used for shelf in shelves), sum(shelf.end for shelf in shelves)
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A state in the file: `size` bytes from `offset` on, in a place for `room`."""
+
+    header: Any
+    offset: int
+    size: int
+    room: int
+
 
 class _Shelf:
-    """Packed payloads by name: in memory up to `bound` bytes, beyond it in a file that vanishes with the process."""
+    """Packed payloads by name: in memory up to `bound` bytes, beyond it in a file that vanishes with the process.
+
+    A staged one lies beside the one that it may replace, whose place is free once it has.
+    """
 
     def __init__(self, bound: int) -> None:
+        self.used, self.end = 0, 0
         self._bound = bound
-        self._held: dict[str, Packed] = {}
-        self._used = 0
-        self._placed: dict[str, tuple[Any, int, int, int]] = {}  # header, offset, bytes, room
+        self._kept: dict[str, Packed | _Placed] = {}
+        self._staged: dict[str, Packed | _Placed] = {}
+        self._free: list[_Placed] = []
         self._file: Any = None
-        self._end = 0
 
     def names(self) -> list[str]:
-        return sorted({*self._held, *self._placed})
+        return sorted(self._kept)
 
     def get(self, name: str) -> Packed:
-        if name in self._held or name not in self._placed:
-            return self._held.get(name, EMPTY)
-        header, offset, size, _ = self._placed[name]
-        return Packed(header, np.frombuffer(os.pread(self._file.fileno(), size, offset), dtype=np.uint8))
+        kept = self._kept.get(name, EMPTY)
+        if isinstance(kept, Packed):
+            return kept
+        return Packed(kept.header, np.frombuffer(os.pread(self._file.fileno(), kept.size, kept.offset), dtype=np.uint8))
 
     def put(self, name: str, packed: Packed) -> None:
-        old = self._held.pop(name, EMPTY)
-        self._used -= old.num_bytes
-        if name not in self._placed and self._used + packed.num_bytes <= self._bound:
-            self._held[name] = packed
-            self._used += packed.num_bytes
-            return
+        """Keep at once; the caller writes no more into it."""
+        self._forget(self._kept.pop(name, EMPTY))
+        self._kept[name] = self._add(packed)
+
+    def stage(self, name: str, packed: Packed) -> None:
+        self._forget(self._staged.pop(name, EMPTY))
+        self._staged[name] = self._add(packed, copied=True)
+
+    def commit(self) -> None:
+        for name, new in self._staged.items():
+            self._forget(self._kept.pop(name, EMPTY))
+            self._kept[name] = new
+        self._staged.clear()
+
+    def rollback(self) -> None:
+        for new in self._staged.values():
+            self._forget(new)
+        self._staged.clear()
+
+    def _add(self, packed: Packed, copied: bool = False) -> Packed | _Placed:
+        if self.used + packed.num_bytes <= self._bound:
+            self.used += packed.num_bytes
+            return Packed(packed.header, packed.buffer.copy()) if copied else packed
         if self._file is None:
             self._file = tempfile.TemporaryFile(prefix="fedmrg-")  # noqa: SIM115
-        _, offset, _, room = self._placed.get(name, (None, 0, 0, -1))
-        if packed.num_bytes > room:
-            offset, room = self._end, packed.num_bytes
-            self._end += room
-        os.pwrite(self._file.fileno(), packed.buffer.tobytes(), offset)
-        self._placed[name] = (packed.header, offset, packed.num_bytes, room)
+        place = self._place(packed)
+        os.pwrite(self._file.fileno(), packed.buffer.data, place.offset)
+        return place
+
+    def _place(self, packed: Packed) -> _Placed:
+        """The first free place that is large enough, or a new one at the end."""
+        for number, old in enumerate(self._free):
+            if old.room >= packed.num_bytes:
+                del self._free[number]
+                return _Placed(packed.header, old.offset, packed.num_bytes, old.room)
+        self.end += packed.num_bytes
+        return _Placed(packed.header, self.end - packed.num_bytes, packed.num_bytes, packed.num_bytes)
+
+    def _forget(self, kept: Packed | _Placed) -> None:
+        if isinstance(kept, Packed):
+            self.used -= kept.num_bytes
+        else:
+            self._free.append(kept)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,25 @@ import numpy as np
 
 from fedmrg_core import tree
 from fedmrg_core.engine.client import PERSONAL, WriteReply, WriteTask
-from fedmrg_core.engine.wire import unpack
+from fedmrg_core.engine.wire import Packed, unpack
 from fedmrg_core.types import State
 
 
 @dataclass(frozen=True)
 class Job:
-    """One batch to write: its piece and its place in it, and the adapters that it is read with."""
+    """One batch to write: its piece and its place in it, the adapters that it is read with, and what reads the private
+    parameters of those (the same for all batches of a piece), None = there are none."""
 
     piece: int
     place: int
     task: WriteTask
     who: str
     path: tuple[str, ...]
+    personal: Callable[[], Packed] | None = None
+
+    def made(self) -> WriteTask:
+        """The task as it is sent."""
+        return replace(self.task, personal=self.personal()) if self.personal is not None else self.task
 
     @property
     def cost(self) -> int:
@@ -70,14 +77,13 @@ class Written:
             file.write(f"\n{line}\n")  # apart from what a cut may have left before it
 
     def _key(self, job: Job) -> str:
-        facts = [self._params, self._personal_of(job.task), job.task.rows, job.path, job.task.oracle]
+        facts = [self._params, self._personal_of(job), job.task.rows, job.path, job.task.oracle]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
-    def _personal_of(self, task: WriteTask) -> str:
-        """Hash of the private parameters, made once for all batches of a hospital."""
-        if task.personal is None:
+    def _personal_of(self, job: Job) -> str:
+        """Hash of the private parameters, made once for all batches of a piece."""
+        if job.personal is None:
             return ""
-        place = id(task.personal)
-        if place not in self._personal:
-            self._personal[place] = tree.sha256(unpack(task.personal)[PERSONAL])
-        return self._personal[place]
+        if job.piece not in self._personal:
+            self._personal[job.piece] = tree.sha256(unpack(job.personal())[PERSONAL])
+        return self._personal[job.piece]
