@@ -6,8 +6,10 @@ it does not matter where a client runs.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +22,13 @@ from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm, ServerState
 from fedmrg_core.data.federation import Federation, Hospital
 from fedmrg_core.engine.device import DeviceConfig, autocast, settle_device, to_device
+from fedmrg_core.engine.frozen import LEAST, Frozen
 from fedmrg_core.engine.memory import settle_process
 from fedmrg_core.engine.policy import Fault
 from fedmrg_core.engine.trainer import Parts, TrainConfig, batch_rows, build_optimizer, fit, parameter_groups
 from fedmrg_core.engine.wire import Packed, pack, unpack
 from fedmrg_core.models.config import ModelConfig
-from fedmrg_core.models.report_model import Batch, build_model, load_state
+from fedmrg_core.models.report_model import Batch, ReportModel, build_model, load_state, models_built
 from fedmrg_core.seeding import generator, torch_seed
 from fedmrg_core.types import CONDITIONS, LabelState, Payload, State
 
@@ -35,7 +38,8 @@ PERSONAL, MEMORY, RESIDUE = "personal", "memory:", "residue"
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """All that a process needs to become a worker; small, and the same for each of them."""
+    """All that a process needs to become a worker; small, and the same for each of them. share_from: bytes of frozen
+    parameters from which on the processes of a machine share them."""
 
     federation: str
     base: str
@@ -45,6 +49,7 @@ class WorkerSpec:
     seed: int
     device: DeviceConfig
     faults: tuple[Fault, ...] = ()
+    share_from: int = LEAST
 
 
 @dataclass(frozen=True)
@@ -101,13 +106,25 @@ class Worker:
         self.spec = spec
         self.federation = Federation.open(Path(spec.federation))
         self.hospitals = {hospital.name: hospital for hospital in self.federation.hospitals}
+        frozen = Frozen(Path(spec.base), spec.share_from)
+        with frozen if spec.model.lm != "tiny" and spec.device.device == "cpu" else nullcontext():
+            self.model = self._load()
+            self.moving: State = {**self.model.trainable(), **self.model.buffers_of_state()}
+            self.shared_bytes = frozen.share(self.model, self.moving)
+        self.initial = tree.clone({name: tensor.cpu() for name, tensor in self.moving.items()})
+
+    def _load(self) -> ReportModel:
+        """The model as the algorithm wants it: once in a worker's life."""
+        spec = self.spec
         model = build_model(spec.model, Path(spec.base), spec.seed)
         spec.algorithm.configure_model(model, spec.seed)
         if spec.device.gradient_checkpointing:
             model.checkpoint_gradients()
-        self.model = model.to(spec.device.device)
-        self.moving: State = {**self.model.trainable(), **self.model.buffers_of_state()}
-        self.initial = tree.clone({name: tensor.cpu() for name, tensor in self.moving.items()})
+        return model.to(spec.device.device)
+
+    def facts(self, task: None = None, shared: None = None) -> dict[str, int]:
+        """This process's id, the models it has built in its life, and the bytes that it shares with others."""
+        return {"pid": os.getpid(), "models_built": models_built(), "shared_bytes": self.shared_bytes}
 
     def shared_names(self) -> list[str]:
         """What travels: trainable parameters in the model's order, then running statistics."""

@@ -29,6 +29,13 @@ def keep_freed(largest: int) -> None:
         mallopt(M_TRIM_THRESHOLD, 512 * 2**20)
 
 
+def give_back() -> None:
+    """What was freed until now goes back to the system after all. Nothing without glibc."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def unmap_read_pages(bound: int = 16 * 2**20, spare: int = 0) -> None:
     """Keep the driver small: pages of the object store that it has read or written count as its own memory until it
     lets go of them. Nothing is lost: they are shared, and come back when they are touched. Linux only.

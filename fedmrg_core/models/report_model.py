@@ -199,6 +199,14 @@ class Writing:
     head: Tensor | None
 
 
+_BUILT = [0]
+
+
+def models_built() -> int:
+    """How many models this process has built: a worker builds one in its life."""
+    return _BUILT[0]
+
+
 def build_model(config: ModelConfig, base: Path, seed: int) -> ReportModel:
     """The model on its base: weights of `base/base.safetensors` (what the warm-up moved) over fresh or pretrained ones.
 
@@ -206,6 +214,7 @@ def build_model(config: ModelConfig, base: Path, seed: int) -> ReportModel:
     """
     from safetensors.torch import load_file
 
+    _BUILT[0] += 1
     text = Text.load(config, base)
     with torch_seed(seed, "init", "model"):
         model = ReportModel(config, text)
@@ -217,7 +226,7 @@ def build_model(config: ModelConfig, base: Path, seed: int) -> ReportModel:
 
 def load_state(model: nn.Module, state: State) -> None:
     """Copy tensors into the model's parameters and buffers, in place, by name: never re-bound,
-    since a tensor's alignment can decide its bits."""
+    since a tensor's alignment can decide its bits (engine/frozen.py, which re-binds once, keeps to it)."""
     own = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     with torch.no_grad():
         for name, tensor in state.items():
