@@ -23,8 +23,13 @@ def collect(root: Path, device: str, precision: str = "float32") -> dict[str, An
         "dirty": not sha or bool(_git(root, "status", "--porcelain", "--", *DECISIVE)),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "device": device_name(device, precision),
-        "machine": f"{platform.system()} {platform.machine()}{_processor()}",
+        "machine": machine(),
     }
+
+
+def machine() -> str:
+    """System and processor, as far as bits depend on them."""
+    return f"{platform.system()} {platform.machine()}{_processor()}"
 
 
 def device_name(device: str, precision: str) -> str:

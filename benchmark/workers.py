@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from benchmark import provenance
 from fedmrg_core.engine.calls import Pool, SerialPool
 from fedmrg_core.engine.client import Worker, WorkerSpec
 from fedmrg_core.engine.faults import FaultyWorker
+from fedmrg_core.engine.nodes import check_nodes
 from fedmrg_core.engine.pool import PoolConfig, RayPool, start_ray
 
 
@@ -16,7 +20,8 @@ class Workers:
     """The pool of a run, and the initial parameters; closes the pool, and Ray where it was started here."""
 
     def __init__(self, spec: WorkerSpec, config: PoolConfig) -> None:
-        self._spec, self._config = spec, config
+        places = {"federation": os.path.abspath(spec.federation), "base": os.path.abspath(spec.base)}
+        self._spec, self._config = replace(spec, **places), config
         self._stop: Callable[[], None] = lambda: None
         self.pool: Pool
 
@@ -25,6 +30,7 @@ class Workers:
         if self._config.actors:
             self._stop = start_ray(self._config)
             try:
+                self._check_cluster()
                 self.pool = RayPool(self._spec, self._config, kind)
             except BaseException:
                 self._stop()
@@ -35,6 +41,12 @@ class Workers:
         if not self._config.actors:
             self.pool = SerialPool(self._worker)
         return self
+
+    def _check_cluster(self) -> None:
+        """On a cluster: what a worker opens must be there on every node, before anything is trained."""
+        warning = check_nodes(self._spec, self._config, provenance.machine) if os.environ.get("RAY_ADDRESS") else ""
+        if warning:
+            print(f"fedmrg: {warning}", file=sys.stderr)
 
     def shared_params(self) -> dict[str, Any]:
         """The shared parameters as the base and the seed make them."""

@@ -1,14 +1,13 @@
-"""Calls on long-lived Ray actors. The only file that imports ray.
+"""Calls on long-lived Ray actors.
 
 Replies come in the order of the calls, whatever order they end in, so that a fold over them has the same bits.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
@@ -16,7 +15,8 @@ from typing import Any
 from fedmrg_core.engine.calls import Call, ClientError, late
 from fedmrg_core.engine.calls import PoolConfig as PoolConfig
 from fedmrg_core.engine.client import Worker
-from fedmrg_core.engine.host import Host
+from fedmrg_core.engine.cluster import Node, Places, actor_class, lost, there
+from fedmrg_core.engine.cluster import start_ray as start_ray
 from fedmrg_core.engine.memory import unmap_read_pages
 from fedmrg_core.engine.slots import Place, Slots
 from fedmrg_core.engine.wire import Packed
@@ -37,10 +37,11 @@ class _Sent:
 
 @dataclass
 class _Actor:
-    """handle: ray's. running: the messages it holds, by ray's reference to the reply."""
+    """handle: ray's. node: where it was put. running: the messages it holds, by ray's reference to the reply."""
 
     handle: Any
     number: int
+    node: Node
     running: dict[Any, _Sent] = field(default_factory=dict)
 
     def calls(self) -> list[int]:
@@ -74,14 +75,19 @@ class RayPool:
         self._spec, self._worker = spec, worker
         self._born = 0
         self.slots = Slots(config.actors)
-        _check_resources(config)
-        self._actor_class = _actor_class(config)
+        self.places = Places(config)
+        self._actor_class = actor_class(config)
         for _ in range(config.actors):
-            self.actors.append(self._spawn())
+            self.actors += self._spawn()
 
-    def _spawn(self) -> _Actor:
+    def _spawn(self) -> list[_Actor]:
+        """A new actor, or none where there is no room for one any more."""
+        node = self.places.take()
+        if node is None:
+            return []
         self._born += 1
-        return _Actor(self._actor_class.remote(self._worker, self._spec), self._born)
+        handle = self._actor_class.options(scheduling_strategy=there(node)).remote(self._worker, self._spec)
+        return [_Actor(handle, self._born, node)]
 
     def share(self, packed: Packed) -> Any:
         import ray
@@ -119,9 +125,17 @@ class RayPool:
         ray.wait([a.handle.pid.remote() for a in self.actors], num_returns=len(self.actors), timeout=self.config.wait_s)
 
     def replace(self, actor: _Actor) -> None:
-        """Put a new actor in the place of a dead or late one, which may be writing yet."""
+        """Put a new actor in the place of a dead or late one, which may be at work yet, or out of reach; the pool gets
+        smaller where its GPU is gone."""
+        import ray
+
+        ray.kill(actor.handle)
         self.slots = self.slots.renewed()
-        self.actors[self.actors.index(actor)] = self._spawn()
+        self.places.died(actor.node)
+        at = self.actors.index(actor)
+        self.actors[at : at + 1] = self._spawn()
+        if not self.actors:
+            raise FedMRGError(f"the last actor died on {actor.node.name}, and no node has room for another")
 
     def close(self) -> None:
         import ray
@@ -205,8 +219,8 @@ class _Flight:
             raise FedMRGError(f"no reply within {wait_s:.0f} s from {', '.join(names)}: raise engine.wait_s")
         actor = owner[ready[0]]
         try:
-            replies, num_bytes, seconds = ray.get(ready[0])
-        except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError) as error:
+            replies, num_bytes, seconds = ray.get(ready[0], timeout=min(wait_s, left))
+        except lost() as error:
             self._run_again(actor, (str(error).strip().splitlines() or ["killed"])[-1].strip())
             return None
         sent = actor.running.pop(ready[0])
@@ -225,14 +239,19 @@ class _Flight:
                 event.setdefault("recovery_s", round(time.perf_counter() - since, 3))
 
     def _run_again(self, actor: _Actor, why: str) -> None:
-        lost = actor.calls()
-        names = [self.calls[index].who for index in lost]
-        event = {"kind": "actor_died", "actor": actor.number, "run_again": names}
+        missing = actor.calls()
+        names = [self.calls[index].who for index in missing]
+        event: dict[str, Any] = {"kind": "actor_died", "actor": actor.number, "run_again": names}
         self.pool.events.append(event)
-        self.mending.append((event, time.perf_counter(), set(lost)))
-        hopeless = [index for index in lost if self.tries[index] >= MAX_TRIES]
-        self.waiting.extendleft(reversed([index for index in lost if index not in hopeless]))
+        self.mending.append((event, time.perf_counter(), set(missing)))
+        hopeless = [index for index in missing if self.tries[index] >= MAX_TRIES]
+        self.waiting.extendleft(reversed([index for index in missing if index not in hopeless]))
+        actors = len(self.pool.actors)
         self.pool.replace(actor)
+        if self.pool.places.many:
+            event["node"] = actor.node.name
+        if len(self.pool.actors) < actors:
+            event["actors_left"] = len(self.pool.actors)
         self._arrived({index: self._hopeless(index, why) for index in hopeless})
 
     def _hopeless(self, index: int, why: str) -> ClientError:
@@ -241,55 +260,10 @@ class _Flight:
 
     def _cut_off(self) -> None:
         """The deadline has passed: who has not replied has failed; an actor that is still at work is replaced."""
-        import ray
-
         overdue = list(self.waiting)
         self.waiting.clear()
         for actor in list(self.pool.actors):
             if actor.running:
                 overdue += actor.calls()
-                ray.kill(actor.handle)
                 self.pool.replace(actor)
         self._arrived({index: late(self.calls[index], self.deadline_s) for index in overdue})
-
-
-def _actor_class(config: PoolConfig) -> Any:
-    """Actors take no CPU: their number is logical, and 4 of them run on 2 cores."""
-    import ray
-
-    options = {"num_cpus": 0, "num_gpus": config.gpus_per_actor, "max_concurrency": 2}
-    return ray.remote(**options, max_restarts=0, max_task_retries=0)(Host)
-
-
-def start_ray(config: PoolConfig) -> Callable[[], None]:
-    """Join the cluster at RAY_ADDRESS, or start a private, offline, quiet one; returns what ends it."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")  # ray's 15 starves the actors wherever anything else runs
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = "1"  # the actors of a private instance inherit it; a worker also sets torch's own
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    import ray
-
-    address = os.environ.get("RAY_ADDRESS")
-    if address:
-        ray.init(address=address, **options)
-    else:
-        memory = config.object_store_mb * 2**20
-        ray.init(address="local", include_dashboard=False, object_store_memory=memory, **options)
-    return lambda: ray.shutdown()
-
-
-def _check_resources(config: PoolConfig) -> None:
-    """An actor that cannot be placed would wait for ever in silence: say so first."""
-    import ray
-
-    wanted = config.actors * config.gpus_per_actor
-    there = ray.cluster_resources().get("GPU", 0.0)
-    if wanted > there + 1e-9:
-        raise FedMRGError(
-            f"{config.actors} actors x {config.gpus_per_actor:g} GPU need {wanted:g} GPUs, {there:g} are there:"
-            f" set engine.gpus_per_actor to at most {there / max(config.actors, 1):g}"
-        )
