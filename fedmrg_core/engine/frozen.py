@@ -20,7 +20,7 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from fedmrg_core import tree
-from fedmrg_core.engine.memory import give_back
+from fedmrg_core.engine.memory import from_files, give_back
 
 LEAST = 2**24
 """Bytes of frozen parameters from which on sharing pays; below, a copy a process costs less than a file."""
@@ -48,13 +48,12 @@ class Frozen:
     def share(self, model: nn.Module, moving: Mapping[str, Tensor]) -> int:
         """Re-bind the parameters of `model` on the CPU that are not `moving` to shared memory; returns their bytes.
 
-        0 where they are too few, or the file can be neither read nor written.
+        0 where they are too few, or the file can be neither read nor written. Those that lie in a mapped file stay
+        there: transformers maps a checkpoint whose precision it keeps.
         """
-        frozen = {
-            name: p
-            for name, p in model.named_parameters()
-            if name not in moving and p.device.type == "cpu" and p.is_contiguous()
-        }
+        still = {n: p for n, p in model.named_parameters() if n not in moving and p.device.type == "cpu"}
+        mapped = from_files([p.data_ptr() for p in still.values()])
+        frozen = {n: p for (n, p), there in zip(still.items(), mapped, strict=True) if p.is_contiguous() and not there}
         size = tree.num_bytes(frozen)
         if not frozen or size < self._least:
             return 0

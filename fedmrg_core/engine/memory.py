@@ -50,12 +50,22 @@ def unmap_read_pages(bound: int = 16 * 2**20, spare: int = 0) -> None:
 
 def _object_store() -> list[tuple[int, int]]:
     """Where the object store is mapped: start and bytes of each piece."""
-    found = []
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        if "/plasma" in line and " rw-s " in line:
-            start, end = (int(part, 16) for part in line.split(maxsplit=1)[0].split("-"))
-            found.append((start, end - start))
-    return found
+    return [(start, end - start) for start, end, line in _maps() if "/plasma" in line and " rw-s " in line]
+
+
+def from_files(addresses: list[int]) -> list[bool]:
+    """Whether each address lies in a file that this process has mapped: pages that processes share already."""
+    files = [(start, end) for start, end, line in _maps() if "/" in line and line.split()[4] != "0"]
+    return [any(start <= address < end for start, end in files) for address in addresses]
+
+
+def _maps() -> list[tuple[int, int, str]]:
+    """Start, end and line of everything that is mapped; nothing where the kernel does not say."""
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return []
+    return [(*(int(part, 16) for part in line.split(maxsplit=1)[0].split("-")), line) for line in lines]  # type: ignore[misc]
 
 
 def shared_bytes() -> int:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
+import torch
 
 from fedmrg_core import tree
 from fedmrg_core.engine.calls import Call, SerialPool
 from fedmrg_core.engine.client import Worker
+from fedmrg_core.engine.frozen import LEAST
+from fedmrg_core.engine.memory import from_files
 from fedmrg_core.engine.pool import PoolConfig, RayPool, start_ray
 from fedmrg_core.engine.rounds import params_sha256
 from fedmrg_core.evaluate import evaluate
@@ -17,9 +23,33 @@ from tests.toy import Run, toy_config, toy_spec
 CONFIG = PoolConfig(actors=2, gpus_per_actor=0.0, object_store_mb=128, wait_s=120.0)
 
 
-def test_a_base_from_a_checkpoint_is_loaded_once_by_every_actor(toy_cache: Path, language_checkpoint: Path) -> None:
-    """Several clients, rounds and an evaluation, in this process and with two actors: reports and bits agree too."""
+@pytest.fixture(scope="module", name="half_checkpoint")
+def _half_checkpoint(language_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As most are: in half the precision that training uses, so that loading makes copies."""
+    from transformers import AutoModelForCausalLM
+
+    folder = tmp_path_factory.mktemp("half")
+    for file in language_checkpoint.glob("*token*"):
+        shutil.copy(file, folder)
+    AutoModelForCausalLM.from_pretrained(language_checkpoint).to(torch.bfloat16).save_pretrained(folder)
+    return folder
+
+
+def test_a_checkpoint_that_is_mapped_as_it_is_stays_where_it_is(toy_cache: Path, language_checkpoint: Path) -> None:
     overrides = (f"lm={language_checkpoint}", "tuning.targets=query_key_value", "warmup_steps=2")
+    spec = toy_spec(toy_cache, "fedmrg", *overrides)
+    own, shared = Run(spec), Run(replace(spec, share_from=1))
+    assert params_sha256(own.server, own.store) == params_sha256(shared.server, shared.store)
+    where = [{n: p.data_ptr() % 4096 for n, p in run.worker.model.lm.named_parameters()} for run in (own, shared)]
+    frozen = [name for name in where[0] if f"lm.{name}" not in own.worker.initial]
+    addresses = [own.worker.model.lm.get_parameter(name).data_ptr() for name in frozen]
+    if all(from_files(addresses)):
+        assert [where[0][name] for name in frozen] == [where[1][name] for name in frozen]
+
+
+def test_a_base_from_a_checkpoint_is_loaded_once_by_every_actor(toy_cache: Path, half_checkpoint: Path) -> None:
+    """Several clients, rounds and an evaluation, in this process and with two actors: reports and bits agree too."""
+    overrides = (f"lm={half_checkpoint}", "tuning.targets=query_key_value", "warmup_steps=2")
     spec = replace(toy_spec(toy_cache, "fedmrg", *overrides), share_from=1)
     config = toy_config("fedmrg", *overrides).part("evaluate")
 
@@ -29,7 +59,8 @@ def test_a_base_from_a_checkpoint_is_loaded_once_by_every_actor(toy_cache: Path,
         facts = list(pool.map([Call("facts", None, None, "an actor")] * calls))
         return facts, params_sha256(run.server, run.store), list(frame.hypothesis)
 
-    worker = Worker(spec)
+    plain, worker = Run(replace(spec, share_from=LEAST)), Worker(spec)
+    assert plain.worker.shared_bytes == 0
     built = models_built()
     (fact,), digest, reports = through(SerialPool(worker), 1)
     assert fact["models_built"] == built + 1, "the one that the toy's Run builds beside the pool"
@@ -41,6 +72,7 @@ def test_a_base_from_a_checkpoint_is_loaded_once_by_every_actor(toy_cache: Path,
     finally:
         stop()
     assert same == [digest, reports]
+    assert digest == params_sha256(plain.server, plain.store)
     assert len({fact["pid"] for fact in facts}) == 2
     assert {fact["models_built"] for fact in facts} == {1}
     assert {fact["shared_bytes"] for fact in facts} == {worker.shared_bytes}
