@@ -19,6 +19,7 @@ PAGES = sorted(
     for path in ROOT.glob(pattern)
 )
 SHELL_BLOCK = re.compile(r"```(?:sh|bash|console)\n(.*?)```", re.DOTALL)
+TOML_BLOCK = re.compile(r"```toml\n(.*?)```", re.DOTALL)
 INLINE_COMMAND = re.compile(r"`((?:fedmrg|make) [^`\n]+)`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PLACE = re.compile(r"`((?:benchmark|fedmrg_core|docs|tests|splits|leaderboards)/[^`\s<>{}$]*)`")
@@ -62,6 +63,15 @@ def all_commands() -> list[str]:
     return sorted({command for page in PAGES for command in commands(page)})
 
 
+@pytest.fixture
+def beside_the_fault_file(tmp_path, monkeypatch):
+    """A working directory where `faults.toml` is the one that the page shows."""
+    (block,) = (block for block in TOML_BLOCK.findall(text("docs/scaling-out.md")) if "[[fault]]" in block)
+    (tmp_path / "faults.toml").write_text(block)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("beside_the_fault_file")
 @pytest.mark.parametrize("command", all_commands())
 def test_every_command_in_the_pages_parses(command):
     name, *words = shlex.split(command)
@@ -71,6 +81,13 @@ def test_every_command_in_the_pages_parses(command):
             from benchmark.run import _config
 
             assert _config(args).algorithm == args.algo
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_script_in_a_page_is_one(page):
+    for script in (block for block in SHELL_BLOCK.findall(text(page)) if block.startswith("#!")):
+        done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES)
