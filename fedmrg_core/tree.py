@@ -183,11 +183,12 @@ def nonfinite(state: Mapping[str, torch.Tensor]) -> str | None:
     return None
 
 
-def sha256(state: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 over sorted (name, dtype, shape, bytes)."""
+def sha256(*states: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over sorted (name, dtype, shape, bytes) of states that share no name."""
     digest = hashlib.sha256()
-    for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
+    whose = {name: state for state in states for name in state}
+    for name in sorted(whose):
+        tensor = whose[name][name].detach().cpu().contiguous()
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from fedmrg_core.engine.wire import EMPTY, Packed, unpack
-from fedmrg_core.types import State
+from fedmrg_core.types import Payload
 
 BOUND = 2**30
 """Bytes of private states, staged ones included, that stay in memory; further ones lie in an unnamed temporary file."""
@@ -67,14 +69,9 @@ class ClientStore:
         self._states.rollback()
         self._last.rollback()
 
-    def state_for_hash(self) -> State:
-        """Every private tensor under `client/group/name`."""
-        return {
-            f"{client}/{group}/{name}": tensor
-            for client in self.clients()
-            for group, state in unpack(self.get(client)).items()
-            for name, tensor in state.items()
-        }
+    def state_for_hash(self, prefix: str = "") -> Mapping[str, Tensor]:
+        """Every private tensor under `prefix` + `client/group/name`, one client's in memory at a time."""
+        return _Everything(self, prefix)
 
     @property
     def num_bytes(self) -> tuple[int, int]:
@@ -160,3 +157,29 @@ class _Shelf:
             self.used -= kept.num_bytes
         else:
             self._free.append(kept)
+
+
+class _Everything(Mapping[str, Tensor]):
+    """Read client by client: quick for who goes through it in the order of its sorted names."""
+
+    def __init__(self, store: ClientStore, prefix: str) -> None:
+        self._store = store
+        self._where = {
+            f"{prefix}{client}/{group}/{name}": (client, group, name)
+            for client in store.clients()
+            for group, name, *_ in store.get(client).header
+        }
+        self._client = ""
+        self._payload: Payload = {}
+
+    def __getitem__(self, key: str) -> Tensor:
+        client, group, name = self._where[key]
+        if client != self._client:
+            self._client, self._payload = client, unpack(self._store.get(client))
+        return self._payload[group][name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._where)
+
+    def __len__(self) -> int:
+        return len(self._where)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
+import pytest
 import torch
 
+from fedmrg_core import tree
+from fedmrg_core.algorithms.base import ServerState
+from fedmrg_core.engine.rounds import params_sha256
 from fedmrg_core.engine.store import ClientStore
 from fedmrg_core.engine.wire import Packed, pack, unpack
 
@@ -64,3 +70,23 @@ def test_a_staged_state_is_a_copy() -> None:
     store.stage("a", Packed((), given.buffer[:0]))
     store.commit()
     assert value(store, "a") == 1, "an empty state replaces nothing"
+
+
+def test_the_hash_reads_a_state_on_disk_once_and_is_that_of_states_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashes, reads, pread = [], [], os.pread
+
+    def counted(*given: int) -> bytes:
+        reads.append(given)
+        return pread(*given)
+
+    monkeypatch.setattr(os, "pread", counted)
+    for bound in (2**20, 0):
+        store = ClientStore(bound)
+        for client in range(20):
+            store.put(f"h{client}", pack({"personal": {n: torch.full((50,), float(client)) for n in ("v", "w")}}))
+        reads.clear()
+        hashes.append(params_sha256(ServerState({"x": torch.ones(2)}), store))
+    assert hashes[0] == hashes[1] == tree.sha256({"shared/x": torch.ones(2), **{
+        f"client/h{c}/personal/{n}": torch.full((50,), float(c)) for c in range(20) for n in ("v", "w")
+    }})  # fmt: skip
+    assert len(reads) == 2 * 20, "for the names, and for the values"
