@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,23 +45,37 @@ except FedMRGError as error:
 """
 
 
+STARTED: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_run_outlives_its_test() -> Iterator[None]:
+    yield
+    for child in STARTED:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+    STARTED.clear()
+
+
 def start(runs: Path, cache: Path, *overrides: str, resume: str = "") -> subprocess.Popen[str]:
     """A run in a process of its own, leader of its own group."""
-    return subprocess.Popen(
+    child = subprocess.Popen(
         [sys.executable, "-c", CHILD, str(runs), str(cache), resume, *overrides],
         cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
+    STARTED.append(child)
+    return child
 
 
 def wait_for_rounds(runs: Path, count: int, child: subprocess.Popen[str]) -> str:
     """Wait until that many rounds are on disk; returns the run id."""
-    for _ in range(1200):
+    for _ in range(2400):
         for path in runs.glob("*/rounds.jsonl"):
             if len(path.read_text().splitlines()) >= count:
                 return path.parent.name
         assert child.poll() is None, child.stderr.read() if child.stderr else ""
         time.sleep(0.1)
-    raise AssertionError("no round in two minutes")
+    raise AssertionError("no round in four minutes")
 
 
 @pytest.fixture(scope="module")
