@@ -57,7 +57,7 @@ class Frozen:
         size = tree.num_bytes(frozen)
         if not frozen or size < self._least:
             return 0
-        file = self._base / f"frozen-{_layout(frozen)}.bin"
+        file = self._base / f"frozen-{_layout(frozen)}.pages"
         with self:
             for attempt in (_rebind, _write, _rebind):
                 with suppress(OSError, ValueError):

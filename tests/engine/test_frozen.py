@@ -51,7 +51,7 @@ def test_the_values_stay_the_alignment_too_and_writes_are_ones_own(tmp_path: Pat
     one, other, untouched = model(), model(), model()
     sizes = [shared(built, tmp_path) for built in (one, other)]
     assert sizes == [4 * (15 + 3 + 21 + 7)] * 2
-    (file,) = tmp_path.glob("frozen-*.bin")
+    (file,) = tmp_path.glob("frozen-*.pages")
     before = file.read_bytes()
     for name, parameter in one.named_parameters():
         assert parameter.equal(untouched.get_parameter(name)), name
@@ -73,7 +73,7 @@ def test_the_values_stay_the_alignment_too_and_writes_are_ones_own(tmp_path: Pat
 def test_a_file_with_other_bytes_is_never_used_and_written_anew(tmp_path: Path) -> None:
     first = model()
     shared(first, tmp_path)
-    (file,) = tmp_path.glob("frozen-*.bin")
+    (file,) = tmp_path.glob("frozen-*.pages")
     for damaged in (file.read_bytes()[:-64], bytes(file.stat().st_size), b""):
         file.unlink()
         file.write_bytes(damaged)
