@@ -16,7 +16,7 @@ LINK = "FEDMRG_LINK"
 def avoid_blanks() -> None:
     """Start this command again through a link, where the environment's path has blanks and the link's has none."""
     came_through = os.environ.pop(LINK, "")
-    if came_through:
+    if came_through and sys.prefix.startswith(came_through):
         atexit.register(shutil.rmtree, came_through, ignore_errors=True)
         return
     if " " not in sys.prefix or " " in tempfile.gettempdir():

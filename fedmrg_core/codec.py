@@ -18,6 +18,8 @@ from fedmrg_core.types import State
 
 MARK = "//"
 """Separates a parameter's name from its encoded part: `encoder.weight//U`."""
+STATISTICS = ("running_mean", "running_var")
+"""Ends of names of what lossy codecs send whole: an approximate variance may turn negative."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,11 @@ class Codec:
         """(delta, this client's residue) -> (what is sent, the new residue)."""
         if self.lossless:
             return delta, {}
-        wanted = tree.add(delta, residue)
+        whole = {name: tensor for name, tensor in delta.items() if name.endswith(STATISTICS)}
+        wanted = tree.add({name: tensor for name, tensor in delta.items() if name not in whole}, residue)
         sent = {k: v for name, tensor in wanted.items() for k, v in self.encode_tensor(name, tensor).items()}
-        return sent, tree.subtract(wanted, self.decode(sent)) if self.error_feedback else {}
+        left = tree.subtract(wanted, self.decode(sent)) if self.error_feedback else {}
+        return {**sent, **whole}, left
 
     def decode(self, sent: State) -> State:
         """What was sent -> a delta with the parameters' names, shapes and dtypes."""
@@ -115,8 +119,8 @@ class Int4(Codec):
         return False
 
     def encode_tensor(self, name: str, tensor: Tensor) -> State:
-        if tensor.numel() <= 8:
-            return {name: tensor}
+        if tensor.numel() <= 8 or (tensor.numel() == tensor.shape[0] and tensor.dim() > 1):
+            return {name: tensor}  # no smaller with its scales
         rows = tensor.reshape(tensor.shape[0] if tensor.dim() > 1 else 1, -1)
         scale = rows.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny) / 7.0
         codes = ((rows / scale).round().clamp(-7, 7) + 8).to(torch.uint8).reshape(-1)

@@ -64,6 +64,15 @@ def test_error_feedback_loses_nothing_for_good(codec: Codec) -> None:
         torch.testing.assert_close(tensor, wanted_sum[name], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("codec", [Int8(), Int4()])
+def test_running_statistics_go_whole_so_that_no_variance_turns_negative(codec: Codec) -> None:
+    given = {"bn.running_var": torch.tensor([2.0, 0.01] * 8), "w": delta()["linear.weight"]}
+    sent, residue = codec.encode(given, {})
+    assert sent["bn.running_var"].equal(given["bn.running_var"])
+    assert "bn.running_var" not in residue
+    assert codec.decode(sent).keys() == given.keys()
+
+
 def test_lossy_codecs_send_fewer_bytes() -> None:
     whole = tree.num_bytes(delta())
     assert tree.num_bytes(Int8().encode(delta(), {})[0]) < whole / 3

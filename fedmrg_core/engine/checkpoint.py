@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from fedmrg_core.algorithms.base import ServerState
 from fedmrg_core.engine.store import ClientStore
@@ -72,8 +72,9 @@ def save(folder: Path, server: ServerState, store: States, keep: int = 2) -> Pat
     for client in store.remembered():
         name = f"last_{client}.safetensors"
         digests[name] = _write(temporary / name, unpack(store.last(client)))
-    manifest = {"round": server.round, "sha256": dict(sorted(digests.items()))}
+    manifest = {"round": server.round, "params": list(server.params), "sha256": dict(sorted(digests.items()))}
     _write_bytes(temporary / "manifest.json", json.dumps(manifest, indent=1).encode())
+    _sync(temporary)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(temporary, target)
     _sync(folder)
@@ -86,13 +87,13 @@ def load(folder: Path) -> tuple[ServerState, ClientStore] | None:
     """The newest checkpoint whose checksums hold, or None. A damaged one is passed over for the one before."""
     damaged = []
     for path in reversed(_complete(folder)):
-        manifest = json.loads((path / "manifest.json").read_text())
-        wrong = [name for name, digest in manifest["sha256"].items() if _sha256(path / name) != digest]
+        wrong, manifest = _checked(path)
         if wrong:
-            damaged.append(f"{path.name}/{wrong[0]}")
+            damaged.append(f"{path.name}/{wrong}")
             continue
         groups = _read(path / "server.safetensors")
-        params = groups.pop(PARAMS, {})
+        stored = groups.pop(PARAMS, {})
+        params = {name: stored[name] for name in manifest.get("params", stored)}
         store = ClientStore()
         for file in sorted(path.glob("client_*.safetensors")):
             store.put(file.stem.removeprefix("client_"), pack(_read(file)))
@@ -102,6 +103,18 @@ def load(folder: Path) -> tuple[ServerState, ClientStore] | None:
     if damaged:
         raise DataError(f"no checkpoint can be read, checksums differ: {', '.join(damaged)}", file=str(folder))
     return None
+
+
+def _checked(path: Path) -> tuple[str, dict[str, Any]]:
+    """A file of a checkpoint that is not what its manifest says, or ""; and the manifest."""
+    try:
+        manifest = json.loads((path / "manifest.json").read_text())
+    except (OSError, ValueError):
+        return "manifest.json", {}
+    for name, digest in manifest["sha256"].items():
+        if not (path / name).exists() or _sha256(path / name) != digest:
+            return name, manifest
+    return "", manifest
 
 
 def _complete(folder: Path) -> list[Path]:

@@ -279,7 +279,7 @@ class ClientContext:
         """What goes back to the driver's store, and nowhere else."""
         groups: dict[str, Any] = {f"{MEMORY}{name}": state for name, state in self.memory.items()}
         if self._personal:
-            groups[PERSONAL] = {name: p.detach().cpu() for name, p in self._personal.items()}
+            groups[PERSONAL] = {name: p.detach().cpu().clone() for name, p in self._personal.items()}
         if residue:
             groups[RESIDUE] = residue
         return groups

@@ -42,5 +42,6 @@ class Host:
             return as_client_error(error, who, f"\n{where}")
 
     def pid(self) -> int:
-        """This process's id: in a log, and for tests that end it."""
-        return os.getpid()
+        """This process's id, once no work is under way here: in a log, and for tests that end it."""
+        with self._works:
+            return os.getpid()

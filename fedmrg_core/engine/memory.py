@@ -50,7 +50,7 @@ def unmap_read_pages(bound: int = 16 * 2**20, spare: int = 0) -> None:
 
 def _object_store() -> list[tuple[int, int]]:
     """Where the object store is mapped: start and bytes of each piece."""
-    return [(start, end - start) for start, end, line in _maps() if "/plasma" in line and " rw-s " in line]
+    return [(start, end - start) for start, end, line in _maps() if "/dev/shm/plasma" in line and " rw-s " in line]
 
 
 def from_files(addresses: list[int]) -> list[bool]:

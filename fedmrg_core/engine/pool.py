@@ -59,7 +59,7 @@ class RayPool:
     MESSAGE_S, BATCH_S, BATCH_BYTES = 0.003, 0.005, 2**23
     """Calls of one message together take about as long as a message costs at least; and at most so long, and bring at
     most so many bytes; or there is one."""
-    SHORT_S, LONG_S = 0.02, 1.0
+    SHORT_S, UNEVEN_S, LONG_S = 0.02, 0.1, 1.0
     """An actor holds two messages, so that it need not wait for the next; but of calls as long as the second figure
     only one, so that the next goes to whoever is free first. Shorter ones than the first are not worth fresh memory."""
     AHEAD = 8
@@ -71,6 +71,7 @@ class RayPool:
         self.actors: list[_Actor] = []
         self.config = config
         self.seconds: dict[str, float] = {}
+        self.longest: dict[str, float] = {}
         self.bytes: dict[str, int] = {}
         self._spec, self._worker = spec, worker
         self._born = 0
@@ -113,6 +114,7 @@ class RayPool:
                 self.slots = self.slots.renewed()
             for actor in self.actors:
                 actor.running.clear()
+            self.longest.update(flight.longest)
             self._let_go()
 
     def _let_go(self) -> None:
@@ -156,6 +158,7 @@ class _Flight:
         self.waiting: deque[int] = deque(range(len(calls)))
         self.tries = [0] * len(calls)
         self.done: dict[int, Any] = {}
+        self.longest: dict[str, float] = {}
 
     def reply(self, wanted: int) -> Any:
         """The reply to a call, or its error as a value; more is sent out meanwhile."""
@@ -169,16 +172,27 @@ class _Flight:
         """Hand the next calls to the actors that hold least."""
         pool = self.pool
         while self.waiting and self.waiting[0] < wanted + pool.AHEAD * len(pool.actors):
-            actor = min(pool.actors, key=lambda a: (len(a.running), a.number))
             first = self.calls[self.waiting[0]]
-            pace = pool.seconds.get(first.method, pool.LONG_S)
-            if len(actor.running) >= (1 if pace >= pool.LONG_S else 2) or self._waits_for_a_slot(pace):
+            pace = self._pace(first.method)
+            most = 1 if pace >= pool.LONG_S or self.tries[self.waiting[0]] else 2
+            takers = [actor for actor in pool.actors if self._takes(actor, most)]
+            if not takers or self._waits_for_a_slot(pace):
                 return
+            actor = min(takers, key=lambda a: (len(a.running), a.number))
             batch = self._batch(first, pace)
             tasks = [(self.calls[index].made(self.tries[index]), self.calls[index].who) for index in batch]
             place = pool.slots.lease()
             sent = actor.handle.run.remote(first.method, tasks, first.shared, place)
             actor.running[sent] = _Sent(batch, pool.slots, place)
+
+    def _takes(self, actor: _Actor, most: int) -> bool:
+        """Work that an actor died of before is alone on the next one: should it kill again, no other call is lost."""
+        return len(actor.running) < most and all(self.tries[index] < 2 for index in actor.calls())
+
+    def _pace(self, method: str) -> float:
+        """Seconds to expect of a call: the last one's; where some are long, the longest of this map and the last."""
+        longest = max(self.pool.longest.get(method, 0.0), self.longest.get(method, 0.0)) or self.pool.LONG_S
+        return longest if longest >= self.pool.UNEVEN_S else self.pool.seconds[method]
 
     def _waits_for_a_slot(self, pace: float) -> bool:
         """Short calls wait for one to be free, unless nothing is under way or the caller holds on to old replies."""
@@ -195,7 +209,8 @@ class _Flight:
         batch: list[int] = []
         while self.waiting and len(batch) < size:
             call = self.calls[self.waiting[0]]
-            if call.method != first.method or call.shared is not first.shared:
+            other = call.method != first.method or call.shared is not first.shared
+            if batch and (other or self.tries[self.waiting[0]] or self.tries[batch[0]] > 1):
                 break
             batch.append(self.waiting.popleft())
             self.tries[batch[-1]] += 1
@@ -227,7 +242,9 @@ class _Flight:
         self._arrived(dict(zip(sent.batch, sent.slots.load(sent.place, replies), strict=True)))
         self.pool.slots = self.pool.slots.fitting(num_bytes)
         method, count = self.calls[sent.batch[0]].method, len(sent.batch)
-        self.pool.seconds[method], self.pool.bytes[method] = max(seconds / count, 1e-6), num_bytes // count
+        took = max(seconds / count, 1e-6)
+        self.longest[method] = max(took, self.longest.get(method, 0.0))
+        self.pool.seconds[method], self.pool.bytes[method] = took, num_bytes // count
         return None
 
     def _arrived(self, replies: dict[int, Any]) -> None:
@@ -245,7 +262,7 @@ class _Flight:
         self.pool.events.append(event)
         self.mending.append((event, time.perf_counter(), set(missing)))
         hopeless = [index for index in missing if self.tries[index] >= MAX_TRIES]
-        self.waiting.extendleft(reversed([index for index in missing if index not in hopeless]))
+        self.waiting = deque(sorted({*self.waiting, *missing} - {*hopeless}))
         actors = len(self.pool.actors)
         self.pool.replace(actor)
         if self.pool.places.many:

@@ -81,7 +81,8 @@ def run_rounds(
     while server.round < train.rounds:
         chosen = cohort(seen, train.participation, seed, server.round)
         spare = stand_ins(seen, chosen, policy.over_selection, seed, server.round)
-        asked = [c for group in (chosen, spare) for c in order if c in group]
+        names = [{hospital.name for hospital in group} for group in (chosen, spare)]
+        asked = [hospital for group in names for hospital in order if hospital.name in group]
         one = _Round(algorithm, pool, server, store, asked, len(chosen), policy)
         server = one.run()
         on_round(server, store, one.log)

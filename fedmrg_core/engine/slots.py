@@ -145,7 +145,11 @@ class Stowing:
                 except OSError:
                     return None
                 try:
+                    if os.readlink(f"/proc/self/fd/{file}") != place.name:
+                        return None
                     self._memory = np.frombuffer(_mapped(file, 0), dtype=np.uint8)
+                except OSError:
+                    return None
                 finally:
                     os.close(file)
                 self._name = place.name

@@ -111,7 +111,7 @@ class _Shelf:
         kept = self._kept.get(name, EMPTY)
         if isinstance(kept, Packed):
             return kept
-        return Packed(kept.header, np.frombuffer(os.pread(self._file.fileno(), kept.size, kept.offset), dtype=np.uint8))
+        return Packed(kept.header, _read(self._file.fileno(), kept.size, kept.offset))
 
     def put(self, name: str, packed: Packed) -> None:
         """Keep at once; the caller writes no more into it."""
@@ -140,7 +140,7 @@ class _Shelf:
         if self._file is None:
             self._file = tempfile.TemporaryFile(prefix="fedmrg-")  # noqa: SIM115
         place = self._place(packed)
-        os.pwrite(self._file.fileno(), packed.buffer.data, place.offset)
+        _write(self._file.fileno(), packed.buffer, place.offset)
         return place
 
     def _place(self, packed: Packed) -> _Placed:
@@ -183,3 +183,17 @@ class _Everything(Mapping[str, Tensor]):
 
     def __len__(self) -> int:
         return len(self._where)
+
+
+def _write(file: int, buffer: np.ndarray, offset: int) -> None:
+    """All of it: one call writes 2 GB at most, and less where the disk is full, which the next call then says."""
+    done = 0
+    while done < len(buffer):
+        done += os.pwrite(file, buffer[done:].data, offset + done)
+
+
+def _read(file: int, size: int, offset: int) -> np.ndarray:
+    buffer, done = np.empty(size, dtype=np.uint8), 0
+    while done < size and (got := os.preadv(file, [buffer[done:].data], offset + done)):
+        done += got
+    return buffer

@@ -75,8 +75,9 @@ def test_a_clients_own_error_names_the_client_and_the_pool_goes_on(spec: WorkerS
         pool.close()
 
 
-@pytest.mark.usefixtures("ray_running")
-def test_short_calls_share_messages_and_come_back_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def echo() -> type[Any]:
+    """A worker that answers its task. Made here, so that the class itself travels: actors import no tests."""
+
     class Echo:
         def __init__(self, spec: None) -> None:
             pass
@@ -86,6 +87,11 @@ def test_short_calls_share_messages_and_come_back_in_order(monkeypatch: pytest.M
                 raise ValueError("no word")
             return task, shared.num_bytes
 
+    return Echo
+
+
+@pytest.mark.usefixtures("ray_running")
+def test_short_calls_share_messages_and_come_back_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     messages: list[int] = []
     batch = pool_module._Flight._batch
 
@@ -95,7 +101,7 @@ def test_short_calls_share_messages_and_come_back_in_order(monkeypatch: pytest.M
         return taken
 
     monkeypatch.setattr(pool_module._Flight, "_batch", counted)
-    pool = RayPool(None, CONFIG, Echo)
+    pool = RayPool(None, CONFIG, echo())
     try:
         shared = pool.share(pack({"shared": {"w": torch.zeros(16)}}))
         calls = [Call("say", number, shared, f"client {number}") for number in range(60)]
@@ -169,3 +175,41 @@ def test_wire_keeps_every_bit_name_shape_and_dtype() -> None:
         for name, tensor in state.items():
             assert back[group][name].dtype == tensor.dtype
             assert back[group][name].equal(tensor)
+
+
+@pytest.mark.usefixtures("ray_running")
+def test_a_call_that_kills_its_actor_takes_no_other_with_it() -> None:
+    class Fatal:
+        def __init__(self, spec: None) -> None:
+            pass
+
+        def say(self, task: int, shared: Any) -> int:
+            if task == 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return task
+
+    pool = RayPool(None, CONFIG, Fatal)
+    try:
+        calls = [Call("say", number, None, f"client {number}") for number in range(24)]
+        assert list(pool.map(calls[:3])) == [0, 1, 2]
+        replies = list(pool.map(calls, keep_going=True))
+        assert [number for number, reply in enumerate(replies) if reply != number] == [3]
+        assert "client 3: its worker died 3 times" in str(replies[3])
+    finally:
+        pool.close()
+
+
+@pytest.mark.usefixtures("ray_running")
+def test_lost_work_is_sent_again_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many actors die one after the other: what waits first is what is sent first."""
+    pool = RayPool(None, replace(CONFIG, actors=1), echo())
+    try:
+        flight = pool_module._Flight(pool, [Call("say", n, None, f"client {n}") for n in range(40)], 0.0)
+        monkeypatch.setattr(pool, "replace", lambda actor: None)
+        flight.waiting.clear()
+        for lost in ([20, 26], [0, 9], [12]):
+            actor = replace(pool.actors[0], running={object(): pool_module._Sent(lost, pool.slots, None)})
+            flight._run_again(actor, "killed")
+        assert list(flight.waiting) == [0, 9, 12, 20, 26]
+    finally:
+        pool.close()

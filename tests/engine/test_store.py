@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 import torch
@@ -73,13 +74,13 @@ def test_a_staged_state_is_a_copy() -> None:
 
 
 def test_the_hash_reads_a_state_on_disk_once_and_is_that_of_states_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    hashes, reads, pread = [], [], os.pread
+    hashes, reads, preadv = [], [], os.preadv
 
-    def counted(*given: int) -> bytes:
+    def counted(*given: Any) -> int:
         reads.append(given)
-        return pread(*given)
+        return preadv(*given)
 
-    monkeypatch.setattr(os, "pread", counted)
+    monkeypatch.setattr(os, "preadv", counted)
     for bound in (2**20, 0):
         store = ClientStore(bound)
         for client in range(20):
