@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,14 @@ def notes_folder(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) ->
         for row in csv.DictReader(given):
             table.writerow((f"images/{row['image']}", row["clinical_notes"], row["source"], row["patientid"]))
     return root
+
+
+@pytest.fixture(scope="module")
+def ray_running() -> Iterator[None]:
+    """A private Ray instance for the tests of one module."""
+    from fedmrg_core.engine.pool import start_ray
+    from tests.toy import TWO_ACTORS
+
+    stop = start_ray(TWO_ACTORS)
+    yield
+    stop()

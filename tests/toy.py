@@ -12,7 +12,7 @@ from benchmark import config as configs
 from fedmrg_core.algorithms.base import Algorithm, ServerState
 from fedmrg_core.data.federation import Federation, prepare
 from fedmrg_core.data.phantom import PhantomConfig, PublicCorpus
-from fedmrg_core.engine.calls import Pool, SerialPool
+from fedmrg_core.engine.calls import Pool, PoolConfig, SerialPool
 from fedmrg_core.engine.client import Worker, WorkerSpec
 from fedmrg_core.engine.faults import FaultyWorker
 from fedmrg_core.engine.policy import Policy
@@ -55,6 +55,9 @@ def toy_spec(cache_dir: Path, algo: str, *overrides: str, seed: int = 0, **field
     )
 
 
+TWO_ACTORS = PoolConfig(actors=2, gpus_per_actor=0.0, object_store_mb=128, wait_s=120.0)
+
+
 class Run:
     """Rounds of one spec, with what they left: server, store, logs and the workers' uploads."""
 
@@ -87,4 +90,4 @@ def same(left: ServerState, right: ServerState, names: Iterable[str] | None = No
     return all(left.params[key].equal(right.params[key]) for key in keys)
 
 
-__all__ = ["SMALL", "Algorithm", "Run", "federation", "same", "toy_config", "toy_spec"]
+__all__ = ["SMALL", "TWO_ACTORS", "Algorithm", "Run", "federation", "same", "toy_config", "toy_spec"]

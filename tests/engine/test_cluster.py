@@ -30,9 +30,8 @@ from fedmrg_core.engine.rounds import params_sha256
 from fedmrg_core.engine.slots import Place, Slots
 from fedmrg_core.engine.wire import EMPTY, Packed
 from fedmrg_core.errors import FedMRGError
-from tests.toy import Run, toy_spec
+from tests.toy import TWO_ACTORS, Run, toy_spec
 
-CONFIG = PoolConfig(actors=2, gpus_per_actor=0.0, object_store_mb=128, wait_s=120.0)
 HAS = {"num_cpus": 1, "num_gpus": 1, "object_store_memory": 100 * 2**20}
 SOON = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 6}
 """So that the cluster knows in three seconds, not in fifteen, that a node is dead."""
@@ -48,7 +47,7 @@ def _cluster() -> Iterator[Cluster]:
         )
         patch.setenv("RAY_ADDRESS", cluster.address)
         try:
-            stop = start_ray(CONFIG)
+            stop = start_ray(TWO_ACTORS)
             yield cluster
             stop()
         finally:
@@ -133,7 +132,7 @@ def test_a_node_killed_in_mid_run_costs_time_and_no_bit(cluster: Cluster, second
     spec = toy_spec(toy_cache, "fedmrg")
     clients = (serial := Run(spec)).logs[0].row["clients"]
     slow = replace(spec, faults=tuple(Fault("slow_client", (1,), client, seconds=2.0) for client in clients))
-    pool = Struck(slow, CONFIG, FaultyWorker)
+    pool = Struck(slow, TWO_ACTORS, FaultyWorker)
     pool.strike = lambda: kill(second)
     try:
         until(lambda: sorted(living().values()) == [1, 1])
@@ -160,7 +159,7 @@ def test_replies_that_lie_on_a_dead_node_are_made_again(second: Any, monkeypatch
         return place and replace(place, link="/proc/0/fd/0")
 
     monkeypatch.setattr(Slots, "lease", elsewhere)
-    pool = large_replies(0.02, CONFIG)
+    pool = large_replies(0.02, TWO_ACTORS)
     try:
         assert [reply.upload.buffer[-1] for reply in pool.map(asked(20))] == list(range(20))
         replies = pool.map(asked(60))
@@ -175,7 +174,7 @@ def test_replies_that_lie_on_a_dead_node_are_made_again(second: Any, monkeypatch
 
 
 def test_two_actors_share_a_gpu_and_a_third_is_refused(cluster: Cluster) -> None:
-    half = replace(CONFIG, gpus_per_actor=0.5)
+    half = replace(TWO_ACTORS, gpus_per_actor=0.5)
     pool = large_replies(0.0, half)
     try:
         assert list(pool.map(asked(6, "gpu"))) == [("0", True)] * 6
@@ -187,14 +186,14 @@ def test_two_actors_share_a_gpu_and_a_third_is_refused(cluster: Cluster) -> None
     with pytest.raises(FedMRGError, match=third):
         large_replies(0.0, replace(half, actors=3))
     with pytest.raises(FedMRGError, match=r"2 actors x 0.6 GPU need 1.2 GPUs.* at most 0.5"):
-        large_replies(0.0, replace(CONFIG, gpus_per_actor=0.6))
+        large_replies(0.0, replace(TWO_ACTORS, gpus_per_actor=0.6))
 
 
 def test_a_pool_goes_on_with_the_gpus_that_are_left(cluster: Cluster, second: Any) -> None:
     with pytest.raises(FedMRGError, match=r"3 actors x 0.6 GPU need 3 GPUs, 2 are there.* at most 0.5"):
-        large_replies(0.0, replace(CONFIG, actors=3, gpus_per_actor=0.6))
+        large_replies(0.0, replace(TWO_ACTORS, actors=3, gpus_per_actor=0.6))
     until(lambda: ray.available_resources().get("GPU", 0.0) == 2.0)
-    pool = large_replies(0.1, replace(CONFIG, gpus_per_actor=1.0))
+    pool = large_replies(0.1, replace(TWO_ACTORS, gpus_per_actor=1.0))
     try:
         replies = pool.map(asked(20))
         first = next(replies)
@@ -230,12 +229,12 @@ def test_every_node_must_see_data_and_base(
         return look_here(spec, machine) if os.getpid() == driver else time.sleep(600)
 
     with pytest.raises(FedMRGError, match=r"^node .*: cannot run a worker: No module named.*\(1 more nodes"):
-        check_nodes(spec, CONFIG, look=without_package)
+        check_nodes(spec, TWO_ACTORS, look=without_package)
     with pytest.raises(FedMRGError, match=r"^node .*: cannot run a worker: no answer within 2 s"):
-        check_nodes(spec, replace(CONFIG, wait_s=2.0), look=for_ever)
+        check_nodes(spec, replace(TWO_ACTORS, wait_s=2.0), look=for_ever)
     monkeypatch.setattr(workers_module, "start_ray", lambda config: lambda: None)
     monkeypatch.setattr(workers_module, "check_nodes", lambda *given: check_nodes(*given, look=look))
-    with pytest.raises(FedMRGError) as caught, workers_module.Workers(spec, CONFIG):
+    with pytest.raises(FedMRGError) as caught, workers_module.Workers(spec, TWO_ACTORS):
         raise AssertionError("a run must not start")
     said = str(caught.value)
     assert said.startswith(f"node {name}: {tmp_path / 'gone'}: not a prepared federation")

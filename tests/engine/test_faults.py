@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +11,13 @@ from fedmrg_core.engine import checkpoint
 from fedmrg_core.engine.client import WorkerSpec
 from fedmrg_core.engine.faults import FaultyWorker
 from fedmrg_core.engine.policy import Fault, Faults, Policy
-from fedmrg_core.engine.pool import PoolConfig, RayPool, start_ray
+from fedmrg_core.engine.pool import RayPool
 from fedmrg_core.engine.rounds import params_sha256
 from fedmrg_core.engine.store import ClientStore
 from fedmrg_core.engine.wire import pack, unpack
 from fedmrg_core.errors import ConfigError, FedMRGError
-from tests.toy import Run, toy_spec
+from tests.toy import TWO_ACTORS, Run, toy_spec
 
-CONFIG = PoolConfig(actors=2, gpus_per_actor=0.0, object_store_mb=128, wait_s=120.0)
 DROP = Policy(on_failure="drop")
 
 
@@ -32,13 +30,6 @@ def _spec(toy_cache: Path) -> WorkerSpec:
 def _client(spec: WorkerSpec) -> str:
     """The client that is folded first."""
     return Run(replace(spec, train=replace(spec.train, rounds=1))).logs[0].row["clients"][0]
-
-
-@pytest.fixture(scope="module", name="ray_running")
-def _ray() -> Iterator[None]:
-    stop = start_ray(CONFIG)
-    yield
-    stop()
 
 
 def faulty(spec: WorkerSpec, *faults: Fault) -> WorkerSpec:
@@ -119,7 +110,7 @@ def test_killed_actors_cost_time_and_no_bit_and_hopeless_work_falls_to_the_polic
     spec: WorkerSpec, client: str
 ) -> None:
     once = faulty(spec, Fault("kill_actor", rounds=(1,), client=client))
-    pool = RayPool(once, CONFIG, FaultyWorker)
+    pool = RayPool(once, TWO_ACTORS, FaultyWorker)
     try:
         run = Run(once, pool)
     finally:
@@ -129,7 +120,7 @@ def test_killed_actors_cost_time_and_no_bit_and_hopeless_work_falls_to_the_polic
     assert event["kind"] == "actor_died"
     assert event["recovery_s"] > 0
     always = faulty(spec, Fault("kill_actor", rounds=(1,), client=client, times=0))
-    pool = RayPool(always, CONFIG, FaultyWorker)
+    pool = RayPool(always, TWO_ACTORS, FaultyWorker)
     try:
         run = Run(always, pool, policy=DROP)
     finally:
@@ -144,7 +135,7 @@ def test_killed_actors_cost_time_and_no_bit_and_hopeless_work_falls_to_the_polic
 def test_a_straggler_is_cut_off_at_the_deadline_with_actors_and_without(spec: WorkerSpec, client: str) -> None:
     policy = Policy(on_failure="drop", deadline_s=6.0)
     slow = faulty(spec, Fault("slow_client", rounds=(1,), client=client, seconds=60.0))
-    pool = RayPool(slow, CONFIG, FaultyWorker)
+    pool = RayPool(slow, TWO_ACTORS, FaultyWorker)
     try:
         run = Run(slow, pool, policy=policy)
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,18 +14,9 @@ from torch import nn
 from fedmrg_core import tree
 from fedmrg_core.engine.calls import Call
 from fedmrg_core.engine.frozen import LEAST, Frozen
-from fedmrg_core.engine.pool import PoolConfig, RayPool, start_ray
+from fedmrg_core.engine.pool import RayPool
 from fedmrg_core.engine.rounds import params_sha256
-from tests.toy import Run, toy_spec
-
-CONFIG = PoolConfig(actors=2, gpus_per_actor=0.0, object_store_mb=128, wait_s=120.0)
-
-
-@pytest.fixture(scope="module", name="ray_running")
-def _ray() -> Iterator[None]:
-    stop = start_ray(CONFIG)
-    yield
-    stop()
+from tests.toy import TWO_ACTORS, Run, toy_spec
 
 
 def model(value: float = 1.0) -> nn.Module:
@@ -107,7 +97,7 @@ def test_shared_or_not_serial_or_ray_the_bits_are_the_same(algo: str, toy_cache:
     assert own.worker.shared_bytes == 0
     frozen = {n: p for n, p in serial.worker.model.named_parameters() if n not in serial.worker.initial}
     assert serial.worker.shared_bytes == tree.num_bytes(frozen) > 0
-    pool = RayPool(forced, CONFIG)
+    pool = RayPool(forced, TWO_ACTORS)
     try:
         ray = Run(forced, pool)
         hashes = {params_sha256(run.server, run.store) for run in (own, serial, ray)}

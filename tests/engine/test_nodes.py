@@ -13,11 +13,8 @@ from fedmrg_core.engine import cluster
 from fedmrg_core.engine import nodes as nodes_module
 from fedmrg_core.engine.client import WorkerSpec
 from fedmrg_core.engine.nodes import check_nodes, look, unreadable
-from fedmrg_core.engine.pool import PoolConfig
 from fedmrg_core.errors import FedMRGError
-from tests.toy import toy_spec
-
-CONFIG = PoolConfig(actors=2, gpus_per_actor=0.0, object_store_mb=128, wait_s=120.0)
+from tests.toy import TWO_ACTORS, toy_spec
 
 
 @pytest.fixture(scope="module", name="spec")
@@ -44,9 +41,9 @@ def test_equal_nodes_pass_and_another_processor_is_only_mentioned(
 ) -> None:
     here = look(spec)
     answered(monkeypatch, here, here)
-    assert check_nodes(spec, CONFIG) == ""
+    assert check_nodes(spec, TWO_ACTORS) == ""
     answered(monkeypatch, here, replace(here, machine="another"))
-    assert check_nodes(spec, CONFIG).startswith("other processors than here on node1 (10.0.0.1): ")
+    assert check_nodes(spec, TWO_ACTORS).startswith("other processors than here on node1 (10.0.0.1): ")
 
 
 def test_other_software_data_or_no_answer_is_refused_by_the_nodes_name(
@@ -67,11 +64,11 @@ def test_other_software_data_or_no_answer_is_refused_by_the_nodes_name(
     for answer, words in cases:
         answered(monkeypatch, here, answer)
         with pytest.raises(FedMRGError, match=rf"^node node1 \(10.0.0.1\): .*{words}") as caught:
-            check_nodes(spec, CONFIG)
+            check_nodes(spec, TWO_ACTORS)
         assert "\n" not in str(caught.value)
     answered(monkeypatch, older, older, older)
     with pytest.raises(FedMRGError, match=r"^node node0 .*\(2 more nodes have complaints\)$"):
-        check_nodes(spec, CONFIG)
+        check_nodes(spec, TWO_ACTORS)
 
 
 @pytest.mark.parametrize(("address", "words"), [("ray://head:10001", "HOST:PORT or auto"), ("head:1", "cannot join")])
@@ -84,5 +81,5 @@ def test_an_address_that_leads_nowhere_is_one_line(address: str, words: str, mon
     monkeypatch.setattr(ray, "init", refuse)
     monkeypatch.setenv("RAY_ADDRESS", address)
     with pytest.raises(FedMRGError, match=rf"RAY_ADDRESS = {address}: .*{words}") as caught:
-        cluster.start_ray(CONFIG)
+        cluster.start_ray(TWO_ACTORS)
     assert "\n" not in str(caught.value)

@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,20 +19,11 @@ from benchmark import config as configs
 from benchmark.options import Options
 from benchmark.run import run_experiment
 from fedmrg_core.engine.client import WorkerSpec
-from fedmrg_core.engine.pool import PoolConfig, RayPool, start_ray
+from fedmrg_core.engine.pool import RayPool
 from fedmrg_core.engine.rounds import params_sha256
 from fedmrg_core.evaluate import evaluate
 from tests.benchmark.test_bench import start, wait_for_rounds
-from tests.toy import Run, toy_config, toy_spec
-
-CONFIG = PoolConfig(actors=2, gpus_per_actor=0.0, object_store_mb=128, wait_s=120.0)
-
-
-@pytest.fixture(scope="module", name="ray_running")
-def _ray() -> Iterator[None]:
-    stop = start_ray(CONFIG)
-    yield
-    stop()
+from tests.toy import TWO_ACTORS, Run, toy_config, toy_spec
 
 
 @pytest.fixture(scope="module", name="spec")
@@ -64,7 +54,7 @@ def test_a_repeat_in_this_process_is_the_same(spec: WorkerSpec, expected: tuple[
 def test_the_number_of_actors_changes_nothing(
     spec: WorkerSpec, expected: tuple[str, pd.DataFrame], actors: int
 ) -> None:
-    pool = RayPool(spec, replace(CONFIG, actors=actors))
+    pool = RayPool(spec, replace(TWO_ACTORS, actors=actors))
     try:
         sha, frame = outcome(Run(spec, pool))
     finally:

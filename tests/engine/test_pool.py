@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,20 +15,11 @@ import fedmrg_core.engine.pool as pool_module
 from fedmrg_core.engine import memory
 from fedmrg_core.engine.calls import Call, SerialPool
 from fedmrg_core.engine.client import TrainTask, WorkerSpec
-from fedmrg_core.engine.pool import PoolConfig, RayPool, start_ray
+from fedmrg_core.engine.pool import RayPool
 from fedmrg_core.engine.rounds import params_sha256
 from fedmrg_core.engine.wire import EMPTY, pack, unpack
 from fedmrg_core.errors import FedMRGError
-from tests.toy import Run, toy_spec
-
-CONFIG = PoolConfig(actors=2, gpus_per_actor=0.0, object_store_mb=128, wait_s=120.0)
-
-
-@pytest.fixture(scope="module", name="ray_running")
-def _ray() -> Iterator[None]:
-    stop = start_ray(CONFIG)
-    yield
-    stop()
+from tests.toy import TWO_ACTORS, Run, toy_spec
 
 
 @pytest.fixture(scope="module", name="spec")
@@ -45,7 +35,7 @@ def _serial_hash(spec: WorkerSpec) -> str:
 
 @pytest.mark.usefixtures("ray_running")
 def test_ray_equals_serial_bit_by_bit_also_when_an_actor_is_killed(spec: WorkerSpec, serial_hash: str) -> None:
-    pool = RayPool(spec, CONFIG)
+    pool = RayPool(spec, TWO_ACTORS)
     try:
         run = Run(spec, pool)
         assert params_sha256(run.server, run.store) == serial_hash
@@ -64,7 +54,7 @@ def test_ray_equals_serial_bit_by_bit_also_when_an_actor_is_killed(spec: WorkerS
 
 @pytest.mark.usefixtures("ray_running")
 def test_a_clients_own_error_names_the_client_and_the_pool_goes_on(spec: WorkerSpec) -> None:
-    pool = RayPool(spec, replace(CONFIG, actors=1))
+    pool = RayPool(spec, replace(TWO_ACTORS, actors=1))
     try:
         shared = pool.share(pack({"shared": {}}))
         bad = Call("train", TrainTask("nobody", 0, EMPTY), shared, "client nobody, round 0")
@@ -101,7 +91,7 @@ def test_short_calls_share_messages_and_come_back_in_order(monkeypatch: pytest.M
         return taken
 
     monkeypatch.setattr(pool_module._Flight, "_batch", counted)
-    pool = RayPool(None, CONFIG, echo())
+    pool = RayPool(None, TWO_ACTORS, echo())
     try:
         shared = pool.share(pack({"shared": {"w": torch.zeros(16)}}))
         calls = [Call("say", number, shared, f"client {number}") for number in range(60)]
@@ -124,7 +114,7 @@ def test_a_worker_that_cannot_start_says_why() -> None:
         def __init__(self, spec: None) -> None:
             raise OSError("no such base")
 
-    pool = RayPool(None, replace(CONFIG, actors=1), Broken)
+    pool = RayPool(None, replace(TWO_ACTORS, actors=1), Broken)
     try:
         with pytest.raises(FedMRGError, match=r"client a: its worker died 3 times.*no such base"):
             list(pool.map([Call("say", 0, pool.share(pack({})), "client a")]))
@@ -153,7 +143,7 @@ def _state(run: Run) -> tuple[Any, Any]:
 @pytest.mark.usefixtures("ray_running")
 def test_gpus_that_are_not_there_are_refused_with_what_to_change(spec: WorkerSpec) -> None:
     with pytest.raises(FedMRGError, match=r"2 actors x 500 GPU need 1000 GPUs.*gpus_per_actor"):
-        RayPool(spec, replace(CONFIG, gpus_per_actor=500.0))
+        RayPool(spec, replace(TWO_ACTORS, gpus_per_actor=500.0))
 
 
 def test_serial_pool_names_the_client_in_a_bug(spec: WorkerSpec) -> None:
@@ -188,7 +178,7 @@ def test_a_call_that_kills_its_actor_takes_no_other_with_it() -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
             return task
 
-    pool = RayPool(None, CONFIG, Fatal)
+    pool = RayPool(None, TWO_ACTORS, Fatal)
     try:
         calls = [Call("say", number, None, f"client {number}") for number in range(24)]
         assert list(pool.map(calls[:3])) == [0, 1, 2]
@@ -202,7 +192,7 @@ def test_a_call_that_kills_its_actor_takes_no_other_with_it() -> None:
 @pytest.mark.usefixtures("ray_running")
 def test_lost_work_is_sent_again_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many actors die one after the other: what waits first is what is sent first."""
-    pool = RayPool(None, replace(CONFIG, actors=1), echo())
+    pool = RayPool(None, replace(TWO_ACTORS, actors=1), echo())
     try:
         flight = pool_module._Flight(pool, [Call("say", n, None, f"client {n}") for n in range(40)], 0.0)
         monkeypatch.setattr(pool, "replace", lambda actor: None)

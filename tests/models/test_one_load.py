@@ -14,13 +14,11 @@ from fedmrg_core.engine.calls import Call, SerialPool
 from fedmrg_core.engine.client import Worker
 from fedmrg_core.engine.frozen import LEAST
 from fedmrg_core.engine.memory import from_files
-from fedmrg_core.engine.pool import PoolConfig, RayPool, start_ray
+from fedmrg_core.engine.pool import RayPool, start_ray
 from fedmrg_core.engine.rounds import params_sha256
 from fedmrg_core.evaluate import evaluate
 from fedmrg_core.models.report_model import models_built
-from tests.toy import Run, toy_config, toy_spec
-
-CONFIG = PoolConfig(actors=2, gpus_per_actor=0.0, object_store_mb=128, wait_s=120.0)
+from tests.toy import TWO_ACTORS, Run, toy_config, toy_spec
 
 
 @pytest.fixture(scope="module", name="half_checkpoint")
@@ -64,9 +62,9 @@ def test_a_base_from_a_checkpoint_is_loaded_once_by_every_actor(toy_cache: Path,
     built = models_built()
     (fact,), digest, reports = through(SerialPool(worker), 1)
     assert fact["models_built"] == built + 1, "the one that the toy's Run builds beside the pool"
-    stop = start_ray(CONFIG)
+    stop = start_ray(TWO_ACTORS)
     try:
-        pool = RayPool(spec, CONFIG)
+        pool = RayPool(spec, TWO_ACTORS)
         facts, *same = through(pool, 40)
         pool.close()
     finally:
