@@ -50,6 +50,7 @@ class Experiment:
         self.run_id = options.resume or new_run_id(config)
         self.progress = not options.quiet and sys.stderr.isatty()
         self.seconds: dict[str, float] = {}
+        self.late_failures: list[dict[str, Any]] = []
         self.result: dict[str, Any] = {
             "schema_version": 1,
             "bench_version": BENCH_VERSION,
@@ -218,7 +219,9 @@ class Experiment:
         config = self.config.part("evaluate")
         kept = None if self._hides_text(federation) else self.folder.path / WRITTEN
         pool, seed = workers.pool, self.config.seed
+        known = len(pool.events)
         frame = evaluate(self.algorithm, federation, server, store, pool, config, seed, on_batch, kept)
+        self.late_failures = pool.events[known:]
         bar.close()
         return frame
 
@@ -266,7 +269,7 @@ class Experiment:
         self.result["communication"] = communication(self.folder.ledger())
         self.seconds["total"] = time.perf_counter() - start
         rows = self.folder.rounds()
-        self.result["failures"] = [failure for row in rows for failure in row["failures"]]
+        self.result["failures"] = [failure for row in rows for failure in row["failures"]] + self.late_failures
         engine = sum(row["seconds"]["total"] for row in rows)
         self.result["provenance"]["seconds"] = {name: round(value, 3) for name, value in self.seconds.items()}
         self.result["provenance"]["client_seconds"] = round(sum(row["seconds"]["clients"] for row in rows), 3)

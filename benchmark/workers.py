@@ -26,21 +26,24 @@ class Workers:
         self.pool: Pool
 
     def __enter__(self) -> Workers:
-        kind = FaultyWorker if self._spec.faults else Worker
         if self._config.actors:
             self._stop = start_ray(self._config)
-            try:
-                self._check_cluster()
-                self.pool = RayPool(self._spec, self._config, kind)
-            except BaseException:
-                self._stop()
-                raise
+        try:
+            self._start(FaultyWorker if self._spec.faults else Worker)
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def _start(self, kind: type[Worker]) -> None:
+        if self._config.actors:
+            self._check_cluster()
+            self.pool = RayPool(self._spec, self._config, kind)
         device = self._spec.device  # with actors, this process only tells the initial parameters: no GPU for that
         here = replace(device, device="cpu") if self._config.actors else device
         self._worker = kind(replace(self._spec, device=here))
         if not self._config.actors:
             self.pool = SerialPool(self._worker)
-        return self
 
     def _check_cluster(self) -> None:
         """On a cluster: what a worker opens must be there on every node, before anything is trained."""

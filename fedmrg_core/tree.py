@@ -33,7 +33,8 @@ def offsets(sizes: Iterable[int]) -> list[int]:
 def room(sizes: Sequence[int]) -> torch.Tensor:
     """A buffer (uint8) for tensors of so many bytes, at their `offsets`; unset but for zeros in the gaps."""
     *places, end = offsets(sizes)
-    buffer = np.empty(end, dtype=np.uint8)
+    buffer = np.empty(end + ALIGN, dtype=np.uint8)
+    buffer = buffer[-buffer.ctypes.data % ALIGN :][:end]
     for offset, size in zip(places, sizes, strict=True):
         if size % ALIGN:
             buffer[offset + size : offset + size + ALIGN - size % ALIGN] = 0

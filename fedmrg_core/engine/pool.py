@@ -80,6 +80,8 @@ class RayPool:
         self._actor_class = actor_class(config)
         for _ in range(config.actors):
             self.actors += self._spawn()
+        if not self.actors:
+            raise FedMRGError("no node of the cluster answers: `ray status` there says which are alive")
 
     def _spawn(self) -> list[_Actor]:
         """A new actor, or none where there is no room for one any more."""
