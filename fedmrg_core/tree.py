@@ -7,7 +7,7 @@ a call is most of the work.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite, prod
 
 import numpy as np
@@ -18,6 +18,8 @@ from fedmrg_core.types import State
 ALIGN = 64
 """Bytes: in a buffer every tensor starts on a boundary that vector instructions like, and views behave like fresh
 tensors."""
+Room = Callable[[Sequence[int]], torch.Tensor]
+"""Gives a buffer, as `room` does."""
 CHUNK = 2**18
 """Elements folded at a time, so that what lies between float32 and float64 stays in the processor's cache."""
 
@@ -30,10 +32,13 @@ def offsets(sizes: Iterable[int]) -> list[int]:
     return places
 
 
-def room(sizes: Sequence[int]) -> torch.Tensor:
-    """A buffer (uint8) for tensors of so many bytes, at their `offsets`; unset but for zeros in the gaps."""
+def room(sizes: Sequence[int], memory: np.ndarray | None = None) -> torch.Tensor:
+    """A buffer (uint8) for tensors of so many bytes, at their `offsets`; unset but for zeros in the gaps.
+
+    memory: uint8, where it is to lie, from an `ALIGN`ed start on; None: anew.
+    """
     *places, end = offsets(sizes)
-    buffer = np.empty(end + ALIGN, dtype=np.uint8)
+    buffer = np.empty(end + ALIGN, dtype=np.uint8) if memory is None else memory
     buffer = buffer[-buffer.ctypes.data % ALIGN :][:end]
     for offset, size in zip(places, sizes, strict=True):
         if size % ALIGN:
@@ -86,10 +91,10 @@ def clone(state: Mapping[str, torch.Tensor]) -> State:
     return {name: tensor.detach().clone() for name, tensor in state.items()}
 
 
-def flat_like(state: Mapping[str, torch.Tensor]) -> State:
-    """Names, shapes and dtypes of `state` in one buffer, unset."""
+def flat_like(state: Mapping[str, torch.Tensor], make: Room = room) -> State:
+    """Names, shapes and dtypes of `state` in one buffer, unset. make: gives the buffer."""
     sizes = [tensor.nbytes for tensor in state.values()]
-    buffer = room(sizes)
+    buffer = make(sizes)
     return {n: piece(buffer, at, t.dtype, t.shape) for (n, t), at in zip(state.items(), offsets(sizes), strict=False)}
 
 
@@ -101,9 +106,9 @@ def together(state: State) -> State:
     return {name: copy[name].copy_(tensor) for name, tensor in state.items()}
 
 
-def subtract(left: State, right: State) -> State:
-    """`left - right`, name by name, in one buffer; `right` must hold the names of `left`."""
-    difference = flat_like(left)
+def subtract(left: State, right: State, make: Room = room) -> State:
+    """`left - right`, name by name, in one buffer, which `make` gives; `right` must hold the names of `left`."""
+    difference = flat_like(left, make)
     return {name: torch.sub(tensor, right[name], out=difference[name]) for name, tensor in left.items()}
 
 

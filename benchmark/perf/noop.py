@@ -52,6 +52,8 @@ class Case:
 class NoOpWorker:
     """What an actor holds instead of a model; its spec is the milliseconds that a client takes."""
 
+    room = staticmethod(tree.room)
+
     def __init__(self, sleep_ms: float) -> None:
         settle_process()
         self._seconds = sleep_ms / 1000
@@ -59,7 +61,7 @@ class NoOpWorker:
     def train(self, task: TrainTask, broadcast: Packed) -> TrainReply:
         time.sleep(self._seconds)
         received = unpack(broadcast)["shared"]
-        delta = tree.flat_like(received)
+        delta = tree.flat_like(received, self.room)
         for name, tensor in received.items():
             torch.add(tensor, 1, out=delta[name])
         return TrainReply(task.client_id, pack({"delta": delta}), EMPTY, 1.0, {"loss": 0.0}, 1, self._seconds)

@@ -98,7 +98,9 @@ class WriteReply:
 
 
 class Worker:
-    """Holds one model. `train` and `write` are all that a pool calls."""
+    """Holds one model. `train` and `write` are all that a pool calls. room: where uploads are made."""
+
+    room: tree.Room = staticmethod(tree.room)
 
     def __init__(self, spec: WorkerSpec) -> None:
         settle_process()
@@ -219,7 +221,7 @@ class ClientContext:
 
     def delta(self) -> State:
         now = {name: tensor.detach().cpu() for name, tensor in self._shared.items()}
-        return tree.subtract(now, self._arrived["shared"])
+        return tree.subtract(now, self._arrived["shared"], self._worker.room)
 
     def log(self, name: str, value: Tensor) -> None:
         value = value.detach() * self._parts.share if self._parts.share < 1 else value.detach()

@@ -10,7 +10,7 @@ from typing import Any
 
 from fedmrg_core.engine.calls import as_client_error
 from fedmrg_core.engine.memory import keep_freed
-from fedmrg_core.engine.slots import Place, Stowing
+from fedmrg_core.engine.slots import Place, Shelves
 
 
 class Host:
@@ -21,7 +21,7 @@ class Host:
         self._worker = worker(spec)
         keep_freed(32 * 2**20)  # a worker makes a buffer a client, the driver a few a round
         self._works = threading.Lock()
-        self._stowing = Stowing()
+        self._shelves = Shelves()
 
     def run(
         self, method: str, tasks: list[tuple[Any, str]], shared: Any, place: Place | None
@@ -30,9 +30,11 @@ class Host:
         bytes of these; seconds in all."""
         with self._works:
             start = time.perf_counter()
+            shelf = self._shelves.at(place)
+            self._worker.room = shelf.room
             replies = [self._one(method, task, who, shared) for task, who in tasks]
             took = time.perf_counter() - start
-        return *self._stowing.stow(replies, place), took
+        return *shelf.stow(replies), took
 
     def _one(self, method: str, task: Any, who: str, shared: Any) -> Any:
         try:

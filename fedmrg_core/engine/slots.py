@@ -11,13 +11,13 @@ import ctypes
 import mmap
 import os
 import secrets
-import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from fedmrg_core import tree
 from fedmrg_core.engine.wire import Packed
@@ -34,6 +34,10 @@ class Place:
     name: str
     offset: int
     size: int
+
+    @property
+    def end(self) -> int:
+        return self.offset + self.size
 
 
 @dataclass(frozen=True)
@@ -110,47 +114,82 @@ def _parts(replies: list[Any], kind: type[Any]) -> Iterator[tuple[int, str, Any]
                 yield number, each.name, value
 
 
-class Stowing:
-    """An actor's side."""
+class Shelves:
+    """An actor's side: opens the driver's memory, once."""
 
     def __init__(self) -> None:
         self._name = ""
         self._memory: np.ndarray | None = None
-        self._lock = threading.Lock()
 
-    def stow(self, replies: list[Any], place: Place | None) -> tuple[list[Any], int]:
-        """The replies of a message with `Stowed` for every `Packed` in them, where they fit the slot; else as they are.
-        And the bytes that their buffers take."""
-        parts = list(_parts(replies, Packed))
-        *offsets, end = tree.offsets(packed.num_bytes for *_, packed in parts)
-        memory = self._open(place) if place is not None and LEAST <= end <= place.size else None
-        if place is None or memory is None:
-            return replies, end
-        stowed = list(replies)
-        for (number, name, packed), offset in zip(parts, offsets, strict=True):
-            start = place.offset + offset
-            memory[start : start + packed.num_bytes] = packed.buffer
-            value = Stowed(packed.header, offset, packed.num_bytes)
-            stowed[number] = replace(stowed[number], **{name: value})
-        return stowed, end
+    def at(self, place: Place | None) -> Shelf:
+        """Where the replies of a message go."""
+        memory = None if place is None else self._open(place)
+        return Shelf(0, None) if place is None or memory is None else Shelf(place.offset, memory[: place.end])
 
     def _open(self, place: Place) -> np.ndarray | None:
         """The driver's memory; None where its link leads elsewhere: this is another machine, or the slots are gone."""
-        with self._lock:
-            if self._name != place.name:
-                try:
-                    if os.readlink(place.link) != place.name:
-                        return None
-                    file = os.open(place.link, os.O_RDWR)
-                except OSError:
+        if self._name != place.name:
+            try:
+                if os.readlink(place.link) != place.name:
                     return None
-                try:
-                    if os.readlink(f"/proc/self/fd/{file}") != place.name:
-                        return None
-                    self._memory = np.frombuffer(_mapped(file, 0), dtype=np.uint8)
-                except OSError:
+                file = os.open(place.link, os.O_RDWR)
+            except OSError:
+                return None
+            try:
+                if os.readlink(f"/proc/self/fd/{file}") != place.name:
                     return None
-                finally:
-                    os.close(file)
-                self._name = place.name
-            return self._memory
+                self._memory = np.frombuffer(_mapped(file, 0), dtype=np.uint8)
+            except OSError:
+                return None
+            finally:
+                os.close(file)
+            self._name = place.name
+        return self._memory
+
+
+class Shelf:
+    """A slot being filled, or none (memory None). What is made in its `room` need not be copied there later.
+
+    start: where the slot begins in `memory`, which ends with the slot.
+    """
+
+    def __init__(self, start: int, memory: np.ndarray | None) -> None:
+        self._start = self._next = start
+        self._memory = memory
+
+    def room(self, sizes: Sequence[int]) -> Tensor:
+        """As `tree.room`; in the slot where there is place left."""
+        start = self._take(tree.offsets(sizes)[-1])
+        return tree.room(sizes) if start is None or self._memory is None else tree.room(sizes, self._memory[start:])
+
+    def stow(self, replies: list[Any]) -> tuple[list[Any], int]:
+        """The replies of a message with `Stowed` for the `Packed` in them that the slot holds. And the bytes that all
+        their buffers take."""
+        parts = list(_parts(replies, Packed))
+        total = tree.offsets(packed.num_bytes for *_, packed in parts)[-1]
+        if self._memory is None or total < LEAST:
+            return replies, total
+        stowed = list(replies)
+        for number, name, packed in parts:
+            offset = self._put(self._memory, packed.buffer)
+            if offset is not None:
+                value = Stowed(packed.header, offset - self._start, packed.num_bytes)
+                stowed[number] = replace(stowed[number], **{name: value})
+        return stowed, total
+
+    def _put(self, memory: np.ndarray, buffer: np.ndarray) -> int | None:
+        """Where in the memory a buffer lies, copied there where it does not yet; None where there is no place left."""
+        offset = buffer.ctypes.data - memory.ctypes.data
+        if self._start <= offset < len(memory):
+            return offset
+        start = self._take(buffer.nbytes)
+        if start is not None:
+            memory[start : start + buffer.nbytes] = buffer
+        return start
+
+    def _take(self, size: int) -> int | None:
+        start = self._next
+        if self._memory is None or start + size > len(self._memory):
+            return None
+        self._next = tree.offsets([start + size])[-1]
+        return start

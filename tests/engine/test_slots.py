@@ -13,7 +13,7 @@ import pytest
 from fedmrg_core.engine.calls import Call
 from fedmrg_core.engine.client import TrainReply
 from fedmrg_core.engine.pool import PoolConfig, RayPool, start_ray
-from fedmrg_core.engine.slots import LEAST, MOST, Slots, Stowed, Stowing
+from fedmrg_core.engine.slots import LEAST, MOST, Shelves, Slots, Stowed
 from fedmrg_core.engine.wire import EMPTY, Packed
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this system has no anonymous files")
@@ -30,10 +30,10 @@ def reply(value: int, size: int = LEAST + 5) -> Reply:
 
 
 def test_a_reply_comes_back_whole_and_its_slot_is_free_once_nobody_reads_it() -> None:
-    slots, stowing = Slots(actors=1, size=4 * LEAST), Stowing()
+    slots, shelves = Slots(actors=1, size=4 * LEAST), Shelves()
     first = slots.lease()
     given = [reply(7), "words", reply(9)]
-    answer, size = stowing.stow(given, first)
+    answer, size = shelves.at(first).stow(given)
     assert isinstance(answer[0].payload, Stowed)
     assert 2 * LEAST < size <= slots.size
     loaded = slots.load(first, answer)
@@ -53,15 +53,32 @@ def test_a_reply_comes_back_whole_and_its_slot_is_free_once_nobody_reads_it() ->
     assert slots.lease() == first
 
 
+def test_what_was_made_in_the_slot_lies_there_already() -> None:
+    slots = Slots(actors=1, size=3 * LEAST)
+    place = slots.lease()
+    shelf = Shelves().at(place)
+    made = [shelf.room([LEAST]).numpy() for _ in range(4)]  # three have place; the second is never sent
+    for value, buffer in enumerate(made):
+        buffer[:] = value
+    given = [Reply(0, Packed((), made[0])), Reply(2, Packed((), made[2])), Reply(3, Packed((), made[3]))]
+    answer, size = shelf.stow(given)
+    made[0][5] = 50
+    assert size == 3 * LEAST
+    assert [answer[i].payload.offset for i in range(2)] == [0, 2 * LEAST]
+    assert answer[2] is given[2]
+    loaded = slots.load(place, answer)
+    assert [int(one.payload.buffer[5]) for one in loaded] == [50, 2, 3]
+
+
 def test_without_a_fitting_slot_a_reply_goes_as_it_is() -> None:
-    slots, stowing = Slots(actors=1, size=2 * LEAST), Stowing()
+    slots = Slots(actors=1, size=2 * LEAST)
     place = slots.lease()
     assert place is not None
     elsewhere, gone = replace(place, link=f"/proc/{os.getpid()}/fd/0"), replace(place, link="/proc/0/fd/0")
     cases = [(None, LEAST), (place, 8), (place, 3 * LEAST), (elsewhere, LEAST), (gone, LEAST)]
     for where, size in cases:
         given = [reply(3, size)]
-        assert stowing.stow(given, where)[0] is given
+        assert Shelves().at(where).stow(given)[0][0] is given[0]
     assert slots.load(place, ["small"]) == ["small"]
     gc.collect()
     assert place in [slots.lease() for _ in range(slots.count)]
