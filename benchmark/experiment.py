@@ -20,7 +20,8 @@ from benchmark.options import BENCH_VERSION, DRAWS, ROOT, Options, new_run_id
 from benchmark.scoring import PER_STUDY, save_per_study, score_generations
 from benchmark.workers import Workers
 from fedmrg_core.algorithms.base import ServerState
-from fedmrg_core.data.federation import Federation, prepare
+from fedmrg_core.data.build import prepare
+from fedmrg_core.data.federation import Federation
 from fedmrg_core.engine import checkpoint
 from fedmrg_core.engine.client import WorkerSpec
 from fedmrg_core.engine.device import determinism

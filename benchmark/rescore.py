@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.scoring import PER_STUDY, save_per_study, score_generations
+from benchmark.scoring import PER_STUDY, extra_metrics, save_per_study, score_generations, write_outputs
 from fedmrg_core.errors import ConfigError, DataError, FedMRGError, choose
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ CLOSE = 1e-9
 
 def main(args: argparse.Namespace) -> int:
     """Score a run again, say what moved, and with --update keep it."""
-    from benchmark.score import extra_metrics, write_outputs
     from benchmark.table import score_table
 
     changes = _changes(args)

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.options import ROOT
+from benchmark.rescore import main as rescore
 from benchmark.scored import contents, score_text
+from benchmark.scoring import extra_metrics, write_outputs
 from benchmark.tables import check_place, column, read_table, replacing
 from fedmrg_core.errors import ConfigError, DataError
 from fedmrg_core.types import CONDITIONS, LabelState
@@ -24,7 +25,7 @@ from fedmrg_core.types import CONDITIONS, LabelState
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fedmrg_core.metrics.scorecard import Card, MeasureTexts
+    from fedmrg_core.metrics.scorecard import Card
 
 _CSV_VALUE = {LabelState.BLANK: "", LabelState.POSITIVE: "1", LabelState.NEGATIVE: "0", LabelState.UNCERTAIN: "-1"}
 
@@ -67,8 +68,6 @@ def main(args: argparse.Namespace) -> int:
     if args.resamples is not None and args.resamples < 0:
         raise DataError(f"--resamples {args.resamples}: must be 0 (no intervals) or more")
     if args.run:
-        from benchmark.rescore import main as rescore
-
         return rescore(args)
     if args.update:
         raise ConfigError("--update belongs to --run RUN_ID")
@@ -94,28 +93,6 @@ def score_table(table: pd.DataFrame, train: Sequence[str] | None, args: argparse
     settings = {"resamples": args.resamples, "seed": args.seed, "labeler": args.labeler, "weights": args.weights}
     given = {name: value for name, value in settings.items() if value not in (None, "")}
     return full_scorecard(generations(table), train, extra=extra_metrics(args.radeval), **given)
-
-
-def extra_metrics(names: str) -> MeasureTexts | None:
-    """RadEval with the metrics of a comma-separated list, loaded before anything is scored; None for none."""
-    if not names:
-        return None
-    from fedmrg_core.metrics.radeval import evaluator
-
-    return evaluator([name.strip() for name in names.split(",") if name.strip()])
-
-
-def write_outputs(args: argparse.Namespace, content: object, card: Card) -> None:
-    """The files that --json and --per-study ask for."""
-    if args.json:
-        with replacing(args.json) as stream:
-            stream.write(json.dumps(content, indent=1, allow_nan=False) + "\n")
-        print(f"\nall scores: {args.json}")
-    if args.per_study:
-        from benchmark.scoring import save_per_study
-
-        save_per_study(card.per_study, args.per_study)
-        print(f"per study: {args.per_study}")
 
 
 def notes(table: pd.DataFrame) -> list[str]:

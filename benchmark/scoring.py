@@ -1,18 +1,21 @@
-"""How a run's generations become its scores: the same for the run itself and for `fedmrg score --run`."""
+"""How reports become scores and files of scores: the same for a run itself and for `fedmrg score`."""
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.config import Config
+from benchmark.tables import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from fedmrg_core.data.federation import Federation
-    from fedmrg_core.metrics.scorecard import Card
+    from fedmrg_core.metrics.scorecard import Card, MeasureTexts
 
 PER_STUDY = "per_study.parquet"
 
@@ -43,3 +46,23 @@ def save_per_study(table: pd.DataFrame, path: Path) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def extra_metrics(names: str) -> MeasureTexts | None:
+    """RadEval with the metrics of a comma-separated list, loaded before anything is scored; None for none."""
+    if not names:
+        return None
+    from fedmrg_core.metrics.radeval import evaluator
+
+    return evaluator([name.strip() for name in names.split(",") if name.strip()])
+
+
+def write_outputs(args: argparse.Namespace, content: object, card: Card) -> None:
+    """The files that --json and --per-study ask for."""
+    if args.json:
+        with replacing(args.json) as stream:
+            stream.write(json.dumps(content, indent=1, allow_nan=False) + "\n")
+        print(f"\nall scores: {args.json}")
+    if args.per_study:
+        save_per_study(card.per_study, args.per_study)
+        print(f"per study: {args.per_study}")

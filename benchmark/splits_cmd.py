@@ -126,8 +126,8 @@ def _describe(wanted: list[str], data: DataConfig, png: Path | None) -> int:
 
 def _material(name: str, data: DataConfig) -> Material:
     """A split's studies with their films, or without where the data root holds none."""
+    from fedmrg_core.data.build import prepare
     from fedmrg_core.data.describe import of_federation, of_texts
-    from fedmrg_core.data.federation import prepare
 
     plan = sources.plan_for(data, name, 0, None)
     if isinstance(plan.source, FileSource | CompositeSource) and not plan.source.has_films():

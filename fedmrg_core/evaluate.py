@@ -13,8 +13,8 @@ import numpy as np
 from fedmrg_core.algorithms.base import Algorithm, ServerState
 from fedmrg_core.data.federation import Federation
 from fedmrg_core.engine.calls import Call, Pool
-from fedmrg_core.engine.client import PERSONAL, WriteReply, WriteTask
 from fedmrg_core.engine.store import ClientStore
+from fedmrg_core.engine.tasks import PERSONAL, WriteReply, WriteTask
 from fedmrg_core.engine.wire import Packed, pack, unpack
 from fedmrg_core.engine.written import Job, Written
 from fedmrg_core.seeding import generator

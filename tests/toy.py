@@ -10,7 +10,8 @@ from typing import Any
 
 from benchmark import config as configs
 from fedmrg_core.algorithms.base import Algorithm, ServerState
-from fedmrg_core.data.federation import Federation, prepare
+from fedmrg_core.data.build import prepare
+from fedmrg_core.data.federation import Federation
 from fedmrg_core.data.phantom import PhantomConfig, PublicCorpus
 from fedmrg_core.engine.calls import Pool, PoolConfig, SerialPool
 from fedmrg_core.engine.client import Worker, WorkerSpec

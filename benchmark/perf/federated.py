@@ -30,14 +30,16 @@ from benchmark.options import CACHE
 from benchmark.perf.noop import ARRAYS, NoOpWorker
 from benchmark.workers import Workers
 from fedmrg_core.algorithms.base import Algorithm, ServerState
-from fedmrg_core.data.federation import LABELS, META, PLACES, TEXTS, Federation, Hospital, prepare
+from fedmrg_core.data.build import prepare
+from fedmrg_core.data.federation import LABELS, META, PLACES, TEXTS, Federation, Hospital
 from fedmrg_core.engine.calls import Call, Pool
-from fedmrg_core.engine.client import TrainReply, TrainTask, WorkerSpec
+from fedmrg_core.engine.client import WorkerSpec
 from fedmrg_core.engine.frozen import LEAST
 from fedmrg_core.engine.memory import settle_process
 from fedmrg_core.engine.pool import PoolConfig, RayPool, start_ray
 from fedmrg_core.engine.rounds import RoundLog, run_rounds
 from fedmrg_core.engine.store import ClientStore
+from fedmrg_core.engine.tasks import TrainReply, TrainTask
 from fedmrg_core.engine.trainer import TrainConfig
 from fedmrg_core.engine.warmup import ensure_base
 from fedmrg_core.engine.wire import Packed, pack, unpack

@@ -22,11 +22,11 @@ import torch
 from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm, ServerState
 from fedmrg_core.data.federation import Hospital
-from fedmrg_core.engine.client import TrainReply, TrainTask
 from fedmrg_core.engine.memory import settle_process
 from fedmrg_core.engine.pool import PoolConfig, RayPool, start_ray
 from fedmrg_core.engine.rounds import run_rounds
 from fedmrg_core.engine.store import ClientStore
+from fedmrg_core.engine.tasks import TrainReply, TrainTask
 from fedmrg_core.engine.trainer import TrainConfig
 from fedmrg_core.engine.wire import EMPTY, Packed, pack, unpack
 

@@ -1,4 +1,4 @@
-"""Building a federation's folder: source, split, films, tables. Called by `federation.prepare` alone."""
+"""From a configuration to a federation: source, split, films, tables, in a folder that is made once."""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ from typing import Any
 import numpy as np
 
 from fedmrg_core.data.assignment import Assignment
-from fedmrg_core.data.composite import CompositeSource
 from fedmrg_core.data.config import DataConfig
-from fedmrg_core.data.federation import META, write_tables
-from fedmrg_core.data.filestore import FileSource
+from fedmrg_core.data.federation import META, Federation, write_tables
 from fedmrg_core.data.films import Films, Shard, build_films
 from fedmrg_core.data.images import TRANSFORM
-from fedmrg_core.data.source import Source
+from fedmrg_core.data.source import Remembering, Source
 from fedmrg_core.data.sources import Plan, plan_for
 from fedmrg_core.types import PARTS, DataError, Study
 
@@ -40,26 +38,37 @@ class _Ready:
     notes: dict[str, int]
 
 
-def build(
-    data: DataConfig, split: str, seed: int, image_size: int, cache_dir: Path, clients: int | None, progress: bool
-) -> Path:
-    """The folder of the federation, made where it is not there yet. See `federation.prepare`."""
+def prepare(
+    data: DataConfig,
+    split: str,
+    seed: int,
+    image_size: int,
+    cache_dir: Path,
+    clients: int | None,
+    progress: bool,
+) -> Federation:
+    """The federation of a split: found in `cache_dir`, else read, verified, decoded and cached there.
+
+    split: "phantom/group", "iu_xray/group", .. ; a `data.path` that holds a manifest.csv is its own split. seed: the
+    run's; it selects the draw. image_size: pixels a side. clients: None = all; else the first so many seen hospitals.
+    Raises DataError (bad rows, a hash that differs, by part) or ConfigError.
+    """
+    cache = Path(cache_dir).resolve()
     plan = plan_for(data, split, seed, clients)
-    if isinstance(plan.source, FileSource | CompositeSource):
-        plan.source.remember(cache_dir)
+    if isinstance(plan.source, Remembering):
+        plan.source.remember(cache)
     everything = plan.source.studies()
     assignment = plan.assign(everything)
     assignment.check(everything)
     wanted = set(assignment.ids())
     studies = [study for study in everything if study.study_id in wanted]
-    cache = cache_dir.resolve()
     shards = build_films(plan.source, studies, image_size, cache, progress)
     bad = _bad_films(plan.source, studies, Films(shards, image_size).bad(), image_size, data.on_bad)
     kept = assignment.without(bad)
     kept.check(studies)
     notes = {**plan.source.notes, **({"bad_image": len(bad)} if bad else {})}
     notes |= {"not_in_split": len(everything) - len(studies)} if len(everything) > len(studies) else {}
-    return _folder(_Ready(plan, studies, kept, shards, notes), image_size, cache)
+    return Federation.open(_folder(_Ready(plan, studies, kept, shards, notes), image_size, cache))
 
 
 def _bad_films(source: Source, studies: Sequence[Study], rows: list[int], size: int, on_bad: str) -> set[str]:

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.films import Films
 from fedmrg_core.types import PARTS, DataError
 
@@ -131,26 +130,6 @@ class Federation:
             return cls(folder, meta, table)
         except (OSError, ValueError, KeyError) as error:
             raise DataError(f"not a prepared federation ({error}); delete it and run again", str(folder)) from None
-
-
-def prepare(
-    data: DataConfig,
-    split: str,
-    seed: int,
-    image_size: int,
-    cache_dir: Path,
-    clients: int | None,
-    progress: bool,
-) -> Federation:
-    """The federation of a split: found in `cache_dir`, else read, verified, decoded and cached there.
-
-    split: "phantom/group", "iu_xray/group", .. ; a `data.path` that holds a manifest.csv is its own split. seed: the
-    run's; it selects the draw. image_size: pixels a side. clients: None = all; else the first so many seen hospitals.
-    Raises DataError (bad rows, a hash that differs, by part) or ConfigError.
-    """
-    from fedmrg_core.data.build import build
-
-    return Federation.open(build(data, split, seed, image_size, Path(cache_dir), clients, progress))
 
 
 def write_tables(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -36,6 +37,14 @@ class ImageKeyed(Protocol):
 
     def image_key(self, study: Study) -> str:
         """A hash of the film's content."""
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A source that knows the next time what it has read of files that did not change."""
+
+    def remember(self, cache: Path) -> None:
+        """Keep it below `cache`, from now on."""
 
 
 Facts = dict[str, dict[str, str]]

@@ -105,7 +105,7 @@ def split_name(split: str, data: DataConfig) -> str:
 
 
 def plan_for(data: DataConfig, split: str, seed: int, clients: int | None) -> Plan:
-    """The plan of a run. See `federation.prepare`."""
+    """The plan of a run. See `build.prepare`."""
     name = split_name(split, data)
     if name.startswith("manifest/"):
         from fedmrg_core.data.manifest import ManifestSource, assign_manifest

@@ -25,15 +25,13 @@ from fedmrg_core.engine.device import DeviceConfig, autocast, settle_device, to_
 from fedmrg_core.engine.frozen import LEAST, Frozen
 from fedmrg_core.engine.memory import settle_process
 from fedmrg_core.engine.policy import Fault
+from fedmrg_core.engine.tasks import MEMORY, PERSONAL, RESIDUE, TrainReply, TrainTask, WriteReply, WriteTask
 from fedmrg_core.engine.trainer import Parts, TrainConfig, batch_rows, build_optimizer, fit, parameter_groups
 from fedmrg_core.engine.wire import Packed, pack, unpack
 from fedmrg_core.models.config import ModelConfig
 from fedmrg_core.models.report_model import Batch, ReportModel, build_model, load_state, models_built
 from fedmrg_core.seeding import generator, torch_seed
 from fedmrg_core.types import CONDITIONS, LabelState, Payload, State
-
-PERSONAL, MEMORY, RESIDUE = "personal", "memory:", "residue"
-"""Groups of a client's private state: personal parameters, the algorithm's own groups, the codec's residue."""
 
 
 @dataclass(frozen=True)
@@ -50,51 +48,6 @@ class WorkerSpec:
     device: DeviceConfig
     faults: tuple[Fault, ...] = ()
     share_from: int = LEAST
-
-
-@dataclass(frozen=True)
-class TrainTask:
-    """One client's work in one round. attempt: 1, or more after the death of an actor that had it."""
-
-    client_id: str
-    round: int
-    private: Packed
-    attempt: int = 1
-
-
-@dataclass(frozen=True)
-class TrainReply:
-    """What comes back: the upload (codec applied), the next private state, and figures for the log.
-
-    events: what went otherwise than planned and was mended on the worker, for the round's `failures`.
-    """
-
-    client_id: str
-    upload: Packed
-    private: Packed
-    weight: float
-    losses: dict[str, float]
-    steps: int
-    seconds: float
-    events: tuple[dict[str, Any], ...] = ()
-
-
-@dataclass(frozen=True)
-class WriteTask:
-    """Films to report on: fixed rows in one batch, whose bits so do not depend on the number of workers."""
-
-    rows: tuple[int, ...]
-    personal: Packed | None
-    oracle: bool = False
-
-
-@dataclass(frozen=True)
-class WriteReply:
-    """reports [k]; head: the diagnosis head's probabilities, float32 [k, 14, 4], or None."""
-
-    reports: list[str]
-    head: np.ndarray | None
-    seconds: float
 
 
 class Worker:

@@ -7,7 +7,8 @@ import signal
 import time
 from dataclasses import replace
 
-from fedmrg_core.engine.client import TrainReply, TrainTask, Worker
+from fedmrg_core.engine.client import Worker
+from fedmrg_core.engine.tasks import TrainReply, TrainTask
 from fedmrg_core.engine.wire import Packed, pack, unpack
 
 

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 
 from fedmrg_core.data.federation import Federation
-from fedmrg_core.engine.client import PERSONAL, TrainTask, Worker, WorkerSpec, WriteTask
+from fedmrg_core.engine.client import Worker, WorkerSpec
 from fedmrg_core.engine.pool import PoolConfig
 from fedmrg_core.engine.rounds import longest_first
+from fedmrg_core.engine.tasks import PERSONAL, TrainTask, WriteTask
 from fedmrg_core.engine.wire import EMPTY, pack, unpack
 from fedmrg_core.models.report_model import Batch
 from fedmrg_core.types import FedMRGError

@@ -13,9 +13,9 @@ from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm, ServerState, Update
 from fedmrg_core.data.federation import Federation, Hospital
 from fedmrg_core.engine.calls import Call, ClientError, Pool
-from fedmrg_core.engine.client import TrainReply, TrainTask
 from fedmrg_core.engine.policy import Policy
 from fedmrg_core.engine.store import ClientStore
+from fedmrg_core.engine.tasks import TrainReply, TrainTask
 from fedmrg_core.engine.trainer import TrainConfig
 from fedmrg_core.engine.wire import pack, unpack
 from fedmrg_core.seeding import generator

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fedmrg_core import tree
-from fedmrg_core.engine.client import PERSONAL, WriteReply, WriteTask
+from fedmrg_core.engine.tasks import PERSONAL, WriteReply, WriteTask
 from fedmrg_core.engine.wire import Packed, unpack
 from fedmrg_core.types import State
 

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 
 from fedmrg_core.algorithms.fedlora_dx import diagnosis_cross_entropy
 from fedmrg_core.algorithms.fedmrg import FedMRG, boosting_loss, inter_contrast, intra_contrast
-from fedmrg_core.engine.client import ClientContext, TrainTask, Worker
+from fedmrg_core.engine.client import ClientContext, Worker
+from fedmrg_core.engine.tasks import TrainTask
 from fedmrg_core.engine.wire import pack, unpack
 from fedmrg_core.models.report_model import Reading
 from tests.toy import Run, same, toy_spec

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
+from trees import SETTINGS
 
 from fedmrg_core.data import sources
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.types import DataError, Study
-
-SETTINGS = DataConfig(path="", on_bad="stop", small="refuse", unseen="", deal=5, dedup=False, allow_text=False)
 
 
 @dataclass

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from fedmrg_core.data import films, making, sources, splits
-from fedmrg_core.data.federation import Federation, prepare
+from fedmrg_core.data.build import prepare
+from fedmrg_core.data.federation import Federation
 from fedmrg_core.types import ConfigError, DataError
 
 

@@ -18,12 +18,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SETTINGS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from test_iu_xray import PROJECTIONS, REPORTS, XML
-from trees import Tree, chexpert_plus
+from trees import SETTINGS, Tree, chexpert_plus
 
 from fedmrg_core.data import chexpert_plus as plus
 from fedmrg_core.data.chexpert_plus import ChexpertPlusSource

@@ -10,7 +10,7 @@ import pytest
 from rendered import kaggle_root
 
 from fedmrg_core.data import splits
-from fedmrg_core.data.federation import prepare
+from fedmrg_core.data.build import prepare
 from fedmrg_core.data.iu_xray import IUXraySource, layout_of
 from fedmrg_core.types import ConfigError, DataError
 

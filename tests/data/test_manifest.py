@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fedmrg_core.data.federation import prepare
+from fedmrg_core.data.build import prepare
 from fedmrg_core.data.manifest import ManifestSource, slug
 from fedmrg_core.types import CONDITIONS, ConfigError, DataError
 

@@ -8,8 +8,8 @@ import pytest
 from trees import REPORT, Tree, chexpert_plus_table, three_sources
 
 from fedmrg_core.data import making, sources, splits
+from fedmrg_core.data.build import prepare
 from fedmrg_core.data.chexpert_plus import ChexpertPlusSource
-from fedmrg_core.data.federation import prepare
 from fedmrg_core.data.mimic_cxr import MimicSource
 from fedmrg_core.data.sections import sections
 from fedmrg_core.types import CONDITIONS, DataError

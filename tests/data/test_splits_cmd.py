@@ -17,8 +17,8 @@ from trees import Tree
 from benchmark import cli, splits_cmd
 from fedmrg_core.data import making, sources, splits
 from fedmrg_core.data.assignment import Assignment
+from fedmrg_core.data.build import prepare
 from fedmrg_core.data.duplicates import near_duplicate_groups, overlap
-from fedmrg_core.data.federation import prepare
 from fedmrg_core.data.iu_xray import IUXraySource
 from fedmrg_core.data.mimic_cxr import MimicSource
 from fedmrg_core.types import DataError, Study

@@ -1,4 +1,5 @@
-"""Data roots of MIMIC-CXR and CheXpert Plus in their exact layout, with made-up reports: nothing of the real ones."""
+"""Data roots of MIMIC-CXR and CheXpert Plus in their exact layout, with made-up reports: nothing of the real ones; and
+settings to read them with."""
 
 from __future__ import annotations
 
@@ -9,7 +10,10 @@ import zipfile
 import numpy as np
 from PIL import Image
 
+from fedmrg_core.data.config import DataConfig
 from fedmrg_core.types import CONDITIONS
+
+SETTINGS = DataConfig(path="", on_bad="stop", small="refuse", unseen="", deal=5, dedup=False, allow_text=False)
 
 REPORT = """                                 FINAL REPORT
  EXAMINATION:  CHEST (PA AND LAT)

@@ -19,7 +19,7 @@ from ray.cluster_utils import Cluster
 
 from benchmark import workers as workers_module
 from fedmrg_core.engine.calls import Call
-from fedmrg_core.engine.client import TrainReply, WorkerSpec
+from fedmrg_core.engine.client import WorkerSpec
 from fedmrg_core.engine.cluster import nodes, places_on
 from fedmrg_core.engine.faults import FaultyWorker
 from fedmrg_core.engine.nodes import Sight, check_nodes
@@ -28,6 +28,7 @@ from fedmrg_core.engine.policy import Fault
 from fedmrg_core.engine.pool import PoolConfig, RayPool, start_ray
 from fedmrg_core.engine.rounds import params_sha256
 from fedmrg_core.engine.slots import Place, Slots
+from fedmrg_core.engine.tasks import TrainReply
 from fedmrg_core.engine.wire import EMPTY, Packed
 from fedmrg_core.errors import FedMRGError
 from tests.toy import TWO_ACTORS, Run, toy_spec

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from fedmrg_core.engine.calls import Call
-from fedmrg_core.engine.client import TrainReply
 from fedmrg_core.engine.pool import PoolConfig, RayPool, start_ray
 from fedmrg_core.engine.slots import LEAST, MOST, Shelves, Slots, Stowed
+from fedmrg_core.engine.tasks import TrainReply
 from fedmrg_core.engine.wire import EMPTY, Packed
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this system has no anonymous files")
