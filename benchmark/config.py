@@ -147,8 +147,9 @@ def load(
 
 
 def from_dict(stored: Mapping[str, Any]) -> Config:
-    """The inverse of `Config.as_dict`, for a resume."""
-    table = {name: dict(stored[name]) for name in SECTIONS}
+    """The inverse of `Config.as_dict`, for a resume. A setting that is newer than the run has its default."""
+    defaults = _read(CONFIGS / "defaults.toml")
+    table = {name: {**defaults.get(name, {}), **stored[name]} for name in SECTIONS}
     return Config(str(stored["name"]), str(stored["method"]), table, dict(stored.get("faults", {})))
 
 

@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--actors", metavar="N", type=int, help="Ray worker processes; 0 = all in this process (default: 2)")
     add("--data", metavar="DIR", default="", help="folder of a real data set (default: none, phantom makes its own)")
     add("--faults", metavar="FILE", default="", help="TOML: what to do about failing clients, and faults to inject")
-    add("--resume", metavar="RUN_ID", default="", help="continue a run from its last round")
+    add("--resume", metavar="RUN_ID", default="", help="continue a run as it was begun (--actors may change)")
     add("--set", metavar="K=V", nargs="+", action="extend", default=[], help="any setting of defaults.toml")
     add("--quiet", action="store_true", help="no progress bars and no table")
     add("--json", action="store_true", help="print result.json on stdout instead of the table")
@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> int:
     """Run one experiment from the command line."""
     avoid_blanks()
     options = Options(quiet=args.quiet or args.json, resume=args.resume)
-    config = _stored_config(options) if args.resume else _config(args)
+    config = _stored_config(options, args) if args.resume else _config(args)
     result = run_experiment(config, options)
     if args.json:
         print(json.dumps(result, indent=1))
@@ -72,11 +72,21 @@ def _config(args: argparse.Namespace) -> Config:
     return replace(config, faults=read_table(Path(args.faults)))
 
 
-def _stored_config(options: Options) -> Config:
+def _stored_config(options: Options, args: argparse.Namespace) -> Config:
+    """The settings that the run began with; only the number of actors, which changes no result, may be another."""
+    for name in ("split", "preset", "seed", "rounds", "clients", "data", "faults", "set"):
+        if getattr(args, name) not in (None, "", []):
+            raise ConfigError(f"--resume goes on with the run's own settings, but for --actors: leave out --{name}.")
     path = options.runs / options.resume / "config.json"
     if not path.exists():
         choose("run", options.resume, [p.parent.name for p in options.runs.glob("*/config.json")])
-    return configs.from_dict(json.loads(path.read_text()))
+    config = configs.from_dict(json.loads(path.read_text()))
+    if args.actors is None:
+        return config
+    engine = {**config.table["engine"], "actors": args.actors}
+    config = replace(config, table={**config.table, "engine": engine})
+    configs.check(config)
+    return config
 
 
 def run_experiment(config: Config, options: Options | None = None) -> dict[str, Any]:

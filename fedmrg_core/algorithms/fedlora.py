@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fedmrg_core.algorithms.base import Algorithm, ServerState, Update, register
 from fedmrg_core.models.tuning import LORA, Tuning
-from fedmrg_core.types import State
+from fedmrg_core.types import State, choose
 
 A, B = ".lora_A.", ".lora_B."
 
@@ -31,6 +31,9 @@ class FedLoRA(Algorithm):
 
     tuning: Tuning = LORA
     aggregation: str = "factors"
+
+    def __post_init__(self) -> None:
+        choose("algorithm.aggregation", self.aggregation, ("factors", "svd"))
 
     def aggregate(self, server: ServerState, updates: Iterable[Update]) -> ServerState:
         names = [name for name in server.params if A in name]

@@ -16,7 +16,7 @@ from torch import Tensor
 from fedmrg_core.algorithms.base import Client, ServerState, Update, register
 from fedmrg_core.algorithms.fedlora_dx import FedLoRADx, training_prompts
 from fedmrg_core.models.report_model import Batch, Reading, ReportModel, Vision
-from fedmrg_core.types import LabelState, Payload, State
+from fedmrg_core.types import ConfigError, LabelState, Payload, State
 
 GENERIC, SPECIALISED = "generic", "specialised"
 
@@ -41,6 +41,11 @@ class FedMRG(FedLoRADx):
     lambda_inter: float = 0.5
     tau: float = 0.07
     prototype_decay: float = 0.9
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.specialised and not self.tuning.lora:
+            raise ConfigError("tuning.kind = full makes no adapters: fedmrg takes lora, or specialised=false.")
 
     def configure_model(self, model: ReportModel, seed: int) -> None:
         adapters = (GENERIC, SPECIALISED) if self.specialised else (GENERIC,)

@@ -24,6 +24,7 @@ from fedmrg_core.data.tables import Table, read_table
 from fedmrg_core.types import CONDITIONS, DataError, Study, choose
 
 FILE = "manifest.csv"
+COLUMNS = ("image", "report", "study", "patient", "hospital", "split")
 PART_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
 
 
@@ -33,8 +34,13 @@ class ManifestSource(FileSource):
     name = "manifest"
     has_hospitals = has_parts = False
 
+    def __init__(self, root: Path, data: DataConfig) -> None:
+        super().__init__(root, data)
+        self.credentialed = data.private
+
     def _read(self) -> list[Study]:
         table = read_table(self.root / FILE, ("image", "report"), ragged=True)
+        table.refuse_lookalikes((*COLUMNS, *CONDITIONS))
         self.has_hospitals, self.has_parts = table.has("hospital"), table.has("split")
         bad = BadRows(FILE)
         studies = _good_rows(table, self.root, bad, self.places)
@@ -52,7 +58,7 @@ Places = dict[str, tuple[str, int | None]]
 def _good_rows(table: Table, root: Path, bad: BadRows, places: Places) -> list[Study]:
     """Check each row; `places` receives file and row by study id."""
     labelled = label_columns(table)
-    columns = {name: table.column(name) for name in ("image", "report", "study", "patient", "hospital", "split")}
+    columns = {name: table.column(name) for name in COLUMNS}
     conditions = [table.column(name) for name in CONDITIONS] if labelled else []
     home: dict[str, tuple[str, str, int]] = {}
     studies: list[Study] = []

@@ -56,6 +56,21 @@ class Table:
             hint = f" Did you mean '{one_line(near[0])}'?" if near else ""
             raise DataError(f"no column '{name}'.{hint} Columns: {one_line(', '.join(self.header))}", self.file, 1)
 
+    def refuse_lookalikes(self, known: Sequence[str]) -> None:
+        """Raises DataError for a column that would be passed over although it looks like a known one that is missing:
+        "Patient_ID" for "patient"."""
+        missing = {_bare(name): name for name in known if name not in self.header}
+        for name in self.header:
+            near = get_close_matches(_bare(name), missing, n=1, cutoff=0.85) if name not in known else []
+            if near:
+                hint = f"Did you mean '{missing[near[0]]}'? Rename it, or remove it"
+                raise DataError(f"column '{one_line(name)}' is not known. {hint}", self.file, 1)
+
+
+def _bare(name: str) -> str:
+    """A column's name without case, blanks, signs and a final "id"."""
+    return "".join(filter(str.isalnum, name.casefold())).removesuffix("id")
+
 
 def is_number(text: str) -> bool:
     """Whether it is a row of digits 0 to 9, as ids of these data sets are (`str.isdigit` takes a superscript too)."""

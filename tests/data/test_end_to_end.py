@@ -10,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from rendered import kaggle_root
 from trees import Tree
 
@@ -89,6 +91,27 @@ def test_a_credentialed_sources_text_is_left_nowhere(
     assert set(written["reference"]) == set(written["hypothesis"]) == {""}
     (logged,) = [path for path in tmp_path.rglob("generations.parquet") if result["folder"] not in path.parents]
     assert set(pd.read_parquet(logged)["reference"]) == {""}
+    assert MARK not in texts(tmp_path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "own"
+    root.mkdir()
+    rows = ["image,report"]
+    for at in range(40):
+        Image.fromarray(np.full((20, 20), 6 * at, np.uint8)).save(root / f"{at}.png")
+        rows.append(f"{at}.png,The {MARK} sign is seen at level {at}.")
+    (root / "manifest.csv").write_text("\n".join(rows))
+    return root
+
+
+def test_a_private_folders_text_is_left_nowhere_but_in_it(
+    folder: Path, tmp_path: Path, bench: Callable[..., dict[str, Any]]
+) -> None:
+    result = bench("random_train", folder, "--set", "private=true", "deal=2")
+    (tmp_path / "own" / "manifest.csv").unlink()
+    assert result["scores"]["test/global/bleu4"]["n"] > 0
     assert MARK not in texts(tmp_path)
 
 

@@ -133,6 +133,18 @@ def test_each_fault_names_its_row_and_is_counted_when_skipped(folder, change, tm
     assert notes == {f"bad_{reason}": 1}
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("Patient_ID", "patient"), ("hosptial", "hospital"), ("pleural effusion", "Pleural Effusion")],
+)
+def test_a_column_that_looks_like_a_known_one_is_not_passed_over(folder, change, tmp_path, written, meant):
+    root = folder()
+    lines = (root / "manifest.csv").read_text().splitlines()
+    (root / "manifest.csv").write_text("\n".join([f"{lines[0]},{written}", *(f"{line},1" for line in lines[1:])]))
+    with pytest.raises(DataError, match=f"row 1: column '{written}' is not known. Did you mean '{meant}'?"):
+        ready(change(path=str(root)), tmp_path)
+
+
 def test_several_faults_are_all_named_in_one_line(folder, change, tmp_path):
     def spoil(rows):
         rows[3]["report"] = rows[9]["report"] = ""

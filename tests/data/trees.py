@@ -13,7 +13,9 @@ from PIL import Image
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.types import CONDITIONS
 
-SETTINGS = DataConfig(path="", on_bad="stop", small="refuse", unseen="", deal=5, dedup=False, allow_text=False)
+SETTINGS = DataConfig(
+    path="", on_bad="stop", small="refuse", unseen="", deal=5, dedup=False, private=False, allow_text=False
+)
 
 REPORT = """                                 FINAL REPORT
  EXAMINATION:  CHEST (PA AND LAT)
