@@ -12,7 +12,7 @@ ALGO  ?= fedmrg
 SUITE ?= phantom
 
 # make variable -> option; a word of SET with blanks in it is not possible, so "k=v k=v" splits at blanks
-OPTIONS = --algo '$(ALGO)' \
+OPTIONS = $(if $(RESUME),,--algo '$(ALGO)') \
   $(if $(SPLIT),--split '$(SPLIT)') $(if $(PRESET),--preset '$(PRESET)') $(if $(SEED),--seed '$(SEED)') \
   $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(CLIENTS),--clients '$(CLIENTS)') $(if $(ACTORS),--actors '$(ACTORS)') \
   $(if $(DATA),--data '$(DATA)') $(if $(RESUME),--resume '$(RESUME)') \

@@ -147,10 +147,17 @@ def load(
 
 
 def from_dict(stored: Mapping[str, Any]) -> Config:
-    """The inverse of `Config.as_dict`, for a resume. A setting that is newer than the run has its default."""
+    """The inverse of `Config.as_dict`, for a resume. A setting that is newer than the run and changes no result has its
+    default."""
     defaults = _read(CONFIGS / "defaults.toml")
-    table = {name: {**defaults.get(name, {}), **stored[name]} for name in SECTIONS}
+    table = {name: {**(defaults[name] if name in UNRANKED else {}), **stored[name]} for name in SECTIONS}
     return Config(str(stored["name"]), str(stored["method"]), table, dict(stored.get("faults", {})))
+
+
+def lacking(config: Config) -> list[str]:
+    """Settings that a stored configuration does not have, since it is older than they are."""
+    defaults = _read(CONFIGS / "defaults.toml")
+    return [f"{name}.{key}" for name, part in defaults.items() for key in part if key not in config.table[name]]
 
 
 def check(config: Config) -> None:

@@ -221,10 +221,11 @@ class Experiment:
         kept = None if self._hides_text(federation) else self.folder.path / WRITTEN
         pool, seed = workers.pool, self.config.seed
         known = len(pool.events)
-        frame = evaluate(self.algorithm, federation, server, store, pool, config, seed, on_batch, kept)
-        self.late_failures = pool.events[known:]
-        bar.close()
-        return frame
+        try:
+            return evaluate(self.algorithm, federation, server, store, pool, config, seed, on_batch, kept)
+        finally:
+            self.late_failures = pool.events[known:]
+            bar.close()
 
     def _hides_text(self, federation: Federation) -> bool:
         """Whether reports must not reach the run's folder."""

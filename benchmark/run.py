@@ -18,11 +18,13 @@ from benchmark.config import Config
 from benchmark.options import Options
 from fedmrg_core.errors import ConfigError, choose
 
+DEFAULT = "fedmrg"
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `fedmrg bench`."""
     add = parser.add_argument
-    add("--algo", metavar="NAME", default="fedmrg", help=f"algorithm: {', '.join(configs.algorithm_names())}")
+    add("--algo", metavar="NAME", help=f"algorithm: {', '.join(configs.algorithm_names())} (default: {DEFAULT})")
     add("--split", metavar="NAME", help="data set and split, as in splits/ (default: phantom/group)")
     add("--preset", metavar="NAME", help=f"model and budget: {', '.join(configs.preset_names())} (default: tiny)")
     add("--seed", metavar="N", type=int, help="whole number from 0 (default: 0)")
@@ -64,7 +66,7 @@ def _config(args: argparse.Namespace) -> Config:
     if args.data:
         overrides.append(f"data.path={Path(args.data).expanduser().resolve()}")
     split = args.split or ("manifest" if args.data else None)
-    config = configs.load(args.algo, split, args.preset, args.seed, overrides + args.set)
+    config = configs.load(args.algo or DEFAULT, split, args.preset, args.seed, overrides + args.set)
     if not args.faults:
         return config
     from fedmrg_core.engine.policy import read_table
@@ -74,13 +76,16 @@ def _config(args: argparse.Namespace) -> Config:
 
 def _stored_config(options: Options, args: argparse.Namespace) -> Config:
     """The settings that the run began with; only the number of actors, which changes no result, may be another."""
-    for name in ("split", "preset", "seed", "rounds", "clients", "data", "faults", "set"):
+    for name in ("algo", "split", "preset", "seed", "rounds", "clients", "data", "faults", "set"):
         if getattr(args, name) not in (None, "", []):
             raise ConfigError(f"--resume goes on with the run's own settings, but for --actors: leave out --{name}.")
     path = options.runs / options.resume / "config.json"
     if not path.exists():
         choose("run", options.resume, [p.parent.name for p in options.runs.glob("*/config.json")])
     config = configs.from_dict(json.loads(path.read_text()))
+    newer = configs.lacking(config)
+    if newer:
+        raise ConfigError(f"run {options.resume} is older than the setting {newer[0]}: begin it anew.")
     if args.actors is None:
         return config
     engine = {**config.table["engine"], "actors": args.actors}

@@ -17,7 +17,7 @@ class DataConfig:
     unseen: names of hospitals that take no part in training, separated by commas; for manifests.
     deal: number of hospitals that a manifest without a `hospital` column is dealt into where CLIENTS is not given.
     dedup: keep each group of near-duplicate reports inside one part (train, val or test).
-    private: of a manifest: its reports are treated as those of a credentialed source.
+    private: treat the reports as those of a credentialed source.
     allow_text: let report text of a credentialed source (MIMIC-CXR, CheXpert Plus) into results. Only where the
         data use agreement allows it.
     """

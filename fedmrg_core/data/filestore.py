@@ -77,6 +77,7 @@ class FileSource:
 
     def __init__(self, root: Path, data: DataConfig) -> None:
         self.root, self.data = root, data
+        self.credentialed = self.credentialed or data.private
         self.notes: dict[str, int] = {}
         self.places: dict[str, tuple[str, int | None]] = {}
         self._hashes = HashIndex(root)

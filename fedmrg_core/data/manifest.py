@@ -34,10 +34,6 @@ class ManifestSource(FileSource):
     name = "manifest"
     has_hospitals = has_parts = False
 
-    def __init__(self, root: Path, data: DataConfig) -> None:
-        super().__init__(root, data)
-        self.credentialed = data.private
-
     def _read(self) -> list[Study]:
         table = read_table(self.root / FILE, ("image", "report"), ragged=True)
         table.refuse_lookalikes((*COLUMNS, *CONDITIONS))

@@ -61,8 +61,10 @@ class Table:
         "Patient_ID" for "patient"."""
         missing = {_bare(name): name for name in known if name not in self.header}
         for name in self.header:
-            near = get_close_matches(_bare(name), missing, n=1, cutoff=0.85) if name not in known else []
-            if near:
+            bare = _bare(name)
+            near = get_close_matches(bare, missing, n=1, cutoff=0.85) if name not in known else []
+            other = near and abs(len(bare) - len(near[0])) > 1 and (bare in near[0] or near[0] in bare)
+            if near and not other:  # "inpatient" and "finding" are words of their own
                 hint = f"Did you mean '{missing[near[0]]}'? Rename it, or remove it"
                 raise DataError(f"column '{one_line(name)}' is not known. {hint}", self.file, 1)
 

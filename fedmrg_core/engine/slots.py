@@ -169,19 +169,24 @@ class Shelf:
         total = tree.offsets(packed.num_bytes for *_, packed in parts)[-1]
         if self._memory is None or total < LEAST:
             return replies, total
+        there = [self._place_of(packed.buffer, self._memory) for *_, packed in parts]
+        ends = [at + part[2].num_bytes for at, part in zip(there, parts, strict=True) if at is not None]
+        self._next = tree.offsets([max(ends, default=self._start)])[-1]  # what was made behind them is not sent
         stowed = list(replies)
-        for number, name, packed in parts:
-            offset = self._put(self._memory, packed.buffer)
+        for at, (number, name, packed) in zip(there, parts, strict=True):
+            offset = self._put(self._memory, packed.buffer) if at is None else at
             if offset is not None:
                 value = Stowed(packed.header, offset - self._start, packed.num_bytes)
                 stowed[number] = replace(stowed[number], **{name: value})
         return stowed, total
 
-    def _put(self, memory: np.ndarray, buffer: np.ndarray) -> int | None:
-        """Where in the memory a buffer lies, copied there where it does not yet; None where there is no place left."""
+    def _place_of(self, buffer: np.ndarray, memory: np.ndarray) -> int | None:
+        """Where in the slot a buffer lies; None where it lies elsewhere."""
         offset = buffer.ctypes.data - memory.ctypes.data
-        if self._start <= offset < len(memory):
-            return offset
+        return offset if self._start <= offset < len(memory) else None
+
+    def _put(self, memory: np.ndarray, buffer: np.ndarray) -> int | None:
+        """Where a copy of a buffer lies in the slot from now on; None where there is no place left."""
         start = self._take(buffer.nbytes)
         if start is not None:
             memory[start : start + buffer.nbytes] = buffer

@@ -230,6 +230,7 @@ def test_a_folder_of_real_films_and_notes(notes_folder: Path, toy_cache: Path, t
         (["bench", "--split", "phantom/grup"], "phantom/group"),
         (["bench", "--resume", "nothing"], "nothing"),
         (["bench", "--resume", "nothing", "--rounds", "3"], "leave out --rounds"),
+        (["bench", "--resume", "nothing", "--algo", "fedavg"], "leave out --algo"),
         (["bench", "--set", "tuning.kind=full"], "fedmrg takes lora"),
         (["bench", "--algo", "fedlora", "--set", "aggregation=SVD"], "svd"),
         (["bench", "--faults", "nowhere.toml"], "nowhere.toml: No such file"),

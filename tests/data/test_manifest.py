@@ -143,6 +143,9 @@ def test_a_column_that_looks_like_a_known_one_is_not_passed_over(folder, change,
     (root / "manifest.csv").write_text("\n".join([f"{lines[0]},{written}", *(f"{line},1" for line in lines[1:])]))
     with pytest.raises(DataError, match=f"row 1: column '{written}' is not known. Did you mean '{meant}'?"):
         ready(change(path=str(root)), tmp_path)
+    lines[0] += ",finding,inpatient"
+    (root / "manifest.csv").write_text("\n".join([lines[0], *(f"{line},1,1" for line in lines[1:])]))
+    assert len(ready(change(path=str(root), deal=2), tmp_path)) == 30
 
 
 def test_several_faults_are_all_named_in_one_line(folder, change, tmp_path):

@@ -70,6 +70,17 @@ def test_what_was_made_in_the_slot_lies_there_already() -> None:
     assert [int(one.payload.buffer[5]) for one in loaded] == [50, 2, 3]
 
 
+def test_what_was_made_there_but_is_not_sent_takes_no_place() -> None:
+    slots = Slots(actors=1, size=3 * LEAST)
+    place = slots.lease()
+    shelf = Shelves().at(place)
+    first, _unsent = shelf.room([LEAST]).numpy(), shelf.room([2 * LEAST]).numpy()
+    first[:] = 1
+    answer, _ = shelf.stow([Reply(1, Packed((), first)), reply(2, 2 * LEAST)])
+    assert [type(one.payload) for one in answer] == [Stowed, Stowed]
+    assert [set(one.payload.buffer.tolist()) for one in slots.load(place, answer)] == [{1}, {2}]
+
+
 def test_without_a_fitting_slot_a_reply_goes_as_it_is() -> None:
     slots = Slots(actors=1, size=2 * LEAST)
     place = slots.lease()
