@@ -64,6 +64,12 @@ class Board:
     """Versions of labeler and text metrics (`judge`)."""
 
     @property
+    def complete(self) -> tuple[Row, ...]:
+        """The rows of the most seeds: all but ablations, say, that have one."""
+        most = max((len(row.seeds) for row in self.rows), default=0)
+        return tuple(row for row in self.rows if len(row.seeds) == most)
+
+    @property
     def slug(self) -> str:
         return f"{self.split.replace('/', '-')}--{self.preset}"
 
@@ -144,7 +150,9 @@ def _board(split: str, preset: str, group: Sequence[Result]) -> Board:
     chosen = max(counts, key=lambda key: (len(key[0]), key[0], counts[key], key[1:]), default=("", "", ""))
     inside = _same_data([result for result, kind in zip(done, kinds, strict=True) if kind == chosen])
     apart = tuple(result for result in done if not any(result is member for member in inside))
-    rows = sorted((_row(name, results) for name, results in _by_algorithm(inside).items()), key=_rank)
+    rows = [_row(name, results) for name, results in _by_algorithm(inside).items()]
+    most = max((len(row.seeds) for row in rows), default=0)
+    rows.sort(key=lambda row: (len(row.seeds) < most, *_rank(row)))  # a seed is a draw, and draws differ
     return Board(split, preset, *chosen[:2], tuple(rows), failed, apart, chosen[2])
 
 
@@ -175,6 +183,7 @@ def _by_algorithm(results: Sequence[Result]) -> dict[str, list[Result]]:
 
 
 def _rank(row: Row) -> tuple[float, str]:
+    """Highest first; rows without the score last."""
     best = row.cells.get("test/personal/ce_f1_micro14")
     return (-best.value if best else math.inf, row.algorithm)
 

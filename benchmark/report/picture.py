@@ -22,10 +22,9 @@ TRAINED, PLAIN, INK = "#1f6f8b", "#b9bec4", "#2b2f33"
 
 
 def draw(board: Board, path: Path) -> None:
-    """Write `path` (PNG), without a date in it: the same results give the same picture."""
-    rows = list(reversed(board.rows))
-    seeds = "/".join(map(str, sorted({len(row.seeds) for row in rows})))
-    title = f"{board.split}, preset {board.preset}, {seeds} seed(s), 95 % intervals"
+    """Write `path` (PNG) of the complete rows, without a date in it: the same results give the same picture."""
+    rows = list(reversed(board.complete))
+    title = f"{board.split}, preset {board.preset}, {len(rows[0].seeds)} seed(s), 95 % intervals"
     with _figure(path, len(PANELS), [_label(row) for row in rows], title) as axes:
         for axis, (key, name) in zip(axes, PANELS, strict=True):
             _panel(axis, rows, key, name)

@@ -31,6 +31,13 @@ def test_rows_are_ordered_by_personal_clinical_f1_and_carry_costs(make_result):
     assert (cells["upload_mb"].value, cells["upload_mb_round"].value, cells["train_seconds"].value) == (4.0, 2.0, 12.5)
 
 
+def test_a_row_of_fewer_seeds_stands_last_whatever_its_score(make_result):
+    whole = [make_result(name, seed=seed, value=value) for name, value in (("a", 0.5), ("b", 0.6)) for seed in (0, 1)]
+    (board,) = results.boards([make_result("part", value=0.9), *whole])
+    assert [row.algorithm for row in board.rows] == ["b", "a", "part"]
+    assert board.complete == board.rows[:2]
+
+
 def test_the_newest_bench_version_is_ranked_and_the_old_one_stands_apart(make_result):
     group = [make_result(a, bench_version="9") for a in ("fedavg", "fedprox")] + [make_result(bench_version="10")]
     (board,) = results.boards(group)
