@@ -185,6 +185,7 @@ class _Round:
         try:
             payload = unpack(reply.upload)
         except FedMRGError as error:
+            self._count(reply.client_id, "upload", "truncated", reply.upload.num_bytes)
             raise ClientError(f"{who}: {error}", "truncated_payload") from None
         self._enter(reply.client_id, "upload", payload)
         payload["delta"] = self.algorithm.codec.decode(payload["delta"])
@@ -202,8 +203,11 @@ class _Round:
 
     def _enter(self, client: str, direction: str, payload: Payload) -> None:
         for group, state in payload.items():
-            row = {"round": self.server.round, "client": client, "direction": direction, "group": group}
-            self.log.ledger.append({**row, "bytes": tree.num_bytes(state)})
+            self._count(client, direction, group, tree.num_bytes(state))
+
+    def _count(self, client: str, direction: str, group: str, num_bytes: int) -> None:
+        row = {"round": self.server.round, "client": client, "direction": direction, "group": group}
+        self.log.ledger.append({**row, "bytes": num_bytes})
 
     def _write_row(self, server: ServerState, seconds: dict[str, float], failures: list[dict[str, Any]]) -> None:
         total = {d: sum(r["bytes"] for r in self.log.ledger if r["direction"] == d) for d in ("upload", "download")}

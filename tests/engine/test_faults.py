@@ -60,6 +60,8 @@ def test_a_failed_client_is_dropped_by_name_and_keeps_its_private_state(
     assert words in failure["message"]
     assert failure["recovery_s"] >= 0
     assert second["accepted"] == [name for name in second["clients"] if name != client]
+    uploads = [r for r in run.logs[1].ledger if (r["client"], r["direction"]) == (client, "upload")]
+    assert bool(uploads) == (kind in ("nonfinite_update", "truncated_payload"))
     before = Run(replace(spec, train=replace(spec.train, rounds=1)), policy=DROP)
     assert run.store.get(client).buffer.tobytes() == before.store.get(client).buffer.tobytes()
     with pytest.raises((FedMRGError, RuntimeError, MemoryError)):
