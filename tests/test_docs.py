@@ -78,9 +78,9 @@ def test_every_command_in_the_pages_parses(command):
     for call in made(words) if name == "make" else [words]:
         args = dry_parse(call)
         if call[0] == "bench" and args and not args.resume and not args.data:
-            from benchmark.run import _config
+            from benchmark.run import DEFAULT, _config
 
-            assert _config(args).algorithm == args.algo
+            assert _config(args).algorithm == (args.algo or DEFAULT)
 
 
 @pytest.mark.parametrize("page", PAGES)
