@@ -22,6 +22,7 @@ from benchmark.scored import PART
 from benchmark.scoring import PER_STUDY
 from benchmark.tables import check_place, replacing
 from fedmrg_core.errors import ConfigError, DataError, choose
+from fedmrg_core.runfolder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +86,9 @@ def load(name: str, root: Path) -> pd.DataFrame:
     for folder in (root / "runs" / name, Path(name)):
         if folder.is_dir():
             if not (folder / PER_STUDY).exists():
-                raise DataError(f"holds no {PER_STUDY}: `fedmrg score --run {folder.name} --update` makes it", folder)
+                done = (RunFolder(folder).result() or {}).get("status") == "finished"
+                way = f"score --run {folder.name} --update" if done else f"bench --resume {folder.name}"
+                raise DataError(f"holds no {PER_STUDY}: `fedmrg {way}` makes it", folder)
             return pd.read_parquet(folder / PER_STUDY)
     file = Path(name)
     if not file.is_file() and not file.suffix:

@@ -77,7 +77,7 @@ def _stored(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
         raise DataError("is not there any more: the run's reports are gone", str(path))
     generations = pd.read_parquet(path)
     if not any(generations["reference"]):
-        raise DataError("holds no text (a credentialed source; `data.allow_text` keeps it)", str(path))
+        raise DataError("holds no text (`private=true`, or a credentialed source without `allow_text=true`)", str(path))
     return result, generations
 
 

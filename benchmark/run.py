@@ -17,6 +17,7 @@ from benchmark.blanks import avoid_blanks
 from benchmark.config import Config
 from benchmark.options import Options
 from fedmrg_core.errors import ConfigError, choose
+from fedmrg_core.runfolder import RunFolder
 
 DEFAULT = "fedmrg"
 
@@ -44,7 +45,11 @@ def main(args: argparse.Namespace) -> int:
     avoid_blanks()
     options = Options(quiet=args.quiet or args.json, resume=args.resume)
     config = _stored_config(options, args) if args.resume else _config(args)
-    result = run_experiment(config, options)
+    result = RunFolder(options.runs / args.resume).result() if args.resume else None
+    if result and result["status"] == "finished":
+        print(f"run {args.resume} has finished already; this is its result", file=sys.stderr)
+    else:
+        result = run_experiment(config, options)
     if args.json:
         print(json.dumps(result, indent=1))
     elif not args.quiet:
@@ -65,6 +70,8 @@ def _config(args: argparse.Namespace) -> Config:
     overrides = [f"{key}={value}" for key, value in given.items() if value is not None]
     if args.data:
         overrides.append(f"data.path={Path(args.data).expanduser().resolve()}")
+    if args.data and (args.split or "").startswith("phantom/"):
+        raise ConfigError(f"--split {args.split} makes its own data: leave out --split, or --data.")
     split = args.split or ("manifest" if args.data else None)
     config = configs.load(args.algo or DEFAULT, split, args.preset, args.seed, overrides + args.set)
     if not args.faults:

@@ -79,7 +79,8 @@ def main(args: argparse.Namespace) -> int:
         raise ConfigError(f"--jobs = {args.jobs} is out of range; allowed: 1 or more.")
     tasks = read(args.suite)
     todo = [task for task in tasks if args.again or not exists(task)]
-    print(f"suite {args.suite}: {len(tasks)} experiments, {len(tasks) - len(todo)} exist, {len(todo)} to run")
+    kept = f"{len(tasks) - len(todo)} have their committed result (--again makes it anew)"
+    print(f"suite {args.suite}: {len(tasks)} experiments, {kept}, {len(todo)} to run")
     if args.list:
         print("\n".join(task.name for task in todo))
         return 0

@@ -53,7 +53,7 @@ class Table:
             if name in self.header:
                 continue
             near = get_close_matches(name, self.header, n=1, cutoff=0.5)
-            hint = f" Did you mean '{one_line(near[0])}'?" if near else ""
+            hint = f" Is it '{one_line(near[0])}'? Rename it." if near else ""
             raise DataError(f"no column '{name}'.{hint} Columns: {one_line(', '.join(self.header))}", self.file, 1)
 
     def refuse_lookalikes(self, known: Sequence[str]) -> None:

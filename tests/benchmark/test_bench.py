@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 import torch
 
 from benchmark import config as configs
+from benchmark import run
 from benchmark.cli import main
 from benchmark.options import Options
 from benchmark.run import run_experiment
@@ -110,15 +112,25 @@ def test_a_run_leaves_all_that_the_contract_names(whole: dict[str, Any]) -> None
     assert len(written[written["part"] == "unseen"]) == result["scores"]["unseen/global/bleu4"]["n"]
 
 
+def test_a_finished_run_is_shown_and_not_run_again(
+    whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "Options", partial(Options, runs=whole["folder"] / "runs"))
+    monkeypatch.setattr(run, "run_experiment", lambda *_: pytest.fail("it was run again"))
+    assert main(["bench", "--resume", whole["run_id"], "--json"]) == 0
+    said = capsys.readouterr()
+    assert "has finished already" in said.err
+    assert json.loads(said.out)["params_sha256"] == whole["params_sha256"]
+
+
 def test_a_run_stands_in_mlflow(whole: dict[str, Any]) -> None:
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(f"sqlite:///{whole['folder']}/mlflow.db")
-    runs = [run for e in client.search_experiments() for run in client.search_runs([e.experiment_id])]
-    (run,) = runs
-    assert run.info.status == "FINISHED"
-    assert run.data.metrics["test/personal/ce_f1_micro14"] == whole["scores"]["test/personal/ce_f1_micro14"]["value"]
-    assert len(client.get_metric_history(run.info.run_id, "loss")) == 6
+    (logged,) = [one for e in client.search_experiments() for one in client.search_runs([e.experiment_id])]
+    assert logged.info.status == "FINISHED"
+    assert logged.data.metrics["test/personal/ce_f1_micro14"] == whole["scores"]["test/personal/ce_f1_micro14"]["value"]
+    assert len(client.get_metric_history(logged.info.run_id, "loss")) == 6
 
 
 def test_a_fault_file_belongs_to_the_run_and_a_full_disk_loses_no_round(toy_cache: Path, tmp_path: Path) -> None:
@@ -235,6 +247,7 @@ def test_a_folder_of_real_films_and_notes(notes_folder: Path, toy_cache: Path, t
         (["bench", "--algo", "fedlora", "--set", "aggregation=SVD"], "svd"),
         (["bench", "--faults", "nowhere.toml"], "nowhere.toml: No such file"),
         (["bench", "--data", "/no/such/folder"], "/no/such/folder"),
+        (["bench", "--data", "films", "--split", "phantom/ci"], "leave out --split, or --data"),
         (["bench", "--set", "lm=/no/model"], "lm=/no/model cannot be loaded"),
         (["bench", "--rounds", "x"], "--rounds"),
         (["bnch"], "bench"),

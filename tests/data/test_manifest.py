@@ -175,7 +175,7 @@ def test_faults_of_the_file_itself(folder, change, tmp_path):
     root = folder()
     manifest = root / "manifest.csv"
     for content, message in (
-        (b"image,raport\na,b\n", r"row 1: no column 'report'. Did you mean 'raport'\?"),
+        (b"image,raport\na,b\n", r"row 1: no column 'report'. Is it 'raport'\? Rename it."),
         (b"", "the file is empty"),
         (b'image,report\na,"b\n', "not a well-formed CSV file"),
         (b"image,report,report\na,b,c\n", "column 'report' stands there twice"),
