@@ -86,7 +86,7 @@ def load(name: str, root: Path) -> pd.DataFrame:
     for folder in (root / "runs" / name, Path(name)):
         if folder.is_dir():
             if not (folder / PER_STUDY).exists():
-                done = (RunFolder(folder).result() or {}).get("status") == "finished"
+                done = RunFolder(folder).finished()
                 way = f"score --run {folder.name} --update" if done else f"bench --resume {folder.name}"
                 raise DataError(f"holds no {PER_STUDY}: `fedmrg {way}` makes it", folder)
             return pd.read_parquet(folder / PER_STUDY)

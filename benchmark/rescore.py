@@ -69,8 +69,8 @@ def _stored(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
 
     from fedmrg_core.runfolder import RunFolder
 
-    result = RunFolder(folder).result()
-    if result is None or result["status"] != "finished":
+    result = RunFolder(folder).finished()
+    if result is None:
         raise FedMRGError(f"run {folder.name} is not finished; `fedmrg bench --resume {folder.name}` goes on with it")
     path = folder / "generations.parquet"
     if not path.exists():

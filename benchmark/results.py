@@ -50,7 +50,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Board:
-    """What `split` and `preset` have to show: ranked rows, and apart from them what must not be ranked with them."""
+    """What `split` and `preset` have to show: ranked rows, those of most seeds first, and apart from them what must not
+    be ranked with them."""
 
     split: str
     preset: str
@@ -66,8 +67,7 @@ class Board:
     @property
     def complete(self) -> tuple[Row, ...]:
         """The rows of the most seeds: all but ablations, say, that have one."""
-        most = max((len(row.seeds) for row in self.rows), default=0)
-        return tuple(row for row in self.rows if len(row.seeds) == most)
+        return tuple(row for row in self.rows if len(row.seeds) == len(self.rows[0].seeds))
 
     @property
     def slug(self) -> str:

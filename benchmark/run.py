@@ -45,8 +45,8 @@ def main(args: argparse.Namespace) -> int:
     avoid_blanks()
     options = Options(quiet=args.quiet or args.json, resume=args.resume)
     config = _stored_config(options, args) if args.resume else _config(args)
-    result = RunFolder(options.runs / args.resume).result() if args.resume else None
-    if result and result["status"] == "finished":
+    result = RunFolder(options.runs / args.resume).finished() if args.resume else None
+    if result:
         print(f"run {args.resume} has finished already; this is its result", file=sys.stderr)
     else:
         result = run_experiment(config, options)

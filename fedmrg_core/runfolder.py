@@ -74,6 +74,11 @@ class RunFolder:
         path = self.path / "result.json"
         return json.loads(path.read_text()) if path.exists() else None
 
+    def finished(self) -> dict[str, Any] | None:
+        """The result of a run that has finished; None of any other."""
+        result = self.result()
+        return result if result and result["status"] == "finished" else None
+
     def write_result(self, result: Mapping[str, Any]) -> None:
         write_atomic(self.path / "result.json", (json.dumps(plain(result), indent=1) + "\n").encode())
 

@@ -60,8 +60,9 @@ class RayPool:
     """Calls of one message together take about as long as a message costs at least; and at most so long, and bring at
     most so many bytes; or there is one."""
     SHORT_S, UNEVEN_S, LONG_S = 0.02, 0.1, 1.0
-    """An actor holds two messages, so that it need not wait for the next; but of calls as long as the second figure
-    only one, so that the next goes to whoever is free first. Shorter ones than the first are not worth fresh memory."""
+    """An actor holds two messages, so that it need not wait for the next; but of calls as long as the last figure only
+    one, so that the next goes to whoever is free first. Once one took as long as the second, the longest counts and not
+    the last. Shorter ones than the first are not worth fresh memory."""
     AHEAD = 8
     """Replies per actor that may wait for their turn: what is held at once does not grow with the number of calls."""
 

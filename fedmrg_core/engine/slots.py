@@ -24,6 +24,8 @@ from fedmrg_core.engine.wire import Packed
 
 LEAST, MANY, MOST = 2**16, 2**26, 2**28
 """Bytes below which a reply stays in its message; bytes of slots that are no matter; bytes of all slots, at most."""
+NOWHERE = np.empty(0, dtype=np.uint8)
+"""Memory of no slot."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,6 @@ class Place:
     name: str
     offset: int
     size: int
-
-    @property
-    def end(self) -> int:
-        return self.offset + self.size
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,9 @@ class Shelves:
     def at(self, place: Place | None) -> Shelf:
         """Where the replies of a message go."""
         memory = None if place is None else self._open(place)
-        return Shelf(0, None) if place is None or memory is None else Shelf(place.offset, memory[: place.end])
+        if place is None or memory is None:
+            return Shelf(NOWHERE)
+        return Shelf(memory[place.offset : place.offset + place.size])
 
     def _open(self, place: Place) -> np.ndarray | None:
         """The driver's memory; None where its link leads elsewhere: this is another machine, or the slots are gone."""
@@ -148,53 +148,51 @@ class Shelves:
 
 
 class Shelf:
-    """A slot being filled, or none (memory None). What is made in its `room` need not be copied there later.
+    """A slot being filled: memory uint8 [size], `NOWHERE` for none. What is made in its `room` need not be copied there
+    later."""
 
-    start: where the slot begins in `memory`, which ends with the slot.
-    """
-
-    def __init__(self, start: int, memory: np.ndarray | None) -> None:
-        self._start = self._next = start
+    def __init__(self, memory: np.ndarray) -> None:
         self._memory = memory
+        self._next = 0
 
     def room(self, sizes: Sequence[int]) -> Tensor:
         """As `tree.room`; in the slot where there is place left."""
         start = self._take(tree.offsets(sizes)[-1])
-        return tree.room(sizes) if start is None or self._memory is None else tree.room(sizes, self._memory[start:])
+        return tree.room(sizes, None if start is None else self._memory[start:])
 
     def stow(self, replies: list[Any]) -> tuple[list[Any], int]:
         """The replies of a message with `Stowed` for the `Packed` in them that the slot holds. And the bytes that all
         their buffers take."""
         parts = list(_parts(replies, Packed))
         total = tree.offsets(packed.num_bytes for *_, packed in parts)[-1]
-        if self._memory is None or total < LEAST:
+        if not len(self._memory) or total < LEAST:
             return replies, total
-        there = [self._place_of(packed.buffer, self._memory) for *_, packed in parts]
+        there = [self._place_of(packed.buffer) for *_, packed in parts]
         ends = [at + part[2].num_bytes for at, part in zip(there, parts, strict=True) if at is not None]
-        self._next = tree.offsets([max(ends, default=self._start)])[-1]  # what was made behind them is not sent
+        self._next = tree.offsets([max(ends, default=0)])[-1]  # what was made behind them is not sent
         stowed = list(replies)
         for at, (number, name, packed) in zip(there, parts, strict=True):
-            offset = self._put(self._memory, packed.buffer) if at is None else at
+            offset = self._put(packed.buffer) if at is None else at
             if offset is not None:
-                value = Stowed(packed.header, offset - self._start, packed.num_bytes)
+                value = Stowed(packed.header, offset, packed.num_bytes)
                 stowed[number] = replace(stowed[number], **{name: value})
         return stowed, total
 
-    def _place_of(self, buffer: np.ndarray, memory: np.ndarray) -> int | None:
+    def _place_of(self, buffer: np.ndarray) -> int | None:
         """Where in the slot a buffer lies; None where it lies elsewhere."""
-        offset = buffer.ctypes.data - memory.ctypes.data
-        return offset if self._start <= offset < len(memory) else None
+        offset = buffer.ctypes.data - self._memory.ctypes.data
+        return offset if 0 <= offset < len(self._memory) else None
 
-    def _put(self, memory: np.ndarray, buffer: np.ndarray) -> int | None:
+    def _put(self, buffer: np.ndarray) -> int | None:
         """Where a copy of a buffer lies in the slot from now on; None where there is no place left."""
         start = self._take(buffer.nbytes)
         if start is not None:
-            memory[start : start + buffer.nbytes] = buffer
+            self._memory[start : start + buffer.nbytes] = buffer
         return start
 
     def _take(self, size: int) -> int | None:
         start = self._next
-        if self._memory is None or start + size > len(self._memory):
+        if start + size > len(self._memory):
             return None
         self._next = tree.offsets([start + size])[-1]
         return start

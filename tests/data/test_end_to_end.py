@@ -10,12 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 from rendered import kaggle_root
-from trees import Tree
+from trees import Tree, own_folder
 
 from benchmark import cli, run
 from benchmark.options import Options
@@ -94,23 +92,12 @@ def test_a_credentialed_sources_text_is_left_nowhere(
     assert MARK not in texts(tmp_path)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    root = tmp_path / "own"
-    root.mkdir()
-    rows = ["image,report"]
-    for at in range(40):
-        Image.fromarray(np.full((20, 20), 6 * at, np.uint8)).save(root / f"{at}.png")
-        rows.append(f"{at}.png,The {MARK} sign is seen at level {at}.")
-    (root / "manifest.csv").write_text("\n".join(rows))
-    return root
-
-
 def test_a_private_folders_text_is_left_nowhere_but_in_it(
-    folder: Path, tmp_path: Path, bench: Callable[..., dict[str, Any]]
+    tmp_path: Path, bench: Callable[..., dict[str, Any]]
 ) -> None:
-    result = bench("random_train", folder, "--set", "private=true", "deal=2")
-    (tmp_path / "own" / "manifest.csv").unlink()
+    root = own_folder(tmp_path / "own", "report", (f"The {MARK} sign is seen at level {at}." for at in range(40)))
+    result = bench("random_train", root, "--set", "private=true", "deal=2")
+    (root / "manifest.csv").unlink()
     assert result["scores"]["test/global/bleu4"]["n"] > 0
     assert MARK not in texts(tmp_path)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from rendered import kaggle_root
-from trees import Tree
+from trees import Tree, own_folder
 
 from benchmark import cli, splits_cmd
 from fedmrg_core.data import making, sources, splits
@@ -116,13 +116,9 @@ def test_describe_takes_a_folder_of_ones_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(splits_cmd, "CACHE", tmp_path / "cache")
-    root = tmp_path / "root"
-    root.mkdir()
-    rows = ["image,report,hospital"]
-    for at in range(40):
-        Image.fromarray(np.full((9, 9), 3 * at, np.uint8)).save(root / f"{at}.png")
-        rows.append(f"{at}.png,{('Clear lungs.', 'There is an effusion on the left.')[at // 20]},{'ab'[at // 20]}")
-    (root / "manifest.csv").write_text("\n".join(rows), "utf-8")
+    reports = ("Clear lungs.", "There is an effusion on the left.")
+    rows = (f"{reports[at // 20]},{'ab'[at // 20]}" for at in range(40))
+    root = own_folder(tmp_path / "root", "report,hospital", rows)
     assert cli.main(["splits", "describe", "manifest", "--data", str(root), "--png", str(tmp_path / "a.png")]) == 0
     said = capsys.readouterr().out
     assert "manifest: 40 studies, 2 hospitals" in said

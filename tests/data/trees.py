@@ -6,6 +6,8 @@ from __future__ import annotations
 import csv
 import gzip
 import zipfile
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -16,6 +18,18 @@ from fedmrg_core.types import CONDITIONS
 SETTINGS = DataConfig(
     path="", on_bad="stop", small="refuse", unseen="", deal=5, dedup=False, private=False, allow_text=False
 )
+
+
+def own_folder(root: Path, columns: str, rows: Iterable[str]) -> Path:
+    """A folder with a manifest: `columns` and the cells of `rows` stand behind the image, a film for each row."""
+    root.mkdir()
+    lines = [f"image,{columns}"]
+    for at, row in enumerate(rows):
+        Image.fromarray(np.full((20, 20), at, np.uint8)).save(root / f"{at}.png")
+        lines.append(f"{at}.png,{row}")
+    (root / "manifest.csv").write_text("\n".join(lines), "utf-8")
+    return root
+
 
 REPORT = """                                 FINAL REPORT
  EXAMINATION:  CHEST (PA AND LAT)

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from fedmrg_core.engine.calls import Call
-from fedmrg_core.engine.pool import PoolConfig, RayPool, start_ray
+from fedmrg_core.engine.pool import RayPool
 from fedmrg_core.engine.slots import LEAST, MOST, Shelves, Slots, Stowed
 from fedmrg_core.engine.tasks import TrainReply
 from fedmrg_core.engine.wire import EMPTY, Packed
+from tests.toy import TWO_ACTORS
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this system has no anonymous files")
 
@@ -98,6 +99,7 @@ def test_without_a_fitting_slot_a_reply_goes_as_it_is() -> None:
     assert Slots(actors=2, size=MOST + 1).lease() is None
 
 
+@pytest.mark.usefixtures("ray_running")
 def test_who_keeps_replies_keeps_their_values() -> None:
     class Large:
         def __init__(self, spec: None) -> None:
@@ -107,9 +109,7 @@ def test_who_keeps_replies_keeps_their_values() -> None:
             payload = Packed((), np.full(2**17, task, dtype=np.uint8))
             return TrainReply(str(task), payload, EMPTY, 1.0, {}, 1, 0.0)
 
-    config = PoolConfig(actors=2, gpus_per_actor=0.0, object_store_mb=128, wait_s=120.0)
-    stop = start_ray(config)
-    pool = RayPool(None, config, Large)
+    pool = RayPool(None, TWO_ACTORS, Large)
     try:
         calls = [Call("say", number, None, f"client {number}") for number in range(40)]
         kept = list(pool.map(calls))
@@ -118,4 +118,3 @@ def test_who_keeps_replies_keeps_their_values() -> None:
         assert [set(one.upload.buffer.tolist()) for one in kept] == [{number} for number in range(40)]
     finally:
         pool.close()
-        stop()
