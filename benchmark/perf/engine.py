@@ -25,7 +25,8 @@ from fedmrg_core.runfolder import write_atomic
 FLOWER = "flwr[simulation]==1.41.0"
 ENGINES = ("ours", "serial", "flwr")
 CASES = (
-    Case(20, 2, 1), Case(20, 2, 20), Case(4, 2, 1), Case(20, 2, 1, sleep_ms=50), Case(20, 8, 1, sleep_ms=50),
+    Case(20, 2, 1), Case(20, 2, 20), Case(4, 2, 1),
+    Case(20, 2, 1, sleep_ms=50), Case(20, 8, 1, sleep_ms=50), Case(40, 8, 1, sleep_ms=50),
 )  # fmt: skip
 QUICK = CASES[:2]
 

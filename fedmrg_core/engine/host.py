@@ -6,6 +6,8 @@ import os
 import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fedmrg_core.engine.calls import as_client_error
@@ -15,12 +17,12 @@ from fedmrg_core.engine.slots import Place, Shelves
 
 class Host:
     """Its actor has two threads, of which one works at a time: while the replies of a message are stored, the next
-    message is worked on."""
+    message is worked on. That one goes first, or it would wait until the storing lets go of the interpreter."""
 
     def __init__(self, worker: type[Any], spec: Any) -> None:
         self._worker = worker(spec)
         keep_freed(32 * 2**20)  # a worker makes a buffer a client, the driver a few a round
-        self._works = threading.Lock()
+        self._works, self._next = threading.Lock(), threading.Lock()
         self._shelves = Shelves()
 
     def run(
@@ -28,13 +30,25 @@ class Host:
     ) -> tuple[list[Any], int, float]:
         """Replies to (task, who) in their order, a client's error as a value in its place, their payloads stowed; the
         bytes of these; seconds in all."""
-        with self._works:
+        with self._turn():
             shelf = self._shelves.at(place)
             self._worker.room = shelf.room
             start = time.perf_counter()
             replies = [self._one(method, task, who, shared) for task, who in tasks]
             took = time.perf_counter() - start
+        with self._next:  # free again once whoever waits has begun
+            pass
         return *shelf.stow(replies), took
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """To work: nobody else does meanwhile. `_next` is held while somebody waits for that."""
+        with self._next:
+            self._works.acquire()
+        try:
+            yield
+        finally:
+            self._works.release()
 
     def _one(self, method: str, task: Any, who: str, shared: Any) -> Any:
         try:
@@ -45,5 +59,5 @@ class Host:
 
     def pid(self) -> int:
         """This process's id, once no work is under way here: in a log, and for tests that end it."""
-        with self._works:
+        with self._turn():
             return os.getpid()

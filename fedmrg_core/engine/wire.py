@@ -58,12 +58,21 @@ def unpack(packed: Packed) -> Payload:
     short = packed.num_bytes - packed.wanted_bytes
     if short < 0:
         raise FedMRGError(f"the payload is truncated: {packed.num_bytes} of {packed.wanted_bytes} bytes arrived")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        whole = torch.from_numpy(packed.buffer)
+    whole = torch.from_numpy(packed.buffer)
     for group, name, kind, shape, offset in packed.header:
         payload.setdefault(group, {})[name] = tree.piece(whole, offset, getattr(torch, kind), shape)
     return payload
 
 
+def _hush() -> None:
+    """torch says once in a process that an array is read-only: let that be now, since a filter for each call would cost
+    more than the call, and filters are of the whole process, threads or not."""
+    array = np.empty(0, dtype=np.uint8)
+    array.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.from_numpy(array)
+
+
+_hush()
 EMPTY = pack({})
