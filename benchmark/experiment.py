@@ -8,16 +8,16 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from benchmark import provenance
 from benchmark.config import Config
 from benchmark.options import BENCH_VERSION, DRAWS, ROOT, Options, new_run_id
-from benchmark.scoring import PER_STUDY, save_per_study, score_generations
+from benchmark.scoring import PER_STUDY, measured_ahead, save_per_study, score_generations
 from benchmark.workers import Workers
 from fedmrg_core.algorithms.base import ServerState
 from fedmrg_core.data.build import prepare
@@ -36,6 +36,9 @@ from fedmrg_core.errors import FedMRGError
 from fedmrg_core.evaluate import evaluate
 from fedmrg_core.runfolder import RunFolder, write_atomic
 from fedmrg_core.tracking import Tracker, default_uri, describe
+
+if TYPE_CHECKING:
+    from fedmrg_core.metrics.ahead import Ahead
 
 WRITTEN = "written.jsonl"
 """In the run's folder, until `generations.parquet` is there: batches of reports that are done."""
@@ -149,10 +152,14 @@ class Experiment:
             device=self.config.part("device"),
             faults=self.faults.faults,
         )
-        with Workers(spec, self._placed(spec, federation)) as workers:
+        ahead = measured_ahead(self.config, federation)
+        with ExitStack() as running:
+            placed = Workers(spec, self._placed(spec, federation))
+            workers = self._timed("workers", running.enter_context, placed)
             server, store = self._timed("train", self._train, federation, workers)
-            frame = self._timed("generate", self._generate, federation, workers, server, store)
-        scores, missing = self._timed("metrics", self._score, federation, frame)
+            frame = self._timed("generate", self._generate, federation, workers, server, store, ahead)
+            self._timed("workers", running.close)
+        scores, missing = self._timed("metrics", self._score, federation, frame, ahead)
         self._finish(federation, frame, scores, missing, params_sha256(server, store), start)
 
     def _placed(self, spec: WorkerSpec, federation: Federation) -> PoolConfig:
@@ -210,7 +217,9 @@ class Experiment:
             raise OSError(errno.ENOSPC, "injected by the fault file")
         checkpoint.save(folder, server, store, keep)
 
-    def _generate(self, federation: Federation, workers: Workers, server: ServerState, store: ClientStore) -> Any:
+    def _generate(
+        self, federation: Federation, workers: Workers, server: ServerState, store: ClientStore, ahead: Ahead
+    ) -> Any:
         bar = tqdm(desc="writing reports", unit="batch", disable=not self.progress)
 
         def on_batch(done: int, total: int) -> None:
@@ -222,7 +231,7 @@ class Experiment:
         pool, seed = workers.pool, self.config.seed
         known = len(pool.events)
         try:
-            return evaluate(self.algorithm, federation, server, store, pool, config, seed, on_batch, kept)
+            return evaluate(self.algorithm, federation, server, store, pool, config, seed, on_batch, kept, ahead.add)
         finally:
             self.late_failures = pool.events[known:]
             bar.close()
@@ -231,10 +240,12 @@ class Experiment:
         """Whether reports must not reach the run's folder."""
         return federation.credentialed and not self.config.table["data"]["allow_text"]
 
-    def _score(self, federation: Federation, frame: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    def _score(self, federation: Federation, frame: Any, ahead: Ahead) -> tuple[dict[str, Any], dict[str, str]]:
         from dataclasses import asdict
 
-        card = score_generations(self.config, federation, frame)
+        if self.progress:
+            print("scoring (METEOR's first time with new words takes some 10 s more)", file=sys.stderr)
+        card = score_generations(self.config, federation, frame, memo=ahead.known())
         save_per_study(card.per_study, self.folder.path / PER_STUDY)
         return {key: asdict(score) for key, score in card.scores.items()}, card.missing
 

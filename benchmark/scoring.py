@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fedmrg_core.data.federation import Federation
+    from fedmrg_core.metrics.ahead import Ahead
     from fedmrg_core.metrics.scorecard import Card, MeasureTexts
 
 PER_STUDY = "per_study.parquet"
@@ -28,6 +29,15 @@ def score_generations(config: Config, federation: Federation, generations: pd.Da
     reports = [federation.reports[row] for h in federation.hospitals if h.seen for row in h.rows["train"]]
     settings = {"labeler": evaluate.labeler, "weights": evaluate.weights, "resamples": evaluate.resamples}
     return full_scorecard(generations, reports, **{**settings, "seed": config.seed, **changes})
+
+
+def measured_ahead(config: Config, federation: Federation) -> Ahead:
+    """What measures a run's reports while others are being written."""
+    from fedmrg_core.metrics.ahead import Ahead
+
+    evaluate = config.part("evaluate")
+    references = (federation.reports[row] for hospital in federation.hospitals for row in hospital.rows["test"])
+    return Ahead(references, evaluate.labeler, evaluate.weights)
 
 
 def check_labeler(config: Config) -> None:

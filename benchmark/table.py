@@ -45,7 +45,7 @@ def _cell(score: Mapping[str, Any] | None) -> str:
 def _costs(result: Mapping[str, Any]) -> str:
     sent, seconds = result["communication"], result["provenance"]["seconds"]
     rounds = max(len(sent["per_round"]), 1)
-    shown = ("data", "base", "train", "generate", "metrics", "total")
+    shown = ("data", "base", "workers", "train", "generate", "metrics", "total")
     times = ", ".join(f"{name} {seconds[name]:.0f}" for name in shown if name in seconds)
     upload = sent["upload_bytes"] / 1e6
     return f"upload {upload / rounds:.2f} MB a round, {upload:.1f} MB in all; seconds: {times}"

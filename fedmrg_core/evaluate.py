@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -92,11 +92,13 @@ def evaluate(
     seed: int,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
     kept: Path | None = None,
+    on_reports: Callable[[list[str], list[str]], None] = lambda references, hypotheses: None,
 ) -> pd.DataFrame:
     """One row per film and view: study_id, patient_id, hospital, part, view, reference, hypothesis, labels, head_*.
 
     kept: a file of JSON lines to which every batch goes as it is written, and from which those are taken that the
-    same parameters wrote already (a run that was cut off in the middle); None = nothing is kept.
+    same parameters wrote already (a run that was cut off in the middle); None = nothing is kept. on_reports: sees the
+    references and hypotheses of every batch as soon as it is written.
     """
     import pandas as pd
 
@@ -111,7 +113,11 @@ def evaluate(
             asked.append(piece)
         else:
             written.append((piece, replies, None))
-    replies_of = _write(algorithm, server, pool, asked, config, on_batch, kept)
+
+    def on_reply(rows: Sequence[int], reply: WriteReply) -> None:
+        on_reports([federation.reports[row] for row in rows], reply.reports)
+
+    replies_of = _write(algorithm, server, pool, asked, config, on_batch, kept, on_reply)
     written += [_gather(piece, replies_of[number]) for number, piece in enumerate(asked)]
     rows = [row for piece, reports, head in written for row in _rows(federation, piece, reports, head)]
     return pd.DataFrame(_with_personal_view(rows))
@@ -125,6 +131,7 @@ def _write(
     config: EvaluateConfig,
     on_batch: Callable[[int, int], None],
     kept: Path | None,
+    on_reply: Callable[[Sequence[int], WriteReply], None],
 ) -> list[list[WriteReply]]:
     """The replies to every piece's batches, in their order; the costliest are sent first, so that none ends late and
     alone. What is sent first changes no bit: the batches are fixed."""
@@ -144,6 +151,7 @@ def _write(
         for done, (job, reply) in enumerate(zip(todo, answers, strict=True), start=1 + len(jobs) - len(todo)):
             replies[job.piece, job.place] = reply
             known.add(job, reply)
+            on_reply(job.task.rows, reply)
             on_batch(done, len(jobs))
     found: list[list[WriteReply]] = [[] for _ in pieces]
     for key in sorted(replies):

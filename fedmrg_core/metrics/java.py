@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -77,6 +77,17 @@ def ptb_tokenise(texts: Sequence[str]) -> list[str]:
     answers = _run([*arguments, "-preserveLines", "-lowerCase"], lines, folder, 30 + 0.01 * len(lines))
     dropped = set(PUNCTUATIONS)
     return [" ".join(word for word in line.split() if word not in dropped) for line in answers]
+
+
+def make_ready(texts: Iterable[str]) -> None:
+    """Cut METEOR's paraphrase table for the words of all texts now, so that it need not be cut for some of them later.
+
+    Raises:
+        JavaMissing: there is no Java.
+    """
+    _java()
+    with paraphrases.table(_package() / "meteor", map(plain, texts)):
+        pass
 
 
 def meteor_stats(pairs: Sequence[tuple[str, str]]) -> Floats:

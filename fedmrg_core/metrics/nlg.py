@@ -1,7 +1,8 @@
 """Text overlap: BLEU-1..4, ROUGE-L, CIDEr (pycocoevalcap's), METEOR 1.5 and rouge-score's ROUGE-1/2/Lsum.
 
 Every figure is kept as per-study sufficient statistics taken from the libraries' own scorers; `measures` returns
-them for a whole table of studies at once, each distinct pair scored once.
+them for a whole table of studies at once, each distinct pair scored once. All but CIDEr's are facts of a pair alone,
+which a `Memo` may know from before.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import version as installed
+from typing import Any
 
 import numpy as np
 
 from fedmrg_core.metrics import java
+from fedmrg_core.metrics.memo import Memo
 from fedmrg_core.metrics.stats import Floats, SumMeasure, mean_measure
 from fedmrg_core.metrics.text import clean_many, plain
 
@@ -31,7 +34,11 @@ _SMALL, _TINY = 1e-9, 1e-15  # pycocoevalcap's guards against division by zero, 
 
 
 def measures(
-    references: Sequence[str], hypotheses: Sequence[str], corpora: Sequence[object], conventions: Iterable[str]
+    references: Sequence[str],
+    hypotheses: Sequence[str],
+    corpora: Sequence[object],
+    conventions: Iterable[str],
+    memo: Memo | None = None,
 ) -> tuple[list[SumMeasure], dict[str, str]]:
     """All text metrics of n studies, and the metrics that are missing with the reason and what to install.
 
@@ -40,55 +47,56 @@ def measures(
         hypotheses: n generated reports.
         corpora: n keys; CIDEr takes its document frequencies from all references with the same key (a split part).
         conventions: of `text.CONVENTIONS`; `r2gen` metrics carry no suffix, `ptb` metrics `_ptb`.
+        memo: takes and gives what is a fact of one text or pair.
     """
+    memo = memo or Memo()
     pairs = list(zip(references, hypotheses, strict=True))
     tokenised: dict[str, list[Pair]] = {}
     missing: dict[str, str] = {}
     for convention in conventions:
         suffix = "" if convention == "r2gen" else f"_{convention}"
         try:
-            tokenised[suffix] = tokenise(pairs, convention)
+            tokenised[suffix] = tokenise(pairs, convention, memo)
         except java.JavaMissing as error:
             missing |= {name + suffix: str(error) for name in OVERLAP}
     with ThreadPoolExecutor(1) as pool:  # METEOR is a process of its own: it runs beside the rest
-        meteor = pool.submit(meteor_measures, tokenised)
-        found = rouge_measures(pairs)
+        meteor = pool.submit(meteor_measures, tokenised, memo)
+        found = rouge_measures(pairs, memo)
         for suffix, tokens in tokenised.items():
-            found += overlap_measures(tokens, corpora, suffix)
+            found += overlap_measures(tokens, corpora, suffix, memo)
         meteors, absent = meteor.result()
     return found + meteors, missing | absent
 
 
-def tokenise(pairs: Sequence[Pair], convention: str) -> list[Pair]:
+def tokenise(pairs: Sequence[Pair], convention: str, memo: Memo | None = None) -> list[Pair]:
     """Pairs under a text convention, tokens separated by single blanks."""
     texts = [text for pair in pairs for text in pair]
-    distinct = sorted(set(texts))
-    tokens = clean_many(distinct) if convention == "r2gen" else java.ptb_tokenise(distinct)
-    table = dict(zip(distinct, tokens, strict=True))
-    return [(table[reference], table[hypothesis]) for reference, hypothesis in pairs]
+    how = clean_many if convention == "r2gen" else java.ptb_tokenise
+    tokens = (memo or Memo()).values(convention, texts, how)
+    return list(zip(tokens[::2], tokens[1::2], strict=True))
 
 
-def _per_distinct(pairs: Sequence[Pair]) -> tuple[list[Pair], list[int]]:
-    """The distinct pairs, and for each pair its place among them."""
-    places: dict[Pair, int] = {}
-    inverse = [places.setdefault(pair, len(places)) for pair in pairs]
-    return list(places), inverse
+def _table(rows: Sequence[Any], columns: int) -> Floats:
+    """Rows as [n, columns], also where there are none."""
+    return np.array(rows, dtype=np.float64).reshape(len(rows), columns)
 
 
 def _version(package: str, convention: str) -> str:
     return f"{package} {installed(package)}, {convention}"
 
 
-def overlap_measures(pairs: Sequence[Pair], corpora: Sequence[object], suffix: str = "") -> list[SumMeasure]:
+def overlap_measures(
+    pairs: Sequence[Pair], corpora: Sequence[object], suffix: str = "", memo: Memo | None = None
+) -> list[SumMeasure]:
     """BLEU-1..4, ROUGE-L and CIDEr of tokenised pairs."""
-    version = _version("pycocoevalcap", suffix.lstrip("_") or "r2gen")
-    distinct, inverse = _per_distinct(pairs)
-    bleu = bleu_stats(distinct)[inverse]
+    version, memo = _version("pycocoevalcap", suffix.lstrip("_") or "r2gen"), memo or Memo()
+    bleu = _table(memo.values("bleu", pairs, bleu_stats), 10)
+    common = np.array(memo.values("rougeL", pairs, rouge_l), dtype=np.float64)
     found = [
         SumMeasure(f"bleu{n}{suffix}", bleu, partial(bleu_score, n=n), version, counts=f"bleu_counts{suffix}")
         for n in (1, 2, 3, 4)
     ]
-    found.append(mean_measure(f"rougeL{suffix}", rouge_l(distinct)[inverse], version))
+    found.append(mean_measure(f"rougeL{suffix}", common, version))
     return [*found, mean_measure(f"cider{suffix}", cider_by_corpus(pairs, corpora), version)]
 
 
@@ -103,7 +111,7 @@ def bleu_stats(pairs: Sequence[Pair]) -> Floats:
         [*test["correct"], *test["guess"], test["testlen"], lengths[0]]
         for test, (lengths, _) in zip(scorer.ctest, scorer.crefs, strict=True)
     ]
-    return np.array(rows, dtype=np.float64).reshape(len(rows), 10)
+    return _table(rows, 10)
 
 
 def bleu_score(sums: Floats, n: int) -> Floats:
@@ -199,24 +207,29 @@ def _cider(given: Vector, wanted: Vector, sigma: float = 6.0) -> float:
     return total / 4 * 10.0
 
 
-def rouge_measures(pairs: Sequence[Pair]) -> list[SumMeasure]:
+def rouge_measures(pairs: Sequence[Pair], memo: Memo) -> list[SumMeasure]:
     """rouge-score's ROUGE-1, -2 and -Lsum F-measures: its own tokenizer, no stemming, a newline ends a sentence."""
     from rouge_score.rouge_scorer import RougeScorer
 
     names = ["rouge1", "rouge2", "rougeLsum"]
     scorer = RougeScorer(names, use_stemmer=False)
-    distinct, inverse = _per_distinct(pairs)
-    scored = [scorer.score(reference, hypothesis) for reference, hypothesis in distinct]
-    table = np.array([[row[name].fmeasure for name in names] for row in scored], dtype=np.float64).reshape(-1, 3)
+
+    def scored(distinct: list[Pair]) -> list[list[float]]:
+        rows = [scorer.score(reference, hypothesis) for reference, hypothesis in distinct]
+        return [[row[name].fmeasure for name in names] for row in rows]
+
+    table = _table(memo.values("rouge-score", pairs, scored), 3)
     version = _version("rouge-score", "as written")
-    return [mean_measure(name, table[inverse, column], version) for column, name in enumerate(names)]
+    return [mean_measure(name, table[:, column], version) for column, name in enumerate(names)]
 
 
-def meteor_measures(tokenised: dict[str, list[Pair]]) -> tuple[list[SumMeasure], dict[str, str]]:
+def meteor_measures(
+    tokenised: dict[str, list[Pair]], memo: Memo
+) -> tuple[list[SumMeasure], dict[str, str]]:
     """METEOR under each convention (suffix -> pairs), all of it in one Java process; else why it is missing."""
-    distinct, inverse = _per_distinct([(plain(a), plain(b)) for pairs in tokenised.values() for a, b in pairs])
+    every = [(plain(a), plain(b)) for pairs in tokenised.values() for a, b in pairs]
     try:
-        rows = java.meteor_stats(distinct)[inverse] if distinct else np.zeros((0, java.METEOR_STATS))
+        rows = _table(memo.values("meteor", every, java.meteor_stats), java.METEOR_STATS)
     except java.JavaMissing as error:
         return [], {f"meteor{suffix}": str(error) for suffix in tokenised}
     found, start = [], 0

@@ -15,6 +15,7 @@ import numpy as np
 
 from fedmrg_core.errors import ConfigError, DataError, choose
 from fedmrg_core.metrics import clinical, diversity, nlg, per_study
+from fedmrg_core.metrics.memo import Memo
 from fedmrg_core.metrics.stats import Floats, Ints, Measure, Score, bootstrap_weights, interval
 from fedmrg_core.metrics.text import CONVENTIONS
 from fedmrg_core.seeding import generator
@@ -61,6 +62,7 @@ def full_scorecard(
     conventions: Sequence[str] = CONVENTIONS,
     weights: str = "",
     extra: MeasureTexts | None = None,
+    memo: Memo | None = None,
 ) -> Card:
     """Score a table of generations.
 
@@ -74,6 +76,7 @@ def full_scorecard(
         conventions: text conventions; `r2gen` metrics carry no suffix, `ptb` metrics `_ptb` (they need Java).
         weights: CheXbert's checkpoint file; its vocab.txt lies beside it.
         extra: further metrics of the texts.
+        memo: what is known of the texts already (`ahead`).
 
     Raises:
         DataError: a column is missing, or a row has a wrong number of labels.
@@ -81,8 +84,9 @@ def full_scorecard(
     table = _checked(generations)
     references, hypotheses = list(table["reference"]), list(table["hypothesis"])
     corpora = list(zip(table["part"], table["view"], strict=True))
-    labels, version = _labels([*references, *hypotheses], labeler, weights)
-    texts, missing = nlg.measures(references, hypotheses, corpora, conventions)
+    memo = memo or Memo()
+    labels, version = labels_of([*references, *hypotheses], labeler_of(labeler, weights), memo)
+    texts, missing = nlg.measures(references, hypotheses, corpora, conventions, memo)
     common: list[Measure] = [*texts, *clinical.measures(labels[: len(table)], labels[len(table) :], version)]
     if train_reports is not None:
         common.append(diversity.verbatim(hypotheses, train_reports))
@@ -117,10 +121,11 @@ def _checked(generations: pd.DataFrame) -> pd.DataFrame:
     return generations.reset_index(drop=True)
 
 
-def _labels(reports: Sequence[str], labeler: str | LabelMany, weights: str) -> tuple[clinical.States, str]:
-    """The states [n, 14] of n reports, and the labeler's version."""
-    label_many, version = labeler_of(labeler, weights)
-    return np.array(label_many(reports), dtype=np.int8).reshape(-1, 14), version
+def labels_of(reports: Sequence[str], labeler: tuple[LabelMany, str], memo: Memo) -> tuple[clinical.States, str]:
+    """The states [n, 14] of n reports, and the version of the labeler (as `labeler_of` gives it)."""
+    label_many, version = labeler
+    states = memo.values(f"labels, {version}", reports, label_many)
+    return np.array(states, dtype=np.int8).reshape(-1, 14), version
 
 
 @dataclass(frozen=True)
