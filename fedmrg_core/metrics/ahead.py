@@ -60,8 +60,10 @@ class Ahead:
             if isinstance(job, Event):
                 job.set()
                 continue
-            with suppress(OSError, subprocess.SubprocessError, ValueError):
-                self._memo.learn(_asked(*job, *self._labeler))
+            texts, pairs = job
+            with suppress(java.JavaMissing, OSError, subprocess.SubprocessError, ValueError):
+                if pairs or not java.is_ready(texts):
+                    self._memo.learn(_asked(texts, pairs, *self._labeler))
 
 
 def _asked(*given: object) -> list[Row]:

@@ -79,13 +79,18 @@ def ptb_tokenise(texts: Sequence[str]) -> list[str]:
     return [" ".join(word for word in line.split() if word not in dropped) for line in answers]
 
 
-def make_ready(texts: Iterable[str]) -> None:
-    """Cut METEOR's paraphrase table for the words of all texts now, so that it need not be cut for some of them later.
+def is_ready(texts: Iterable[str]) -> bool:
+    """Whether METEOR's paraphrase table is there for the words of all texts.
 
     Raises:
-        JavaMissing: there is no Java.
+        JavaMissing: there is no Java, so that it is not wanted.
     """
     _java()
+    return paraphrases.kept(_package() / "meteor", paraphrases.vocabulary(map(plain, texts))) is not None
+
+
+def make_ready(texts: Iterable[str]) -> None:
+    """Cut the table for the words of all texts now, so that it need not be cut for some of them later."""
     with paraphrases.table(_package() / "meteor", map(plain, texts)):
         pass
 

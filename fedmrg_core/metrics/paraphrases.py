@@ -38,16 +38,25 @@ def cache_folder() -> Path:
 def table(folder: Path, texts: Iterable[str]) -> Iterator[list[str]]:
     """METEOR arguments that name a table as good as the full one in `folder` for `texts`."""
     words = vocabulary(texts)
-    source = folder / FULL
-    cache = cache_folder() / hashlib.sha256(f"{source.stat().st_size}".encode()).hexdigest()[:12]
-    found = find(cache, words)
+    found = kept(folder, words)
     if found is not None:
         yield ["-a", str(found)]
         return
+    source, cache = folder / FULL, _cache(folder)
     with tempfile.TemporaryDirectory(prefix="fedmrg-meteor-") as scratch:
         cut(source, words.union(*(_lines(entry / "words.txt") for entry in _entries(cache))), Path(scratch))
         _keep(Path(scratch), cache)
         yield ["-a", str(Path(scratch) / "table.gz")]
+
+
+def kept(folder: Path, words: frozenset[str]) -> Path | None:
+    """A table of the cache that is as good as the full one in `folder` for texts of these words, if there is one."""
+    return find(_cache(folder), words)
+
+
+def _cache(folder: Path) -> Path:
+    """Where the cut tables of the full one in `folder` are."""
+    return cache_folder() / hashlib.sha256(f"{(folder / FULL).stat().st_size}".encode()).hexdigest()[:12]
 
 
 def cut(source: Path, words: frozenset[str], target: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -41,3 +43,15 @@ def test_what_fails_ahead_fails_no_run(generations: pd.DataFrame) -> None:
     memo = _measured(generations, "chexbert")  # without its weights
     card = full_scorecard(generations, None, resamples=0, conventions=["r2gen"], memo=memo)
     assert card.scores == full_scorecard(generations, None, resamples=0, conventions=["r2gen"]).scores
+
+
+@pytest.mark.slow
+def test_meteor_is_made_ready_before_anything_is_written(
+    java: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEDMRG_CACHE", str(tmp_path))
+    texts = ["The heart is enlarged.", "Lungs are clear."]
+    assert not java_module.is_ready(texts)
+    Ahead(texts, "rules", "").known()
+    assert java_module.is_ready(texts)
+    assert java_module.is_ready(["Clear lungs."])
