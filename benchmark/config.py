@@ -60,6 +60,8 @@ class Config:
         """SHA-256 over what decides the numbers, but for seed and machine settings."""
         table = {name: part for name, part in self.table.items() if name not in UNRANKED}
         table["run"] = {key: value for key, value in table["run"].items() if key != "seed"}
+        if table["algorithm"].get("guidance") == 1.0:  # the setting is newer than the boards, and so it changes nothing
+            table["algorithm"] = {key: value for key, value in table["algorithm"].items() if key != "guidance"}
         precision = self.table["engine"].get("precision", FLOAT32)
         if precision != FLOAT32:
             table["engine"] = {"precision": precision}

@@ -146,6 +146,10 @@ class Algorithm:
 
     # ---- inference
 
+    def prompt_guidance(self) -> float:
+        """How strongly reports follow their diagnosis prompt, as `ReportModel.write` takes it."""
+        return 1.0
+
     def reading_path(self, personal: bool) -> Sequence[str]:
         """Adapters that a report is written with, in the personal or the global view."""
         return self.adapters

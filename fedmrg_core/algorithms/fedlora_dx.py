@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fedmrg_core.algorithms.base import Client, register
 from fedmrg_core.algorithms.fedlora import FedLoRA
+from fedmrg_core.errors import ConfigError
 from fedmrg_core.models.report_model import Batch, ReportModel, Vision
 from fedmrg_core.types import LabelState
 
@@ -22,12 +23,22 @@ class FedLoRADx(FedLoRA):
     dx_weight: weight of the diagnosis cross-entropy; 0 leaves the head as the base has it. logit_prior: adjust the
     positive logit by log p_d in training (Menon et al., ICLR 2021; DESIGN section 5), so that rare conditions are not
     given up. Off, because the argmax that prompts the decoder then says "positive" too often (leaderboards/LOG.md).
+    guidance: how strongly reports follow their prompt; 1 = as they were trained to, 0 = they are written without one.
     """
 
     dx_weight: float = 4.0
     logit_prior: bool = False
+    guidance: float = 1.0
 
     diagnosis = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.guidance <= 10:
+            raise ConfigError(f"algorithm.guidance = {self.guidance} is out of range; allowed: 0 to 10.")
+
+    def prompt_guidance(self) -> float:
+        return self.guidance
 
     def local_loss(self, client: Client, batch: Batch) -> Tensor:
         vision = client.model.see(batch.images)

@@ -26,10 +26,11 @@ GENERIC, SPECIALISED = "generic", "specialised"
 class FedMRG(FedLoRADx):
     """All parts on by default; each is one flag, and a term that is off is not computed.
 
-    prompts: the diagnosis prompts in the decoder's input (the head and L_dx stay). specialised: the adapter s_k that
-    stays home. kd_l2g, kd_g2l: weights of boosting from the local path to the generic one and back; 0 = off.
-    temperature: of the boosting's soft targets. lambda_intra, lambda_inter, tau: the two contrasts and their
-    temperature; 0 = off. prototype_decay: EMA of a client's prototype on the server; 0 keeps only the newest.
+    prompts: the diagnosis prompts in the decoder's input, in training and in writing (the head and L_dx stay).
+    specialised: the adapter s_k that stays home. kd_l2g, kd_g2l: weights of boosting from the local path to the generic
+    one and back; 0 = off. temperature: of the boosting's soft targets. lambda_intra, lambda_inter, tau: the two
+    contrasts and their temperature; 0 = off. prototype_decay: EMA of a client's prototype on the server; 0 keeps only
+    the newest.
     """
 
     prompts: bool = True
@@ -56,6 +57,9 @@ class FedMRG(FedLoRADx):
 
     def reading_path(self, personal: bool) -> tuple[str, ...]:
         return (GENERIC, SPECIALISED) if personal and self.specialised else (GENERIC,)
+
+    def prompt_guidance(self) -> float:
+        return self.guidance if self.prompts else 0.0
 
     # ---- server
 

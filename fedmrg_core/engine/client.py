@@ -125,7 +125,8 @@ class Worker:
         rows = np.array(task.rows)
         path = algorithm.reading_path(personal=personal is not None)
         with autocast(self.spec.device):
-            writing = self.model.write(self.images(rows), path, self.states(rows) if task.oracle else None)
+            states = self.states(rows) if task.oracle else None
+            writing = self.model.write(self.images(rows), path, states, algorithm.prompt_guidance())
         head = None if writing.head is None else writing.head.numpy()
         return WriteReply(writing.reports, head, time.perf_counter() - start)
 

@@ -33,6 +33,19 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
     return tokenizer
 
 
+def guidance_processors(guidance: float) -> Any:
+    """For `generate` on a batch whose second half is its first one under another prompt: both halves then write the
+    same words, by log-probabilities second + guidance x (first - second)."""
+    from transformers import LogitsProcessor, LogitsProcessorList
+
+    class Guided(LogitsProcessor):  # type: ignore[misc, unused-ignore]
+        def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+            first, second = scores.float().log_softmax(dim=-1).chunk(2)
+            return torch.lerp(second, first, guidance).repeat(2, 1)
+
+    return LogitsProcessorList([Guided()])
+
+
 class Text:
     """Encode and decode reports, whatever tokenizer the language model came with."""
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fedmrg_core.models.config import ModelConfig
 from fedmrg_core.models.encoder import build_encoder
-from fedmrg_core.models.language import Text, build_language_model
+from fedmrg_core.models.language import Text, build_language_model, guidance_processors
 from fedmrg_core.models.tuning import AdapterSwitch, Tuning, add_adapter, init_adapters
 from fedmrg_core.seeding import torch_seed
 from fedmrg_core.types import CONDITIONS, LabelState, State
@@ -169,15 +169,26 @@ class ReportModel(nn.Module):
         return Reading(out.logits, out.hidden_states[-1][:, -length:], loss)
 
     @torch.no_grad()
-    def write(self, images: Tensor, adapters: Sequence[str], states: Tensor | None = None) -> Writing:
+    def write(
+        self, images: Tensor, adapters: Sequence[str], states: Tensor | None = None, guidance: float = 1.0
+    ) -> Writing:
         """Greedy reports for films [B, S, S]. The prompt is the head's argmax unless `states` [B, 14] are given
-        (an oracle, to be named so)."""
+        (an oracle, to be named so).
+
+        guidance: 1 = the prompt as it is, 0 = no prompt. Else every word's log-probability is blank + guidance x
+        (prompted - blank), where `blank` reads a prompt that names no finding, at twice the cost (classifier-free
+        guidance, Ho and Salimans 2022; for language models Sanchez et al., ICML 2024).
+        """
         vision = self.see(images)
         head = None if vision.diagnosis is None else vision.diagnosis.float().softmax(dim=-1)
         if head is not None and states is None:
             states = head.argmax(dim=-1)
-        prompts = None if head is None or states is None else self.prompts(states)
-        context = self._context(vision.prefix, prompts)
+        prompts = None if head is None or states is None or guidance == 0 else self.prompts(states)
+        context, processors = self._context(vision.prefix, prompts), None
+        if states is not None and prompts is not None and guidance != 1:
+            blank = self.prompts(torch.full_like(states, int(LabelState.BLANK)))
+            context = torch.cat([context, self._context(vision.prefix, blank)])
+            processors = guidance_processors(guidance)
         with self.adapters.path(adapters):
             tokens = self.lm.generate(
                 inputs_embeds=context,
@@ -186,8 +197,9 @@ class ReportModel(nn.Module):
                 do_sample=False,
                 pad_token_id=self.text.pad,
                 eos_token_id=self.text.end,
+                logits_processor=processors,
             )
-        reports = [self.text.decode(row) for row in tokens.tolist()]
+        reports = [self.text.decode(row) for row in tokens[: len(images)].tolist()]
         return Writing(reports, None if head is None else head.cpu())
 
 
