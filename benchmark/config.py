@@ -212,8 +212,19 @@ def _override(table: Table, text: str) -> None:
     if not dot:
         section = _section_of(table, name)
     choose("section", section, table)
+    if section == "algorithm" and name not in table[section]:
+        _elsewhere(name)
     choose(f"setting of [{section}]", name, table[section])
     _set(table, section, name, _parse(f"{section}.{name}", value.strip(), table[section][name]))
+
+
+def _elsewhere(key: str) -> None:
+    """Refuse the setting of an algorithm that was not chosen by that algorithm's name."""
+    from fedmrg_core.algorithms.registry import algorithms
+
+    owners = [method for method in algorithms() if key in _algorithm_defaults(method)]
+    if owners:
+        raise ConfigError(f"'{key}' is a setting of {', '.join(owners)}: the chosen algorithm has none of that name.")
 
 
 def _section_of(table: Table, key: str) -> str:
@@ -221,6 +232,7 @@ def _section_of(table: Table, key: str) -> str:
     if len(homes) > 1:
         raise ConfigError(f"'{key}' stands in several sections: say {' or '.join(f'{s}.{key}' for s in homes)}.")
     if not homes:
+        _elsewhere(key)
         choose("setting", key, {name for part in table.values() for name in part})
     return homes[0]
 

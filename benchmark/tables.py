@@ -31,6 +31,8 @@ def read_table(file: Path, needed: Sequence[str]) -> pd.DataFrame:
     """
     import pandas as pd
 
+    if file.is_dir():
+        raise DataError("a folder: give a table of reports (for a run: fedmrg score --run RUN_ID)", str(file))
     if not file.is_file():
         raise DataError("no such file", str(file))
     suffix = choose("file format", file.suffix.lower(), FORMATS, DataError)
