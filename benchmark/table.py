@@ -24,9 +24,10 @@ def score_table(result: Mapping[str, Any]) -> str:
     """Scores with their 95 % intervals, bytes and times, as text."""
     scores = result["scores"]
     head = f"{result['algorithm']} on {result['split']}, preset {result['preset']}, seed {result['seed']}"
-    lines = [head, "", f"{'':<14}" + "".join(f"{title:>26}" for view, title in VIEWS)]
+    views = [(view, title) for view, title in VIEWS if any(f"{view}/{metric}" in scores for metric, _ in METRICS)]
+    lines = [head, "", f"{'':<14}" + "".join(f"{title:>26}" for view, title in views)]
     for metric, title in METRICS:
-        cells = [_cell(scores.get(f"{view}/{metric}")) for view, _ in VIEWS]
+        cells = [_cell(scores.get(f"{view}/{metric}")) for view, _ in views]
         if any(cells):
             lines.append(f"{title:<14}" + "".join(f"{cell:>26}" for cell in cells))
     lines += ["", _costs(result)]
