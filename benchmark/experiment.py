@@ -152,14 +152,14 @@ class Experiment:
             device=self.config.part("device"),
             faults=self.faults.faults,
         )
-        ahead = measured_ahead(self.config, federation)
-        with ExitStack() as running:
-            placed = Workers(spec, self._placed(spec, federation))
-            workers = self._timed("workers", running.enter_context, placed)
+        with ExitStack() as ending, ExitStack() as running:
+            ahead = measured_ahead(self.config, federation)
+            ending.callback(ahead.stop)
+            workers = self._timed("workers", running.enter_context, Workers(spec, self._placed(spec, federation)))
             server, store = self._timed("train", self._train, federation, workers)
             frame = self._timed("generate", self._generate, federation, workers, server, store, ahead)
             self._timed("workers", running.close)
-        scores, missing = self._timed("metrics", self._score, federation, frame, ahead)
+            scores, missing = self._timed("metrics", self._score, federation, frame, ahead)
         self._finish(federation, frame, scores, missing, params_sha256(server, store), start)
 
     def _placed(self, spec: WorkerSpec, federation: Federation) -> PoolConfig:

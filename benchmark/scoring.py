@@ -36,8 +36,9 @@ def measured_ahead(config: Config, federation: Federation) -> Ahead:
     from fedmrg_core.metrics.ahead import Ahead
 
     evaluate = config.part("evaluate")
-    references = (federation.reports[row] for hospital in federation.hospitals for row in hospital.rows["test"])
-    return Ahead(references, evaluate.labeler, evaluate.weights)
+    scored = ("val", "test") if "val" in evaluate.parts else ("test",)
+    references = (federation.reports[r] for h in federation.hospitals for part in scored for r in h.rows[part])
+    return Ahead(references, evaluate.labeler)
 
 
 def check_labeler(config: Config) -> None:

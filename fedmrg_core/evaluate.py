@@ -98,7 +98,7 @@ def evaluate(
 
     kept: a file of JSON lines to which every batch goes as it is written, and from which those are taken that the
     same parameters wrote already (a run that was cut off in the middle); None = nothing is kept. on_reports: sees the
-    references and hypotheses of every batch as soon as it is written.
+    references and hypotheses of every batch that workers write now, as soon as it is there.
     """
     import pandas as pd
 

@@ -56,7 +56,7 @@ def written_slowly(pairs: Pairs) -> Memo:
     """What is known once the last of the reports is written."""
     from fedmrg_core.metrics.ahead import Ahead
 
-    ahead = Ahead((reference for reference, _ in pairs), "rules", "")
+    ahead = Ahead((reference for reference, _ in pairs), "rules")
     for start in range(0, len(pairs), 16):
         ahead.add(*(list(texts) for texts in zip(*pairs[start : start + 16], strict=True)))
         ahead.wait()

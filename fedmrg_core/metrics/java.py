@@ -24,6 +24,9 @@ INSTALL_JAVA = "needs Java: install a runtime (Debian or Ubuntu: `apt install de
 METEOR_STATS = 23
 """Values in a METEOR statistics line: 4 lengths, 4 match counts for each of 4 modules, chunks, 2 matched lengths."""
 
+_APART = "x"
+"""Stands behind every text: the tokenizer looks beyond a line's end, so that whether "no." at the end of one keeps its
+full stop would depend on the text behind it."""
 _QUICK_START = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")  # half the time on one core for runs of seconds
 _ALPHA, _BETA, _GAMMA, _DELTA = 0.85, 0.2, 0.6, 0.75
 _MODULE_WEIGHTS = np.array([1.0, 0.6, 0.8, 0.6])
@@ -73,8 +76,8 @@ def ptb_tokenise(texts: Sequence[str]) -> list[str]:
 
     folder = _package() / "tokenizer"
     arguments = ["-cp", STANFORD_CORENLP_3_4_1_JAR, "edu.stanford.nlp.process.PTBTokenizer"]
-    lines = [plain(text) for text in texts]
-    answers = _run([*arguments, "-preserveLines", "-lowerCase"], lines, folder, 30 + 0.01 * len(lines))
+    lines = [line for text in texts for line in (plain(text), _APART)]
+    answers = _run([*arguments, "-preserveLines", "-lowerCase"], lines, folder, 30 + 0.01 * len(texts))[::2]
     dropped = set(PUNCTUATIONS)
     return [" ".join(word for word in line.split() if word not in dropped) for line in answers]
 
@@ -95,6 +98,23 @@ def make_ready(texts: Iterable[str]) -> None:
         pass
 
 
+class _TableGone(Exception):
+    """Another process has replaced the paraphrase table by a wider one before this one had opened it."""
+
+
+def _meteor(pairs: Sequence[tuple[str, str]], folder: Path) -> list[str]:
+    """METEOR's answer to each pair of plain texts."""
+    lines = [f"SCORE ||| {reference} ||| {hypothesis}" for reference, hypothesis in pairs]
+    with paraphrases.table(folder, (text for pair in pairs for text in pair)) as option:
+        arguments = ["-jar", "meteor-1.5.jar", "-", "-", "-stdio", "-l", "en", "-norm", *option]
+        try:
+            return _run(arguments, lines, folder, 60 + 0.05 * len(lines))
+        except JavaMissing:
+            if not Path(option[-1]).exists():
+                raise _TableGone from None
+            raise
+
+
 def meteor_stats(pairs: Sequence[tuple[str, str]]) -> Floats:
     """METEOR 1.5's sufficient statistics of (reference, hypothesis) pairs, [n, 23]; `meteor_score` combines sums.
 
@@ -103,11 +123,11 @@ def meteor_stats(pairs: Sequence[tuple[str, str]]) -> Floats:
     """
     _java()  # before the table is cut for nothing
     clean = [(plain(reference), plain(hypothesis)) for reference, hypothesis in pairs]
-    lines = [f"SCORE ||| {reference} ||| {hypothesis}" for reference, hypothesis in clean]
     folder = _package() / "meteor"
-    with paraphrases.table(folder, (text for pair in clean for text in pair)) as option:
-        arguments = ["-jar", "meteor-1.5.jar", "-", "-", "-stdio", "-l", "en", "-norm", *option]
-        answers = _run(arguments, lines, folder, 60 + 0.05 * len(lines))
+    try:
+        answers = _meteor(clean, folder)
+    except _TableGone:
+        answers = _meteor(clean, folder)
     rows = [line.split() for line in answers]
     if any(len(row) != METEOR_STATS for row in rows):
         raise JavaMissing(f"METEOR answered a line without its {METEOR_STATS} statistics")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from sys import intern
 from typing import Any, TypeVar
 
 import numpy as np
@@ -43,4 +44,6 @@ class Memo:
     def learn(self, rows: Iterable[Row]) -> None:
         """Take over `rows()` of another one, also after JSON made lists of its pairs."""
         for kind, item, value in rows:
-            self._known.setdefault(kind, {})[item if isinstance(item, str) else tuple(item)] = value
+            key = intern(item) if isinstance(item, str) else tuple(map(intern, item))
+            kept = intern(value) if isinstance(value, str) else np.array(value)
+            self._known.setdefault(kind, {})[key] = kept

@@ -109,7 +109,8 @@ def find(cache: Path, words: frozenset[str]) -> Path | None:
 
 
 def _entries(cache: Path) -> list[Path]:
-    return sorted(path.parent for path in cache.glob("*/all.txt")) if cache.is_dir() else []
+    found = sorted(path.parent for path in cache.glob("*/all.txt")) if cache.is_dir() else []
+    return [entry for entry in found if not entry.name.startswith(".")]  # those are still being copied
 
 
 def _lines(file: Path) -> frozenset[str]:
@@ -125,11 +126,15 @@ def _keep(scratch: Path, cache: Path) -> None:
     try:
         cache.mkdir(parents=True, exist_ok=True)
         staged = Path(tempfile.mkdtemp(prefix=".new-", dir=cache))
+    except OSError:
+        return
+    try:
         shutil.copytree(scratch, staged, dirs_exist_ok=True)
         old = _entries(cache)
         os.replace(staged, target)
-    except OSError:
+    except OSError:  # no room, or another process has just put the same table there
+        shutil.rmtree(staged, ignore_errors=True)
         return
     for entry in old:
-        if entry not in (target, staged):
+        if entry != target:
             shutil.rmtree(entry, ignore_errors=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +17,7 @@ from fedmrg_core.metrics.scorecard import full_scorecard
 
 def _measured(table: pd.DataFrame, labeler: str = "rules") -> Memo:
     """The memo of a table whose rows came one by one, measured six at a time."""
-    ahead = Ahead(table["reference"], labeler, "")
+    ahead = Ahead(table["reference"], labeler)
     for reference, hypothesis in zip(table["reference"], table["hypothesis"], strict=True):
         ahead.add([reference], [hypothesis])
         ahead.wait()
@@ -39,10 +41,22 @@ def test_scores_are_those_of_a_scorecard_that_starts_from_nothing(
     pd.testing.assert_frame_equal(ahead.per_study, plain.per_study)
 
 
-def test_what_fails_ahead_fails_no_run(generations: pd.DataFrame) -> None:
-    memo = _measured(generations, "chexbert")  # without its weights
+def test_what_fails_ahead_fails_no_run(generations: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    memo = _measured(generations)
+    assert not memo.rows()
     card = full_scorecard(generations, None, resamples=0, conventions=["r2gen"], memo=memo)
     assert card.scores == full_scorecard(generations, None, resamples=0, conventions=["r2gen"]).scores
+
+
+def test_one_that_is_stopped_ends_its_process(java: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(java_module, "is_ready", lambda texts: False)
+    ahead = Ahead(["A text."] * 10, "rules")
+    while ahead._process is None:
+        time.sleep(0.01)
+    ahead.stop()
+    assert ahead._process.wait(timeout=10) != 0
+    assert not ahead.known().rows()
 
 
 @pytest.mark.slow
@@ -52,6 +66,6 @@ def test_meteor_is_made_ready_before_anything_is_written(
     monkeypatch.setenv("FEDMRG_CACHE", str(tmp_path))
     texts = ["The heart is enlarged.", "Lungs are clear."]
     assert not java_module.is_ready(texts)
-    Ahead(texts, "rules", "").known()
+    Ahead(texts, "rules").known()
     assert java_module.is_ready(texts)
     assert java_module.is_ready(["Clear lungs."])

@@ -153,3 +153,11 @@ def test_each_distinct_text_is_tokenised_once(java: str, monkeypatch: pytest.Mon
     references, hypotheses = (list(texts) for texts in zip(*(PAIRS * 3), strict=True))
     nlg.measures(references, hypotheses, ["all"] * len(references), ["r2gen", "ptb"])
     assert seen["r2gen"] == seen["ptb"] == [list(dict.fromkeys(text for pair in PAIRS for text in pair))]
+
+
+def test_a_texts_tokens_do_not_depend_on_the_text_behind_it(java: str) -> None:
+    texts = ["Seen in grade A.", "Effusion is no.", "See fig."]
+    behind = ["The heart is big.", "1. Heart.", "", "Lungs."]
+    found = {tuple(java_module.ptb_tokenise([text, after])[0] for text in texts) for after in behind}
+    assert len(found) == 1
+    assert java_module.ptb_tokenise(texts) == list(*found)
