@@ -12,10 +12,9 @@ from threading import Event, Thread
 
 from fedmrg_core.metrics import java, nlg
 from fedmrg_core.metrics.memo import Memo, Row
+from fedmrg_core.metrics.nlg import Pair
 from fedmrg_core.metrics.scorecard import labeler_of, labels_of
 from fedmrg_core.metrics.text import CONVENTIONS
-
-Pair = tuple[str, str]
 
 
 class Ahead:

@@ -223,9 +223,7 @@ def rouge_measures(pairs: Sequence[Pair], memo: Memo) -> list[SumMeasure]:
     return [mean_measure(name, table[:, column], version) for column, name in enumerate(names)]
 
 
-def meteor_measures(
-    tokenised: dict[str, list[Pair]], memo: Memo
-) -> tuple[list[SumMeasure], dict[str, str]]:
+def meteor_measures(tokenised: dict[str, list[Pair]], memo: Memo) -> tuple[list[SumMeasure], dict[str, str]]:
     """METEOR under each convention (suffix -> pairs), all of it in one Java process; else why it is missing."""
     every = [(plain(a), plain(b)) for pairs in tokenised.values() for a, b in pairs]
     try:

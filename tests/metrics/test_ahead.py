@@ -15,9 +15,9 @@ from fedmrg_core.metrics.memo import Memo
 from fedmrg_core.metrics.scorecard import full_scorecard
 
 
-def _measured(table: pd.DataFrame, labeler: str = "rules") -> Memo:
+def _measured(table: pd.DataFrame) -> Memo:
     """The memo of a table whose rows came one by one, measured six at a time."""
-    ahead = Ahead(table["reference"], labeler)
+    ahead = Ahead(table["reference"], "rules")
     for reference, hypothesis in zip(table["reference"], table["hypothesis"], strict=True):
         ahead.add([reference], [hypothesis])
         ahead.wait()
