@@ -10,18 +10,18 @@ from collections.abc import Sequence
 from fedmrg_core.errors import FedMRGError, choose
 
 COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module[:prefix of its configure and main], what it does)
-    "bench": ("benchmark.run", "run one experiment and print its scores"),
-    "suite": ("benchmark.suite", "every algorithm x split x seed of a suite; skips results that exist"),
-    "leaderboard": ("benchmark.leaderboard", "rebuild the boards from leaderboards/results/"),
-    "regress": ("benchmark.regress", "compare the small CI split with the committed expectations"),
-    "ui": ("benchmark.ui", "the MLflow UI on 127.0.0.1"),
-    "splits": ("benchmark.splits_cmd", "make, verify or describe the fixed splits"),
-    "data": ("benchmark.data_cmd", "fetch what of a data set the package index has: the text of IU X-ray"),
-    "doctor": ("benchmark.doctor", "what is there, what that enables, what to do for the rest"),
-    "score": ("benchmark.score", "score anybody's reports: CSV, JSON lines or Parquet"),
-    "compare": ("benchmark.compare_cmd", "are systems different? runs or files, study by study, with p and interval"),
-    "label": ("benchmark.score:label_", "label reports with the 14 CheXpert conditions"),
-    "sync": ("benchmark.sync", "repair a run in MLflow from its JSON lines"),
+    "bench": ("benchmark.commands.bench", "run one experiment and print its scores"),
+    "suite": ("benchmark.commands.suite", "every algorithm x split x seed of a suite; skips results that exist"),
+    "leaderboard": ("benchmark.commands.leaderboard", "rebuild the boards from leaderboards/results/"),
+    "regress": ("benchmark.commands.regress", "compare the small CI split with the committed expectations"),
+    "ui": ("benchmark.commands.ui", "the MLflow UI on 127.0.0.1"),
+    "splits": ("benchmark.commands.splits", "make, verify or describe the fixed splits"),
+    "data": ("benchmark.commands.data", "fetch what of a data set the package index has: the text of IU X-ray"),
+    "doctor": ("benchmark.commands.doctor", "what is there, what that enables, what to do for the rest"),
+    "score": ("benchmark.commands.score", "score anybody's reports: CSV, JSON lines or Parquet"),
+    "compare": ("benchmark.commands.compare", "do systems differ? runs or files, compared study by study"),
+    "label": ("benchmark.commands.score:label_", "label reports with the 14 CheXpert conditions"),
+    "sync": ("benchmark.commands.sync", "repair a run in MLflow from its JSON lines"),
 }
 
 

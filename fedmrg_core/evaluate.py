@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fedmrg_core.algorithms.base import Algorithm, ServerState
-from fedmrg_core.data.federation import Federation
-from fedmrg_core.engine.calls import Call, Pool
-from fedmrg_core.engine.store import ClientStore
-from fedmrg_core.engine.tasks import PERSONAL, WriteReply, WriteTask
-from fedmrg_core.engine.wire import Packed, pack, unpack
-from fedmrg_core.engine.written import Job, Written
+from fedmrg_core.data.cache.federation import Federation
+from fedmrg_core.engine.client_store import ClientStore
+from fedmrg_core.engine.generation_cache import GenerationCache, GenerationJob
+from fedmrg_core.engine.memory.wire import Packed, pack, unpack
+from fedmrg_core.engine.messages import PERSONAL, GenerateReply, GenerateTask
+from fedmrg_core.engine.pool import Call, Pool
+from fedmrg_core.errors import choose
 from fedmrg_core.seeding import generator
-from fedmrg_core.types import choose
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +49,7 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
-class Piece:
+class EvalPart:
     """Studies of one hospital that are scored together: rows of the federation's tables. personal: reads the private
     parameters to write with, when they are needed: they may lie on disk."""
 
@@ -60,7 +60,7 @@ class Piece:
     personal: Callable[[], Packed] | None = None
 
 
-def plan(federation: Federation, store: ClientStore, algorithm: Algorithm, config: EvaluateConfig) -> list[Piece]:
+def plan(federation: Federation, store: ClientStore, algorithm: Algorithm, config: EvaluateConfig) -> list[EvalPart]:
     """What is to be written. The personal view exists for seen hospitals with personal parameters; elsewhere it
     equals the global view and is not written twice."""
     pieces = []
@@ -69,12 +69,12 @@ def plan(federation: Federation, store: ClientStore, algorithm: Algorithm, confi
             if hospital.seen == (part == "unseen"):
                 continue
             rows = hospital.rows["val" if part == "val" else "test"]
-            pieces.append(Piece(part, GLOBAL, hospital.name, rows))
+            pieces.append(EvalPart(part, GLOBAL, hospital.name, rows))
             if hospital.seen and unpack(store.get(hospital.name)).get(PERSONAL):
                 personal = partial(_personal, store, hospital.name)
-                pieces.append(Piece(part, PERSONAL_VIEW, hospital.name, rows, personal))
+                pieces.append(EvalPart(part, PERSONAL_VIEW, hospital.name, rows, personal))
             if config.oracle and algorithm.diagnosis:
-                pieces.append(Piece(part, ORACLE, hospital.name, rows))
+                pieces.append(EvalPart(part, ORACLE, hospital.name, rows))
     return pieces
 
 
@@ -104,8 +104,8 @@ def evaluate(
 
     pieces = plan(federation, store, algorithm, config)
     corpus = {h.name: [federation.reports[row] for row in h.rows["train"]] for h in federation.hospitals if h.seen}
-    written: list[tuple[Piece, list[str], np.ndarray | None]] = []
-    asked: list[Piece] = []
+    written: list[tuple[EvalPart, list[str], np.ndarray | None]] = []
+    asked: list[EvalPart] = []
     for piece in pieces:
         draw = generator(seed, "replies", piece.part, piece.hospital)
         replies = algorithm.replies(corpus, piece.hospital, len(piece.rows), draw)
@@ -114,7 +114,7 @@ def evaluate(
         else:
             written.append((piece, replies, None))
 
-    def on_reply(rows: Sequence[int], reply: WriteReply) -> None:
+    def on_reply(rows: Sequence[int], reply: GenerateReply) -> None:
         on_reports([federation.reports[row] for row in rows], reply.reports)
 
     replies_of = _write(algorithm, server, pool, asked, config, on_batch, kept, on_reply)
@@ -127,33 +127,33 @@ def _write(
     algorithm: Algorithm,
     server: ServerState,
     pool: Pool,
-    pieces: list[Piece],
+    pieces: list[EvalPart],
     config: EvaluateConfig,
     on_batch: Callable[[int, int], None],
     kept: Path | None,
-    on_reply: Callable[[Sequence[int], WriteReply], None],
-) -> list[list[WriteReply]]:
+    on_reply: Callable[[Sequence[int], GenerateReply], None],
+) -> list[list[GenerateReply]]:
     """The replies to every piece's batches, in their order; the costliest are sent first, so that none ends late and
     alone. What is sent first changes no bit: the batches are fixed."""
     jobs = [
-        Job(number, place, task, f"hospital {piece.hospital}", path, piece.personal)
+        GenerationJob(number, place, task, f"hospital {piece.hospital}", path, piece.personal)
         for number, piece in enumerate(pieces)
         for path in [tuple(algorithm.reading_path(piece.personal is not None))]
         for place, task in enumerate(_batches(piece, config))
     ]
     jobs.sort(key=lambda job: (-job.cost, job.piece, job.place))
-    known = Written(kept, server.params)
+    known = GenerationCache(kept, server.params)
     replies = {(job.piece, job.place): known.find(job) for job in jobs}
     todo = [job for job in jobs if replies[job.piece, job.place] is None]
     if todo:
         shared = pool.share(pack({"shared": server.params}))
-        answers = pool.map([Call("write", job.made, shared, job.who) for job in todo])
+        answers = pool.map([Call("generate", job.made, shared, job.who) for job in todo])
         for done, (job, reply) in enumerate(zip(todo, answers, strict=True), start=1 + len(jobs) - len(todo)):
             replies[job.piece, job.place] = reply
             known.add(job, reply)
             on_reply(job.task.rows, reply)
             on_batch(done, len(jobs))
-    found: list[list[WriteReply]] = [[] for _ in pieces]
+    found: list[list[GenerateReply]] = [[] for _ in pieces]
     for key in sorted(replies):
         reply = replies[key]
         assert reply is not None
@@ -161,20 +161,20 @@ def _write(
     return found
 
 
-def _batches(piece: Piece, config: EvaluateConfig) -> list[WriteTask]:
+def _batches(piece: EvalPart, config: EvaluateConfig) -> list[GenerateTask]:
     """Fixed batches: a row's bits depend on the batch it is in."""
     size = config.batch_size
     chunks = [piece.rows[i : i + size] for i in range(0, len(piece.rows), size)]
-    return [WriteTask(tuple(chunk.tolist()), None, piece.view == ORACLE) for chunk in chunks]
+    return [GenerateTask(tuple(chunk.tolist()), None, piece.view == ORACLE) for chunk in chunks]
 
 
-def _gather(piece: Piece, replies: list[WriteReply]) -> tuple[Piece, list[str], np.ndarray | None]:
+def _gather(piece: EvalPart, replies: list[GenerateReply]) -> tuple[EvalPart, list[str], np.ndarray | None]:
     heads = [reply.head for reply in replies if reply.head is not None]
     reports = [report for reply in replies for report in reply.reports]
     return piece, reports, np.concatenate(heads) if heads else None
 
 
-def _rows(federation: Federation, piece: Piece, reports: list[str], head: np.ndarray | None) -> list[dict[str, Any]]:
+def _rows(federation: Federation, piece: EvalPart, reports: list[str], head: np.ndarray | None) -> list[dict[str, Any]]:
     rows = []
     for i, (row, report) in enumerate(zip(piece.rows, reports, strict=True)):
         rows.append(

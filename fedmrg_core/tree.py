@@ -18,8 +18,8 @@ from fedmrg_core.types import State
 ALIGN = 64
 """Bytes: in a buffer every tensor starts on a boundary that vector instructions like, and views behave like fresh
 tensors."""
-Room = Callable[[Sequence[int]], torch.Tensor]
-"""Gives a buffer, as `room` does."""
+Allocator = Callable[[Sequence[int]], torch.Tensor]
+"""Gives a buffer, as `alloc` does."""
 CHUNK = 2**18
 """Elements folded at a time, so that what lies between float32 and float64 stays in the processor's cache."""
 
@@ -32,7 +32,7 @@ def offsets(sizes: Iterable[int]) -> list[int]:
     return places
 
 
-def room(sizes: Sequence[int], memory: np.ndarray | None = None) -> torch.Tensor:
+def alloc(sizes: Sequence[int], memory: np.ndarray | None = None) -> torch.Tensor:
     """A buffer (uint8) for tensors of so many bytes, at their `offsets`; unset but for zeros in the gaps.
 
     memory: uint8, where it is to lie, from an `ALIGN`ed start on; None: anew.
@@ -51,7 +51,7 @@ def _unset(count: int, dtype: torch.dtype) -> torch.Tensor:
     return torch.from_numpy(np.empty(count * dtype.itemsize, dtype=np.uint8)).view(dtype)
 
 
-def piece(buffer: torch.Tensor, offset: int, dtype: torch.dtype, shape: Sequence[int]) -> torch.Tensor:
+def view_at(buffer: torch.Tensor, offset: int, dtype: torch.dtype, shape: Sequence[int]) -> torch.Tensor:
     """The tensor that lies in a uint8 buffer from byte `offset` on."""
     return buffer[offset : offset + prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
 
@@ -91,14 +91,14 @@ def clone(state: Mapping[str, torch.Tensor]) -> State:
     return {name: tensor.detach().clone() for name, tensor in state.items()}
 
 
-def flat_like(state: Mapping[str, torch.Tensor], make: Room = room) -> State:
+def flat_like(state: Mapping[str, torch.Tensor], make: Allocator = alloc) -> State:
     """Names, shapes and dtypes of `state` in one buffer, unset. make: gives the buffer."""
     sizes = [tensor.nbytes for tensor in state.values()]
     buffer = make(sizes)
-    return {n: piece(buffer, at, t.dtype, t.shape) for (n, t), at in zip(state.items(), offsets(sizes), strict=False)}
+    return {n: view_at(buffer, at, t.dtype, t.shape) for (n, t), at in zip(state.items(), offsets(sizes), strict=False)}
 
 
-def together(state: State) -> State:
+def as_flat(state: State) -> State:
     """The same values in one buffer; the state itself where it lies so already."""
     if flat(state) is not None:
         return state
@@ -106,7 +106,7 @@ def together(state: State) -> State:
     return {name: copy[name].copy_(tensor) for name, tensor in state.items()}
 
 
-def subtract(left: State, right: State, make: Room = room) -> State:
+def subtract(left: State, right: State, make: Allocator = alloc) -> State:
     """`left - right`, name by name, in one buffer, which `make` gives; `right` must hold the names of `left`."""
     difference = flat_like(left, make)
     return {name: torch.sub(tensor, right[name], out=difference[name]) for name, tensor in left.items()}

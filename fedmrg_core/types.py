@@ -6,11 +6,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from fedmrg_core.errors import ConfigError as ConfigError
-from fedmrg_core.errors import DataError as DataError
-from fedmrg_core.errors import FedMRGError as FedMRGError
-from fedmrg_core.errors import choose as choose
-
 if TYPE_CHECKING:
     from torch import Tensor
 

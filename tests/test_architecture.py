@@ -10,13 +10,14 @@ from statistics import median
 
 import pytest
 
-from benchmark.results import TRIVIAL
+from benchmark.board.results import TRIVIAL
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("fedmrg_core", "benchmark")
 
 LAYERS = {  # part -> layer; a part imports its own layer and those below, never above
     "errors": 0,
+    "paths": 0,
     "types": 0,
     "tree": 0,
     "seeding": 0,
@@ -31,7 +32,7 @@ LAYERS = {  # part -> layer; a part imports its own layer and those below, never
     "runfolder": 4,
 }
 ONLY_IN = {  # a package -> the only places that import it
-    "ray": ("fedmrg_core/engine/cluster.py", "fedmrg_core/engine/pool.py"),
+    "ray": ("fedmrg_core/engine/ray/placement.py", "fedmrg_core/engine/ray/pool.py"),
     "mlflow": ("fedmrg_core/tracking.py",),
     "peft": ("fedmrg_core/models/tuning.py",),
 }
@@ -115,7 +116,7 @@ def test_shared_code_names_no_algorithm():
     """A new algorithm is one file and one config: the engine, the models and the loop never ask for a name."""
     names = {path.stem.replace("_", "-") for path in (ROOT / "benchmark/configs/algos").glob("*.toml")} - set(TRIVIAL)
     names |= {name.replace("-", "_") for name in names}
-    places = ("fedmrg_core/engine/", "fedmrg_core/models/", "fedmrg_core/evaluate.py", "benchmark/experiment.py")
+    places = ("fedmrg_core/engine/", "fedmrg_core/models/", "fedmrg_core/evaluate.py", "benchmark/run/experiment.py")
     wrong = [
         f"{path} line {node.lineno}: '{node.value}'"
         for path, tree in MODULES.items()

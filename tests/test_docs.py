@@ -78,7 +78,7 @@ def test_every_command_in_the_pages_parses(command):
     for call in made(words) if name == "make" else [words]:
         args = dry_parse(call)
         if call[0] == "bench" and args and not args.resume and not args.data:
-            from benchmark.run import DEFAULT, _config
+            from benchmark.commands.bench import DEFAULT, _config
 
             assert _config(args).algorithm == (args.algo or DEFAULT)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fedmrg_core.engine.calls import Call, SerialPool
+from fedmrg_core.engine.pool import Call, SerialPool
 from fedmrg_core.evaluate import EvaluateConfig, evaluate
 from fedmrg_core.types import State
 from tests.toy import Run, toy_config, toy_spec

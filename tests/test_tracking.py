@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from benchmark import sync
+from benchmark.commands import sync
 from fedmrg_core import tracking
 from fedmrg_core.errors import FedMRGError
 from fedmrg_core.runfolder import RunFolder

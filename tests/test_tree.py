@@ -49,7 +49,7 @@ def scattered(seed: int) -> dict[str, torch.Tensor]:
 
 def test_in_one_buffer_the_bits_are_those_of_scattered_tensors() -> None:
     apart = [scattered(seed) for seed in range(3)]
-    joined = [tree.together(state) for state in apart]
+    joined = [tree.as_flat(state) for state in apart]
     assert all(tree.flat(state) is None for state in apart)
     assert all(tree.flat(state) is not None for state in joined)
     means = [tree.weighted_mean(zip(states, (3.0, 1.0, 7.0), strict=True)) for states in (apart, joined)]
@@ -63,8 +63,8 @@ def test_in_one_buffer_the_bits_are_those_of_scattered_tensors() -> None:
 
 
 def test_only_neighbours_of_one_kind_count_as_one_buffer() -> None:
-    state = tree.together(scattered(0))
-    assert tree.together(state) is state
+    state = tree.as_flat(scattered(0))
+    assert tree.as_flat(state) is state
     assert tree.flat({name: state[name] for name in ("a", "long")}) is None
     assert tree.flat({**state, "b": torch.zeros(16)}) is None
     assert tree.flat({"w": torch.zeros(4, 4).T}) is None
@@ -74,7 +74,7 @@ def test_only_neighbours_of_one_kind_count_as_one_buffer() -> None:
 
 @pytest.mark.parametrize("name", ["a", "long", "b"])
 def test_nonfinite_finds_the_tensor_in_one_buffer(name: str) -> None:
-    state = tree.together(scattered(0))
+    state = tree.as_flat(scattered(0))
     assert tree.nonfinite(state) is None
     state[name].view(-1)[-1] = float("nan")
     assert tree.nonfinite(state) == name

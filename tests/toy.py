@@ -8,17 +8,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmark import config as configs
+from benchmark.run import settings
 from fedmrg_core.algorithms.base import Algorithm, ServerState
-from fedmrg_core.data.build import prepare
-from fedmrg_core.data.federation import Federation
+from fedmrg_core.data.cache.federation import Federation
+from fedmrg_core.data.cache.prepare import prepare
 from fedmrg_core.data.phantom import PhantomConfig, PublicCorpus
-from fedmrg_core.engine.calls import Pool, PoolConfig, SerialPool
 from fedmrg_core.engine.client import Worker, WorkerSpec
-from fedmrg_core.engine.faults import FaultyWorker
-from fedmrg_core.engine.policy import Policy
+from fedmrg_core.engine.client_store import ClientStore
+from fedmrg_core.engine.failures import Policy
+from fedmrg_core.engine.fault_injection import FaultyWorker
+from fedmrg_core.engine.pool import Pool, PoolConfig, SerialPool
 from fedmrg_core.engine.rounds import RoundLog, run_rounds
-from fedmrg_core.engine.store import ClientStore
 from fedmrg_core.engine.warmup import ensure_base
 
 SMALL = (
@@ -30,8 +30,8 @@ SMALL = (
 """Overrides that make any algorithm's run a matter of seconds."""
 
 
-def toy_config(algo: str, *overrides: str, seed: int = 0) -> configs.Config:
-    return configs.load(algo, split="phantom/ci", seed=seed, overrides=[*SMALL, *overrides])
+def toy_config(algo: str, *overrides: str, seed: int = 0) -> settings.Config:
+    return settings.load(algo, split="phantom/ci", seed=seed, overrides=[*SMALL, *overrides])
 
 
 @cache

@@ -22,10 +22,10 @@ import torch
 
 from fedmrg_core.algorithms.base import ServerState
 from fedmrg_core.engine import checkpoint
-from fedmrg_core.engine.memory import settle_process
-from fedmrg_core.engine.store import ClientStore
-from fedmrg_core.engine.wire import pack
-from fedmrg_core.engine.writer import CheckpointWriter
+from fedmrg_core.engine.async_checkpoint import AsyncCheckpointer
+from fedmrg_core.engine.client_store import ClientStore
+from fedmrg_core.engine.memory.process import settle_process
+from fedmrg_core.engine.memory.wire import pack
 from fedmrg_core.runfolder import RunFolder, write_atomic
 from fedmrg_core.tracking import Tracker, _Writer, round_metrics
 
@@ -81,7 +81,7 @@ def measure(place: Path, megabytes: float, rounds: int, products: int) -> list[d
     direct.open("blocking", "perf", {}, {}, resume=False)
     tracker = Tracker(uri)
     tracker.start("background", "perf", {}, {})
-    writer = CheckpointWriter(place / "background", 2, 600.0)
+    writer = AsyncCheckpointer(place / "background", 2, 600.0)
     rows = []
     for number in range(rounds):
         given = state(megabytes, number + 1)

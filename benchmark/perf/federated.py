@@ -25,24 +25,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmark import config as configs
-from benchmark.options import CACHE
 from benchmark.perf.noop import ARRAYS, NoOpWorker
-from benchmark.workers import Workers
+from benchmark.run import settings
+from benchmark.run.options import CACHE
+from benchmark.run.workers import Workers
 from fedmrg_core.algorithms.base import Algorithm, ServerState
-from fedmrg_core.data.build import prepare
-from fedmrg_core.data.federation import LABELS, META, PLACES, TEXTS, Federation, Hospital
-from fedmrg_core.engine.calls import Call, Pool
+from fedmrg_core.data.cache.federation import LABELS, META, PLACES, TEXTS, Federation, Hospital
+from fedmrg_core.data.cache.prepare import prepare
 from fedmrg_core.engine.client import WorkerSpec
-from fedmrg_core.engine.frozen import LEAST
-from fedmrg_core.engine.memory import settle_process
-from fedmrg_core.engine.pool import PoolConfig, RayPool, start_ray
+from fedmrg_core.engine.client_store import ClientStore
+from fedmrg_core.engine.memory.process import settle_process
+from fedmrg_core.engine.memory.shared_weights import LEAST
+from fedmrg_core.engine.memory.wire import Packed, pack, unpack
+from fedmrg_core.engine.messages import TrainReply, TrainTask
+from fedmrg_core.engine.pool import Call, Pool
+from fedmrg_core.engine.ray.pool import PoolConfig, RayPool, start_ray
 from fedmrg_core.engine.rounds import RoundLog, run_rounds
-from fedmrg_core.engine.store import ClientStore
-from fedmrg_core.engine.tasks import TrainReply, TrainTask
 from fedmrg_core.engine.trainer import TrainConfig
 from fedmrg_core.engine.warmup import ensure_base
-from fedmrg_core.engine.wire import Packed, pack, unpack
 from fedmrg_core.types import State
 
 SHORT = ("warmup_studies=1000", "warmup_vision_steps=300", "warmup_prompt_steps=200", "warmup_steps=200")
@@ -207,7 +207,7 @@ def noop(case: Case) -> Iterator[Setting]:
     hospitals = [Hospital(f"c{i:04d}", True, {"train": np.arange(1)}) for i in range(case.clients)]
     federation = SimpleNamespace(hospitals=hospitals, reports=SimpleNamespace(lengths=np.ones(1, np.int32)))
     params = {f"layer{i}": torch.zeros(int(case.payload_mb * 2**20 / 4 / ARRAYS)) for i in range(ARRAYS)}
-    train = configs.load("fedavg", overrides=_overrides(case)).part("train")
+    train = settings.load("fedavg", overrides=_overrides(case)).part("train")
     stop = start_ray(config)
     pool = RayPool(case.private_mb, config, Keeping)
     try:
@@ -226,7 +226,7 @@ def real(case: Case) -> Iterator[Setting]:
     from fedmrg_core.data.phantom import PhantomConfig, PublicCorpus
 
     sets = [*(TOY if case.toy or case.large else SHORT), *(LARGE if case.large else ()), *_overrides(case)]
-    config = configs.load(case.algo, case.split, overrides=sets)
+    config = settings.load(case.algo, case.split, overrides=sets)
     model = config.part("model")
     given = prepare(config.part("data"), case.split, 0, model.image_size, CACHE, None, progress=False)
     base = ensure_base(model, PublicCorpus(PhantomConfig.load(), model.warmup_studies, 0), 0, CACHE, progress=False)

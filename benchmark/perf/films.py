@@ -26,11 +26,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmark.splits_cmd import settings
-from fedmrg_core.data.films import Films, build_films
+from benchmark.commands.splits import settings
+from fedmrg_core.data.cache.films import Films, build_films
 from fedmrg_core.data.images import read_film
-from fedmrg_core.data.manifest import ManifestSource
 from fedmrg_core.data.phantom import PhantomConfig, PhantomSource
+from fedmrg_core.data.readers.manifest import ManifestSource
 from fedmrg_core.runfolder import write_atomic
 from fedmrg_core.types import Study
 
@@ -169,10 +169,10 @@ QUICK_BASE = (
 
 def loader_share(rounds: int) -> dict[str, float]:
     """Seconds that the clients of a run in this process spent in all, in making batches, and there on films."""
-    from benchmark import config as configs
-    from benchmark.options import Options
-    from benchmark.run import run_experiment
-    from fedmrg_core.data.federation import Federation
+    from benchmark.commands.bench import run_experiment
+    from benchmark.run import settings
+    from benchmark.run.options import Options
+    from fedmrg_core.data.cache.federation import Federation
     from fedmrg_core.engine.client import Worker
 
     spent = {"films": 0.0, "batches": 0.0}
@@ -188,7 +188,7 @@ def loader_share(rounds: int) -> dict[str, float]:
         return wrapped
 
     batch, images, write = Worker.batch, Federation.images, Worker.write
-    config = configs.load("fedlora", split="phantom/ci", overrides=[*QUICK_BASE, f"train.rounds={rounds}"])
+    config = settings.load("fedlora", split="phantom/ci", overrides=[*QUICK_BASE, f"train.rounds={rounds}"])
     with tempfile.TemporaryDirectory() as temporary:
         options = Options(quiet=True, runs=Path(temporary) / "runs", cache=Path(temporary) / "cache", track=False)
         try:
@@ -206,7 +206,7 @@ def loader_share(rounds: int) -> dict[str, float]:
 
 
 def _aside(spent: dict[str, float], write: Callable[..., Any]) -> Callable[..., Any]:
-    """Writing reports reads films too; they do not count."""
+    """Generation reports reads films too; they do not count."""
 
     def wrapped(*given: Any) -> Any:
         before = spent["films"]

@@ -25,7 +25,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmark.tables import read_table
+from benchmark.scoring.report_table import read_table
 from fedmrg_core.metrics.memo import Memo
 from fedmrg_core.runfolder import write_atomic
 

@@ -21,14 +21,14 @@ import torch
 
 from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm, ServerState
-from fedmrg_core.data.federation import Hospital
-from fedmrg_core.engine.memory import settle_process
-from fedmrg_core.engine.pool import PoolConfig, RayPool, start_ray
+from fedmrg_core.data.cache.federation import Hospital
+from fedmrg_core.engine.client_store import ClientStore
+from fedmrg_core.engine.memory.process import settle_process
+from fedmrg_core.engine.memory.wire import EMPTY, Packed, pack, unpack
+from fedmrg_core.engine.messages import TrainReply, TrainTask
+from fedmrg_core.engine.ray.pool import PoolConfig, RayPool, start_ray
 from fedmrg_core.engine.rounds import run_rounds
-from fedmrg_core.engine.store import ClientStore
-from fedmrg_core.engine.tasks import TrainReply, TrainTask
 from fedmrg_core.engine.trainer import TrainConfig
-from fedmrg_core.engine.wire import EMPTY, Packed, pack, unpack
 
 ARRAYS = 20
 
@@ -52,7 +52,7 @@ class Case:
 class NoOpWorker:
     """What an actor holds instead of a model; its spec is the milliseconds that a client takes."""
 
-    room = staticmethod(tree.room)
+    room = staticmethod(tree.alloc)
 
     def __init__(self, sleep_ms: float) -> None:
         settle_process()
@@ -61,7 +61,7 @@ class NoOpWorker:
     def train(self, task: TrainTask, broadcast: Packed) -> TrainReply:
         time.sleep(self._seconds)
         received = unpack(broadcast)["shared"]
-        delta = tree.flat_like(received, self.room)
+        delta = tree.flat_like(received, self.alloc)
         for name, tensor in received.items():
             torch.add(tensor, 1, out=delta[name])
         return TrainReply(task.client_id, pack({"delta": delta}), EMPTY, 1.0, {"loss": 0.0}, 1, self._seconds)

@@ -141,8 +141,8 @@ class Algorithm:
 
     def local_loss(self, client: Client, batch: Batch) -> Tensor:
         """Next-token cross-entropy on report tokens."""
-        vision = client.model.see(batch.images)
-        return client.model.read(batch, vision.prefix, None, self.adapters).loss
+        vision = client.model.encode(batch.images)
+        return client.model.decode(batch, vision.prefix, None, self.adapters).loss
 
     # ---- inference
 

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from fedmrg_core.algorithms.base import Algorithm, ServerState, Update, register
+from fedmrg_core.errors import choose
 from fedmrg_core.models.tuning import LORA, Tuning
-from fedmrg_core.types import State, choose
+from fedmrg_core.types import State
 
 A, B = ".lora_A.", ".lora_B."
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from fedmrg_core.algorithms.base import Client, register
 from fedmrg_core.algorithms.fedlora import FedLoRA
 from fedmrg_core.errors import ConfigError
-from fedmrg_core.models.report_model import Batch, ReportModel, Vision
+from fedmrg_core.models.report_model import Batch, ReportModel, VisionOutput
 from fedmrg_core.types import LabelState
 
 
@@ -41,12 +41,12 @@ class FedLoRADx(FedLoRA):
         return self.guidance
 
     def local_loss(self, client: Client, batch: Batch) -> Tensor:
-        vision = client.model.see(batch.images)
+        vision = client.model.encode(batch.images)
         prompts = training_prompts(client.model, vision, batch.states)
-        reading = client.model.read(batch, vision.prefix, prompts, ("generic",))
+        reading = client.model.decode(batch, vision.prefix, prompts, ("generic",))
         return reading.loss + self.diagnosis_loss(client, vision, batch)
 
-    def diagnosis_loss(self, client: Client, vision: Vision, batch: Batch) -> Tensor:
+    def diagnosis_loss(self, client: Client, vision: VisionOutput, batch: Batch) -> Tensor:
         """dx_weight * L_dx; a scalar."""
         if self.dx_weight == 0:
             return torch.zeros((), device=vision.mean.device)
@@ -68,7 +68,7 @@ def diagnosis_cross_entropy(logits: Tensor, states: Tensor, label_prior: Tensor 
     return F.cross_entropy(logits.flatten(0, 1), states.flatten())
 
 
-def training_prompts(model: ReportModel, vision: Vision, states: Tensor) -> Tensor:
+def training_prompts(model: ReportModel, vision: VisionOutput, states: Tensor) -> Tensor:
     """Prompts from the label states; for a share `prompt_from_head` of the samples from the head's own argmax."""
     share = model.config.prompt_from_head
     if share > 0:

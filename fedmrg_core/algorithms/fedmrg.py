@@ -15,8 +15,9 @@ from torch import Tensor
 
 from fedmrg_core.algorithms.base import Client, ServerState, Update, register
 from fedmrg_core.algorithms.fedlora_dx import FedLoRADx, training_prompts
-from fedmrg_core.models.report_model import Batch, Reading, ReportModel, Vision
-from fedmrg_core.types import ConfigError, LabelState, Payload, State
+from fedmrg_core.errors import ConfigError
+from fedmrg_core.models.report_model import Batch, DecoderOutput, ReportModel, VisionOutput
+from fedmrg_core.types import LabelState, Payload, State
 
 GENERIC, SPECIALISED = "generic", "specialised"
 
@@ -97,14 +98,14 @@ class FedMRG(FedLoRADx):
 
     def local_loss(self, client: Client, batch: Batch) -> Tensor:
         model = client.model
-        vision = model.see(batch.images)
+        vision = model.encode(batch.images)
         prompts = training_prompts(model, vision, batch.states) if self.prompts else None
-        generic = model.read(batch, vision.prefix, prompts, (GENERIC,))
+        generic = model.decode(batch, vision.prefix, prompts, (GENERIC,))
         loss = generic.loss + self.diagnosis_loss(client, vision, batch) + self.contrast(client, vision, batch)
         if not self.specialised:
             return loss
         still = None if prompts is None else prompts.detach()
-        special = model.read(batch, vision.prefix.detach(), still, (GENERIC, SPECIALISED), constant=(GENERIC,))
+        special = model.decode(batch, vision.prefix.detach(), still, (GENERIC, SPECIALISED), constant=(GENERIC,))
         client.log("specialised", special.loss)
         loss = loss + special.loss
         if self.kd_l2g > 0:
@@ -113,13 +114,13 @@ class FedMRG(FedLoRADx):
             loss = loss + self.kd_g2l * self.boost(client, "g2l", generic, special, batch.mask)
         return loss
 
-    def boost(self, client: Client, name: str, teacher: Reading, student: Reading, mask: Tensor) -> Tensor:
+    def boost(self, client: Client, name: str, teacher: DecoderOutput, student: DecoderOutput, mask: Tensor) -> Tensor:
         """T^2 KL(sg p_teacher || p_student) + |c_s/|c_s| - sg c_t/|c_t||^2, mean over report tokens, float32."""
         loss = boosting_loss(teacher, student, mask, self.temperature)
         client.log(name, loss)
         return loss
 
-    def contrast(self, client: Client, vision: Vision, batch: Batch) -> Tensor:
+    def contrast(self, client: Client, vision: VisionOutput, batch: Batch) -> Tensor:
         """L_cl = lambda_intra L_intra + lambda_inter L_inter on z, the normalised mean patch feature."""
         loss = torch.zeros((), device=vision.mean.device)
         if self.lambda_inter <= 0 and self.lambda_intra <= 0:
@@ -146,7 +147,7 @@ class FedMRG(FedLoRADx):
             client.scratch["z_count"] = client.scratch.get("z_count", torch.zeros((), device=z.device)) + z.shape[0]
 
 
-def boosting_loss(teacher: Reading, student: Reading, mask: Tensor, temperature: float) -> Tensor:
+def boosting_loss(teacher: DecoderOutput, student: DecoderOutput, mask: Tensor, temperature: float) -> Tensor:
     """The boosting term of one direction, mean over the tokens where `mask` [B, L] holds; the teacher is a constant."""
     p = F.log_softmax(teacher.logits.detach()[mask].float() / temperature, dim=-1)
     q = F.log_softmax(student.logits[mask].float() / temperature, dim=-1)

@@ -7,7 +7,7 @@ import pkgutil
 
 import fedmrg_core.algorithms as package
 from fedmrg_core.algorithms.base import REGISTRY, Algorithm
-from fedmrg_core.types import choose
+from fedmrg_core.errors import choose
 
 
 def algorithms() -> dict[str, type[Algorithm]]:

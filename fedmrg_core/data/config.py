@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fedmrg_core.types import choose
+from fedmrg_core.errors import choose
 
 
 @dataclass(frozen=True)

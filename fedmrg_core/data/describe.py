@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmrg_core.data.assignment import Assignment
-from fedmrg_core.data.federation import Federation
+from fedmrg_core.data.cache.federation import Federation
+from fedmrg_core.data.splits.assignment import Assignment
 from fedmrg_core.seeding import generator
 from fedmrg_core.types import CONDITIONS, LabelState, Study
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from fedmrg_core.data.bad import one_line
-from fedmrg_core.data.tables import Table
-from fedmrg_core.types import CONDITIONS, DataError, Labels, LabelState
+from fedmrg_core.data.bad_rows import one_line
+from fedmrg_core.data.csv_table import Table
+from fedmrg_core.errors import DataError
+from fedmrg_core.types import CONDITIONS, Labels, LabelState
 
 _STATES = {
     "": LabelState.BLANK,

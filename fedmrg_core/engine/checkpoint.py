@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fedmrg_core.algorithms.base import ServerState
-from fedmrg_core.engine.store import ClientStore
-from fedmrg_core.engine.wire import Packed, pack, unpack
-from fedmrg_core.types import DataError, Payload
+from fedmrg_core.engine.client_store import ClientStore
+from fedmrg_core.engine.memory.wire import Packed, pack, unpack
+from fedmrg_core.errors import DataError
+from fedmrg_core.types import Payload
 
 SEPARATOR = "\x1f"
 PARAMS = "params"

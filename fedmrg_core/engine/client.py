@@ -20,14 +20,14 @@ from torch import Tensor
 
 from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm, ServerState
-from fedmrg_core.data.federation import Federation, Hospital
+from fedmrg_core.data.cache.federation import Federation, Hospital
 from fedmrg_core.engine.device import DeviceConfig, autocast, settle_device, to_device
-from fedmrg_core.engine.frozen import LEAST, Frozen
-from fedmrg_core.engine.memory import settle_process
-from fedmrg_core.engine.policy import Fault
-from fedmrg_core.engine.tasks import MEMORY, PERSONAL, RESIDUE, TrainReply, TrainTask, WriteReply, WriteTask
-from fedmrg_core.engine.trainer import Parts, TrainConfig, batch_rows, build_optimizer, fit, parameter_groups
-from fedmrg_core.engine.wire import Packed, pack, unpack
+from fedmrg_core.engine.failures import Fault
+from fedmrg_core.engine.memory.process import settle_process
+from fedmrg_core.engine.memory.shared_weights import LEAST, SharedWeights
+from fedmrg_core.engine.memory.wire import Packed, pack, unpack
+from fedmrg_core.engine.messages import MEMORY, PERSONAL, RESIDUE, GenerateReply, GenerateTask, TrainReply, TrainTask
+from fedmrg_core.engine.trainer import MicroBatcher, TrainConfig, batch_rows, build_optimizer, fit, parameter_groups
 from fedmrg_core.models.config import ModelConfig
 from fedmrg_core.models.report_model import Batch, ReportModel, build_model, load_state, models_built
 from fedmrg_core.seeding import generator, torch_seed
@@ -51,9 +51,9 @@ class WorkerSpec:
 
 
 class Worker:
-    """Holds one model. `train` and `write` are all that a pool calls. room: where uploads are made."""
+    """Holds one model. `train` and `write` are all that a pool calls. alloc: gives the buffers of uploads."""
 
-    room: tree.Room = staticmethod(tree.room)
+    alloc: tree.Allocator = staticmethod(tree.alloc)
 
     def __init__(self, spec: WorkerSpec) -> None:
         settle_process()
@@ -61,7 +61,7 @@ class Worker:
         self.spec = spec
         self.federation = Federation.open(Path(spec.federation))
         self.hospitals = {hospital.name: hospital for hospital in self.federation.hospitals}
-        frozen = Frozen(Path(spec.base), spec.share_from)
+        frozen = SharedWeights(Path(spec.base), spec.share_from)
         with frozen if spec.model.lm != "tiny" and spec.device.device == "cpu" else nullcontext():
             self.model = self._load()
             self.moving: State = {**self.model.trainable(), **self.model.buffers_of_state()}
@@ -112,7 +112,7 @@ class Worker:
             events=context.events(),
         )
 
-    def write(self, task: WriteTask, broadcast: Packed) -> WriteReply:
+    def generate(self, task: GenerateTask, broadcast: Packed) -> GenerateReply:
         """Report on one batch of films."""
         start = time.perf_counter()
         algorithm, personal = self.spec.algorithm, None
@@ -126,9 +126,9 @@ class Worker:
         path = algorithm.reading_path(personal=personal is not None)
         with autocast(self.spec.device):
             states = self.states(rows) if task.oracle else None
-            writing = self.model.write(self.images(rows), path, states, algorithm.prompt_guidance())
+            writing = self.model.generate(self.images(rows), path, states, algorithm.prompt_guidance())
         head = None if writing.head is None else writing.head.numpy()
-        return WriteReply(writing.reports, head, time.perf_counter() - start)
+        return GenerateReply(writing.reports, head, time.perf_counter() - start)
 
     def images(self, rows: np.ndarray) -> Tensor:
         """Films as uint8 [k, S, S] on the worker's device."""
@@ -163,7 +163,7 @@ class ClientContext:
         self.steps = 0
         self.rows = hospital.rows["train"]
         self._worker, self._round, self._arrived = worker, round_number, received
-        self._parts = Parts(self._mark)
+        self._micro = MicroBatcher(self._mark)
         self._losses: dict[str, Tensor] = {}
         self._loss = 0.0
         self.label_prior = label_prior(worker.federation.labels[self.rows]).to(device)
@@ -175,10 +175,10 @@ class ClientContext:
 
     def delta(self) -> State:
         now = {name: tensor.detach().cpu() for name, tensor in self._shared.items()}
-        return tree.subtract(now, self._arrived["shared"], self._worker.room)
+        return tree.subtract(now, self._arrived["shared"], self._worker.alloc)
 
     def log(self, name: str, value: Tensor) -> None:
-        value = value.detach() * self._parts.share if self._parts.share < 1 else value.detach()
+        value = value.detach() * self._micro.share if self._micro.share < 1 else value.detach()
         self._losses[name] = self._losses[name] + value if name in self._losses else value
 
     def fit(self) -> None:
@@ -191,7 +191,7 @@ class ClientContext:
             build_optimizer(groups, spec.train.optimizer, spec.train.weight_decay),
             (list(shared.values()), list(personal.values())),
             spec.train.clip_norm,
-            parts=self._parts,
+            micro=self._micro,
         )
         self.steps += steps
         self._loss = loss
@@ -212,7 +212,7 @@ class ClientContext:
 
     def events(self) -> tuple[dict[str, Any], ...]:
         """Micro-batches, where memory did not suffice for whole ones."""
-        size = self._parts.size
+        size = self._micro.size
         if not size:
             return ()
         said = f"memory for {size} studies at a time; terms that compare studies of a batch saw only those"

@@ -1,289 +1,118 @@
-"""Calls on long-lived Ray actors.
-
-Replies come in the order of the calls, whatever order they end in, so that a fold over them has the same bits.
-"""
+"""What a pool runs, what may become of it, and the pool that runs it in this process."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from math import ceil
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
-from fedmrg_core.engine.calls import Call, ClientError, late
-from fedmrg_core.engine.calls import PoolConfig as PoolConfig
-from fedmrg_core.engine.client import Worker
-from fedmrg_core.engine.cluster import Node, Places, actor_class, lost, there
-from fedmrg_core.engine.cluster import start_ray as start_ray
-from fedmrg_core.engine.memory import unmap_read_pages
-from fedmrg_core.engine.slots import Place, Slots
-from fedmrg_core.engine.wire import Packed
-from fedmrg_core.types import FedMRGError
-
-MAX_TRIES = 3
-"""Starts of one task, the first included, before its actors' deaths count as the task's fault."""
+from fedmrg_core.errors import FedMRGError
 
 
 @dataclass(frozen=True)
-class _Sent:
-    """A message under way: the indices of its calls, and where its reply may lie."""
+class PoolConfig:
+    """actors: worker processes; 0 = none, everything in this process. gpus_per_actor: share of a GPU each may use.
+    object_store_mb: Ray's shared memory. wait_s: the longest wait for one reply before the pool gives up."""
 
-    batch: list[int]
-    slots: Slots
-    place: Place | None
-
-
-@dataclass
-class _Actor:
-    """handle: ray's. node: where it was put. running: the messages it holds, by ray's reference to the reply."""
-
-    handle: Any
-    number: int
-    node: Node
-    running: dict[Any, _Sent] = field(default_factory=dict)
-
-    def calls(self) -> list[int]:
-        """Indices of all calls that it holds, sorted."""
-        return sorted(index for sent in self.running.values() for index in sent.batch)
+    actors: int
+    gpus_per_actor: float
+    object_store_mb: int
+    wait_s: float
 
 
-class RayPool:
-    """Long-lived actors; the driver owns retries: work of a dead actor is run again, elsewhere, with the same seed.
+@dataclass(frozen=True)
+class Call:
+    """One call of a worker's method. task: its argument, or a function that makes it when it is sent (so that what is
+    large need not wait in memory). `who` names the client in an error; `shared` is a handle from `Pool.share`."""
 
-    Short calls travel several at a time, so that a message's price (a few ms) is shared. `seconds` and `bytes` are what
-    the last message of a method took and brought per call: they decide how much is sent at once, never what comes back.
-    """
+    method: str
+    task: Any
+    shared: Any
+    who: str
 
-    MESSAGE_S, BATCH_S, BATCH_BYTES = 0.003, 0.005, 2**23
-    """Calls of one message together take about as long as a message costs at least; and at most so long, and bring at
-    most so many bytes; or there is one."""
-    SHORT_S, UNEVEN_S, LONG_S = 0.02, 0.1, 1.0
-    """An actor holds two messages, so that it need not wait for the next; but of calls as long as the last figure only
-    one, so that the next goes to whoever is free first. Once one took as long as the second, the longest counts and not
-    the last. Shorter ones than the first are not worth fresh memory."""
-    AHEAD = 8
-    """Replies per actor that may wait for their turn: what is held at once does not grow with the number of calls."""
+    def made(self, attempt: int = 1) -> Any:
+        """The task itself; a later attempt is told to a task that has a field for it."""
+        task = self.task() if callable(self.task) else self.task
+        return replace(task, attempt=attempt) if attempt > 1 and hasattr(task, "attempt") else task
 
-    def __init__(self, spec: Any, config: PoolConfig, worker: type[Any] = Worker) -> None:
-        """`worker(spec)` is what each actor holds: the model's Worker, or anything with the methods that calls name."""
-        self.events: list[dict[str, Any]] = []
-        self.actors: list[_Actor] = []
-        self.config = config
-        self.seconds: dict[str, float] = {}
-        self.longest: dict[str, float] = {}
-        self.bytes: dict[str, int] = {}
-        self._spec, self._worker = spec, worker
-        self._born = 0
-        self.slots = Slots(config.actors)
-        self.places = Places(config)
-        self._actor_class = actor_class(config)
-        for _ in range(config.actors):
-            self.actors += self._spawn()
-        if not self.actors:
-            raise FedMRGError("no node of the cluster answers: `ray status` there says which are alive")
 
-    def _spawn(self) -> list[_Actor]:
-        """A new actor, or none where there is no room for one any more."""
-        node = self.places.take()
-        if node is None:
-            return []
-        self._born += 1
-        handle = self._actor_class.options(scheduling_strategy=there(node)).remote(self._worker, self._spec)
-        return [_Actor(handle, self._born, node)]
+class ClientError(FedMRGError):
+    """A client failed; the message names it. kind: as in a round's `failures`."""
 
-    def share(self, packed: Packed) -> Any:
-        import ray
+    def __init__(self, message: str, kind: str = "client_error") -> None:
+        super().__init__(message)
+        self.kind = kind
 
-        handle = ray.put(packed)
-        self._let_go()
-        return handle
+
+def late(call: Call, deadline_s: float) -> ClientError:
+    """What stands for a reply that did not come in time."""
+    return ClientError(f"{call.who}: no reply by the deadline of {deadline_s:g} s", "deadline")
+
+
+def as_client_error(error: Exception, who: str, where: str = "") -> FedMRGError:
+    """Any exception of a client's code as a value that names the client; one for the user keeps its words."""
+    if isinstance(error, FedMRGError):
+        return ClientError(f"{who}: {error}", getattr(error, "kind", "client_error"))
+    memory = isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__
+    kind = "out_of_memory" if memory else "client_error"
+    return ClientError(f"{who}: {type(error).__name__}: {error}{where}", kind)
+
+
+class Pool(Protocol):
+    """Runs calls on workers. `events` collects what went wrong and was mended (actor deaths and restarts)."""
+
+    events: list[dict[str, Any]]
+
+    def share(self, packed: Any) -> Any:
+        """Make a broadcast (`wire.Packed`) available to every worker once; returns the handle for `Call.shared`."""
 
     def map(self, calls: Sequence[Call], deadline_s: float = 0.0, keep_going: bool = False) -> Iterator[Any]:
-        if deadline_s:
-            self._wait_for_actors()
-        flight = _Flight(self, calls, deadline_s)
-        try:
-            for index in range(len(calls)):
-                reply = flight.reply(index)
-                if isinstance(reply, FedMRGError) and not keep_going:
-                    raise reply
-                yield reply
-                del reply
-                self._let_go()
-        finally:
-            if any(actor.running for actor in self.actors):
-                self.slots = self.slots.renewed()
-            for actor in self.actors:
-                actor.running.clear()
-            self.longest.update(flight.longest)
-            self._let_go()
+        """Run the calls, started in their order; yield their replies in that same order.
 
-    def _let_go(self) -> None:
-        unmap_read_pages(spare=self.slots.num_bytes)
-
-    def _wait_for_actors(self) -> None:
-        """A deadline is for clients: loading the base does not count. An actor that fails here fails again later."""
-        import ray
-
-        ray.wait([a.handle.pid.remote() for a in self.actors], num_returns=len(self.actors), timeout=self.config.wait_s)
-
-    def replace(self, actor: _Actor) -> None:
-        """Put a new actor in the place of a dead or late one, which may be at work yet, or out of reach; the pool gets
-        smaller where its GPU is gone."""
-        import ray
-
-        ray.kill(actor.handle)
-        self.slots = self.slots.renewed()
-        self.places.died(actor.node)
-        at = self.actors.index(actor)
-        self.actors[at : at + 1] = self._spawn()
-        if not self.actors:
-            raise FedMRGError(f"the last actor died on {actor.node.name}, and no node has room for another")
+        deadline_s: after so many seconds what has not replied has failed; 0 = no deadline. keep_going: a call that
+        failed yields its FedMRGError in its place; otherwise it is raised.
+        """
 
     def close(self) -> None:
-        import ray
-
-        for actor in self.actors:
-            ray.kill(actor.handle)
-        self.actors = []
+        """Stop everything that this pool started."""
 
 
-class _Flight:
-    """One `RayPool.map` under way. waiting: indices of calls not yet sent; done: replies that wait for their turn;
-    mending: events of dead actors, since when, and the calls that are still to be made good."""
+class SerialPool:
+    """All in this process, one task after the other: for debugging, for CI, and as the reference for RayPool.
 
-    def __init__(self, pool: RayPool, calls: Sequence[Call], deadline_s: float) -> None:
-        self.pool, self.calls, self.deadline_s = pool, calls, deadline_s
-        self.ends = time.monotonic() + deadline_s if deadline_s else float("inf")
-        self.mending: list[tuple[dict[str, Any], float, set[int]]] = []
-        self.waiting: deque[int] = deque(range(len(calls)))
-        self.tries = [0] * len(calls)
-        self.done: dict[int, Any] = {}
-        self.longest: dict[str, float] = {}
+    A call cannot be cut off here: one that ends after the deadline is refused then, and those behind it do not start.
+    """
 
-    def reply(self, wanted: int) -> Any:
-        """The reply to a call, or its error as a value; more is sent out meanwhile."""
-        self._dispatch(wanted)
-        while wanted not in self.done:
-            self._collect()
-            self._dispatch(wanted)
-        return self.done.pop(wanted)
+    def __init__(self, worker: Any) -> None:
+        self.events: list[dict[str, Any]] = []
+        self._worker = worker
 
-    def _dispatch(self, wanted: int) -> None:
-        """Hand the next calls to the actors that hold least."""
-        pool = self.pool
-        while self.waiting and self.waiting[0] < wanted + pool.AHEAD * len(pool.actors):
-            first = self.calls[self.waiting[0]]
-            pace = self._pace(first.method)
-            most = 1 if pace >= pool.LONG_S or self.tries[self.waiting[0]] else 2
-            takers = [actor for actor in pool.actors if self._takes(actor, most)]
-            if not takers or self._waits_for_a_slot(pace):
-                return
-            actor = min(takers, key=lambda a: (len(a.running), a.number))
-            batch = self._batch(first, pace)
-            tasks = [(self.calls[index].made(self.tries[index]), self.calls[index].who) for index in batch]
-            place = pool.slots.lease()
-            sent = actor.handle.run.remote(first.method, tasks, first.shared, place)
-            actor.running[sent] = _Sent(batch, pool.slots, place)
+    def share(self, packed: Any) -> Any:
+        return packed
 
-    def _takes(self, actor: _Actor, most: int) -> bool:
-        """Work that an actor died of before is alone on the next one: should it kill again, no other call is lost."""
-        return len(actor.running) < most and all(self.tries[index] < 2 for index in actor.calls())
+    def map(self, calls: Sequence[Call], deadline_s: float = 0.0, keep_going: bool = False) -> Iterator[Any]:
+        start = time.monotonic()
+        for call in calls:
+            reply = None if _over(start, deadline_s) else self._one(call, keep_going)
+            if _over(start, deadline_s):
+                reply = late(call, deadline_s)
+            if isinstance(reply, FedMRGError) and not keep_going:
+                raise reply
+            yield reply
 
-    def _pace(self, method: str) -> float:
-        """Seconds to expect of a call: the last one's; where some are long, the longest of this map and the last."""
-        longest = max(self.pool.longest.get(method, 0.0), self.longest.get(method, 0.0)) or self.pool.LONG_S
-        return longest if longest >= self.pool.UNEVEN_S else self.pool.seconds[method]
-
-    def _waits_for_a_slot(self, pace: float) -> bool:
-        """Short calls wait for one to be free, unless nothing is under way or the caller holds on to old replies."""
-        sent = sum(len(actor.running) for actor in self.pool.actors)
-        freed = sent > 0 and self.pool.slots.count <= sent + len(self.done) + 1
-        return pace < self.pool.SHORT_S and self.pool.slots.full and freed
-
-    def _batch(self, first: Call, pace: float) -> list[int]:
-        """Take the next calls of one message: of one method and broadcast, and no more than an actor's fair share."""
-        pool, weight = self.pool, self.pool.bytes.get(first.method, 0)
-        most = min(int(pool.BATCH_S / pace), pool.BATCH_BYTES // max(weight, 1))
-        share = len(self.waiting) // (2 * len(pool.actors))
-        size = max(1, min(most, max(ceil(pool.MESSAGE_S / pace), share)))
-        batch: list[int] = []
-        while self.waiting and len(batch) < size:
-            call = self.calls[self.waiting[0]]
-            other = call.method != first.method or call.shared is not first.shared
-            if batch and (other or self.tries[self.waiting[0]] or self.tries[batch[0]] > 1):
-                break
-            batch.append(self.waiting.popleft())
-            self.tries[batch[-1]] += 1
-        return batch
-
-    def _collect(self) -> None:
-        """Wait until at least one batch is done; replace an actor that died and put its work back in front."""
-        import ray
-
-        left = self.ends - time.monotonic()
-        if left <= 0:
-            return self._cut_off()
-
-        owner = {ref: actor for actor in self.pool.actors for ref in actor.running}
-        wait_s = self.pool.config.wait_s
-        ready, _ = ray.wait(list(owner), num_returns=1, timeout=min(wait_s, left), fetch_local=False)
-        if not ready and left < wait_s:
-            return self._cut_off()
-        if not ready:
-            names = sorted({self.calls[index].who for actor in self.pool.actors for index in actor.calls()})
-            raise FedMRGError(f"no reply within {wait_s:.0f} s from {', '.join(names)}: raise engine.wait_s")
-        actor = owner[ready[0]]
+    def _one(self, call: Call, keep_going: bool) -> Any:
         try:
-            replies, num_bytes, seconds = ray.get(ready[0], timeout=min(wait_s, left))
-        except lost() as error:
-            self._run_again(actor, (str(error).strip().splitlines() or ["killed"])[-1].strip())
-            return None
-        sent = actor.running.pop(ready[0])
-        self._arrived(dict(zip(sent.batch, sent.slots.load(sent.place, replies), strict=True)))
-        self.pool.slots = self.pool.slots.fitting(num_bytes)
-        method, count = self.calls[sent.batch[0]].method, len(sent.batch)
-        took = max(seconds / count, 1e-6)
-        self.longest[method] = max(took, self.longest.get(method, 0.0))
-        self.pool.seconds[method], self.pool.bytes[method] = took, num_bytes // count
-        return None
+            return getattr(self._worker, call.method)(call.made(), call.shared)
+        except Exception as error:
+            if keep_going or isinstance(error, FedMRGError):
+                return as_client_error(error, call.who)
+            error.add_note(f"while running {call.who}")
+            raise
 
-    def _arrived(self, replies: dict[int, Any]) -> None:
-        """Keep replies for their turn; an event is mended when the last call it lost has replied."""
-        self.done.update(replies)
-        for event, since, missing in self.mending:
-            missing.difference_update(replies)
-            if not missing:
-                event.setdefault("recovery_s", round(time.perf_counter() - since, 3))
+    def close(self) -> None:
+        pass
 
-    def _run_again(self, actor: _Actor, why: str) -> None:
-        missing = actor.calls()
-        names = [self.calls[index].who for index in missing]
-        event: dict[str, Any] = {"kind": "actor_died", "actor": actor.number, "run_again": names}
-        self.pool.events.append(event)
-        self.mending.append((event, time.perf_counter(), set(missing)))
-        hopeless = [index for index in missing if self.tries[index] >= MAX_TRIES]
-        self.waiting = deque(sorted({*self.waiting, *missing} - {*hopeless}))
-        actors = len(self.pool.actors)
-        self.pool.replace(actor)
-        if self.pool.places.many:
-            event["node"] = actor.node.name
-        if len(self.pool.actors) < actors:
-            event["actors_left"] = len(self.pool.actors)
-        self._arrived({index: self._hopeless(index, why) for index in hopeless})
 
-    def _hopeless(self, index: int, why: str) -> ClientError:
-        advice = f"its worker died {MAX_TRIES} times (if memory ran out, use fewer actors)"
-        return ClientError(f"{self.calls[index].who}: {advice}: {why}", "actor_died")
-
-    def _cut_off(self) -> None:
-        """The deadline has passed: who has not replied has failed; an actor that is still at work is replaced."""
-        overdue = list(self.waiting)
-        self.waiting.clear()
-        for actor in list(self.pool.actors):
-            if actor.running:
-                overdue += actor.calls()
-                self.pool.replace(actor)
-        self._arrived({index: late(self.calls[index], self.deadline_s) for index in overdue})
+def _over(start: float, deadline_s: float) -> bool:
+    return deadline_s > 0 and time.monotonic() - start > deadline_s

@@ -11,15 +11,16 @@ from typing import Any, cast
 
 from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm, ServerState, Update
-from fedmrg_core.data.federation import Federation, Hospital
-from fedmrg_core.engine.calls import Call, ClientError, Pool
-from fedmrg_core.engine.policy import Policy
-from fedmrg_core.engine.store import ClientStore
-from fedmrg_core.engine.tasks import TrainReply, TrainTask
+from fedmrg_core.data.cache.federation import Federation, Hospital
+from fedmrg_core.engine.client_store import ClientStore
+from fedmrg_core.engine.failures import Policy
+from fedmrg_core.engine.memory.wire import pack, unpack
+from fedmrg_core.engine.messages import TrainReply, TrainTask
+from fedmrg_core.engine.pool import Call, ClientError, Pool
 from fedmrg_core.engine.trainer import TrainConfig
-from fedmrg_core.engine.wire import pack, unpack
+from fedmrg_core.errors import FedMRGError
 from fedmrg_core.seeding import generator
-from fedmrg_core.types import FedMRGError, Payload
+from fedmrg_core.types import Payload
 
 
 @dataclass
@@ -75,7 +76,7 @@ def run_rounds(
     policy: what to do about clients that fail; None = stop.
     """
     policy = policy or Policy()
-    server = server.moved(tree.together(server.params))
+    server = server.moved(tree.as_flat(server.params))
     seen = [hospital for hospital in federation.hospitals if hospital.seen]
     order = longest_first(seen, federation)
     while server.round < train.rounds:

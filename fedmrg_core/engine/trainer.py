@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from fedmrg_core.engine.device import release_memory
+from fedmrg_core.errors import FedMRGError
 from fedmrg_core.models.report_model import Batch
-from fedmrg_core.types import FedMRGError
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def build_optimizer(groups: list[dict[str, Any]], optimizer: str, weight_decay: 
     return torch.optim.AdamW(groups, weight_decay=weight_decay)
 
 
-class Parts:
+class MicroBatcher:
     """How much of a batch goes through the model at once: all of it, until memory runs out; from then on halves, or
     halves of halves, whose gradients add up (micro-batches).
 
@@ -150,18 +150,18 @@ def fit(
     clip_groups: Iterable[list[nn.Parameter]],
     clip_norm: float,
     on_step: Callable[[int], None] | None = None,
-    parts: Parts | None = None,
+    micro: MicroBatcher | None = None,
 ) -> tuple[int, float]:
     """Train on every batch once; returns (steps, mean loss). Raises FedMRGError at a loss that is not finite.
 
     Gradients are clipped per group: one norm over all would couple a personal adapter to the shared one.
     """
     clip_groups = [group for group in clip_groups if group]
-    parts = parts or Parts()
+    micro = micro or MicroBatcher()
     total: Tensor | float = 0.0
     steps = 0
     for batch in batches:
-        total = total + parts.gradients(batch, loss_fn, optimizer)  # stays on its device: no step waits for a GPU
+        total = total + micro.gradients(batch, loss_fn, optimizer)  # stays on its device: no step waits for a GPU
         for group in clip_groups if clip_norm > 0 else ():
             torch.nn.utils.clip_grad_norm_(group, clip_norm)
         optimizer.step()

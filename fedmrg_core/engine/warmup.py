@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from fedmrg_core import tree
 from fedmrg_core.algorithms.fedlora_dx import diagnosis_cross_entropy, training_prompts
 from fedmrg_core.data.source import Source
-from fedmrg_core.engine.memory import settle_process
+from fedmrg_core.engine.memory.process import settle_process
 from fedmrg_core.engine.trainer import batches_of, build_optimizer, fit
 from fedmrg_core.models.config import ModelConfig
 from fedmrg_core.models.language import train_tokenizer
@@ -91,7 +91,7 @@ def _warm_up(model: ReportModel, config: ModelConfig, corpus: Source, seed: int,
 
     def reading_loss(batch: Batch) -> Tensor:
         asked = model.prompts(batch.states)
-        return model.read(batch, asked[:, :0], asked).loss
+        return model.decode(batch, asked[:, :0], asked).loss
 
     sight = [*model.encoder.parameters(), *model.dx_head.parameters()]
     _phase(model, films, seed, "seeing", config.warmup_vision_steps, sight, diagnosis_loss, progress)
@@ -142,10 +142,10 @@ class _Loss:
 
     def __call__(self, batch: Batch) -> Tensor:
         model, self.step = self.model, self.step + 1
-        vision = model.see(batch.images)
+        vision = model.encode(batch.images)
         assert vision.diagnosis is not None
         prompts = training_prompts(model, vision, batch.states) if self.step % 2 else None
-        loss = model.read(batch, vision.prefix, prompts).loss
+        loss = model.decode(batch, vision.prefix, prompts).loss
         return loss + DX_WEIGHT * diagnosis_cross_entropy(vision.diagnosis, batch.states, None)
 
 

@@ -5,7 +5,7 @@
     evaluator(["radgraph", "bertscore"])(references, hypotheses)      # [SumMeasure("radeval_radgraph_simple", ..), ..]
 
 The package is imported only here and only when asked for; its models are fetched by it, at its first use, from its
-own hosts: this project never does so by itself. Written for RadEval 2.2 (`from radeval import RadEval`).
+own hosts: this project never does so by itself. GenerationCache for RadEval 2.2 (`from radeval import RadEval`).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fedmrg_core.types import ConfigError
+from fedmrg_core.errors import ConfigError
 
 
 def load_pretrained(setting: str, path: str, load: Callable[..., Any], **options: Any) -> Any:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedmrg_core.models.config import ModelConfig
-from fedmrg_core.models.encoder import build_encoder
+from fedmrg_core.models.encoders import build_encoder
 from fedmrg_core.models.language import Text, build_language_model, guidance_processors
 from fedmrg_core.models.tuning import AdapterSwitch, Tuning, add_adapter, init_adapters
 from fedmrg_core.seeding import torch_seed
@@ -38,7 +38,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Vision:
+class VisionOutput:
     """What the encoder made of a batch: patches [B, P, C]; mean [B, C]; prefix [B, P, H];
     diagnosis logits [B, 14, 4], or None without a diagnosis branch."""
 
@@ -49,7 +49,7 @@ class Vision:
 
 
 @dataclass(frozen=True)
-class Reading:
+class DecoderOutput:
     """One decoder pass over the report: logits [B, L, V], last hidden state [B, L, H], cross-entropy [] (mean over
     report tokens)."""
 
@@ -120,12 +120,12 @@ class ReportModel(nn.Module):
         kept = self.state_dict()
         return {name: t for name, t in self.named_buffers() if name in kept and t.is_floating_point()}
 
-    def see(self, images: Tensor) -> Vision:
+    def encode(self, images: Tensor) -> VisionOutput:
         """Encode films [B, S, S]."""
         patches = self.encoder(images)
         mean = patches.mean(dim=1)
         logits = self.diagnose(mean) if self.diagnosis else None
-        return Vision(patches, mean, self.connector(patches), logits)
+        return VisionOutput(patches, mean, self.connector(patches), logits)
 
     def diagnose(self, mean: Tensor) -> Tensor:
         """The head D: mean patch features [B, C] -> logits [B, 14, 4]."""
@@ -147,14 +147,14 @@ class ReportModel(nn.Module):
         asked = self.lm.get_input_embeddings()(self.instruction).expand(prefix.shape[0], -1, -1)
         return torch.cat([prefix, asked] if prompts is None else [prefix, prompts, asked], dim=1)
 
-    def read(
+    def decode(
         self,
         batch: Batch,
         prefix: Tensor,
         prompts: Tensor | None,
         adapters: Sequence[str] = ("generic",),
         constant: Sequence[str] = (),
-    ) -> Reading:
+    ) -> DecoderOutput:
         """Teacher-forced pass over the reports through `adapters`, of which `constant` ones stay put.
 
         Reports are padded on the right and attention is causal, so padding is never seen: no mask is needed.
@@ -166,12 +166,12 @@ class ReportModel(nn.Module):
             out = self.lm(inputs_embeds=inputs, logits_to_keep=length, output_hidden_states=True, use_cache=False)
         targets = batch.tokens.masked_fill(~batch.mask, -100)
         loss = F.cross_entropy(out.logits.float().flatten(0, 1), targets.flatten(), ignore_index=-100)
-        return Reading(out.logits, out.hidden_states[-1][:, -length:], loss)
+        return DecoderOutput(out.logits, out.hidden_states[-1][:, -length:], loss)
 
     @torch.no_grad()
-    def write(
+    def generate(
         self, images: Tensor, adapters: Sequence[str], states: Tensor | None = None, guidance: float = 1.0
-    ) -> Writing:
+    ) -> Generation:
         """Greedy reports for films [B, S, S]. The prompt is the head's argmax unless `states` [B, 14] are given
         (an oracle, to be named so).
 
@@ -179,7 +179,7 @@ class ReportModel(nn.Module):
         (prompted - blank), where `blank` reads a prompt that names no finding, at twice the cost (classifier-free
         guidance, Ho and Salimans 2022; for language models Sanchez et al., ICML 2024).
         """
-        vision = self.see(images)
+        vision = self.encode(images)
         head = None if vision.diagnosis is None else vision.diagnosis.float().softmax(dim=-1)
         if head is not None and states is None:
             states = head.argmax(dim=-1)
@@ -200,11 +200,11 @@ class ReportModel(nn.Module):
                 logits_processor=processors,
             )
         reports = [self.text.decode(row) for row in tokens[: len(images)].tolist()]
-        return Writing(reports, None if head is None else head.cpu())
+        return Generation(reports, None if head is None else head.cpu())
 
 
 @dataclass(frozen=True)
-class Writing:
+class Generation:
     """Generated reports and, with a diagnosis branch, the head's probabilities [B, 14, 4]."""
 
     reports: list[str]

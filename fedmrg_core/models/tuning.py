@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from fedmrg_core.errors import ConfigError
 from fedmrg_core.seeding import derive_seed
-from fedmrg_core.types import ConfigError
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import config as configs
+from benchmark.run import settings
 from fedmrg_core import tree
 from fedmrg_core.algorithms.registry import algorithms, get
 from fedmrg_core.engine import checkpoint
@@ -27,7 +27,7 @@ def test_is_a_frozen_documented_dataclass_with_a_config_of_its_name(name: str) -
         f.name for f in fields(cls) if not any(f"{f.name}" in (inspect.getdoc(base) or "") for base in cls.__mro__)
     ]
     assert not undocumented, f"{name}: fields without a word in the docstring: {undocumented}"
-    assert any(configs.load(algo).method == name for algo in configs.algorithm_names())
+    assert any(settings.load(algo).method == name for algo in settings.algorithm_names())
 
 
 @pytest.mark.parametrize("name", TRAINED)

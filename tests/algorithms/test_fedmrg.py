@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from fedmrg_core.algorithms.fedlora_dx import diagnosis_cross_entropy
 from fedmrg_core.algorithms.fedmrg import FedMRG, boosting_loss, inter_contrast, intra_contrast
 from fedmrg_core.engine.client import ClientContext, Worker
-from fedmrg_core.engine.tasks import TrainTask
-from fedmrg_core.engine.wire import pack, unpack
-from fedmrg_core.models.report_model import Batch, Reading
+from fedmrg_core.engine.memory.wire import pack, unpack
+from fedmrg_core.engine.messages import TrainTask
+from fedmrg_core.models.report_model import Batch, DecoderOutput
 from tests.toy import Run, same, toy_spec
 
 ALL_OFF: dict[str, Any] = {"specialised": False, "lambda_intra": 0.0, "lambda_inter": 0.0}
@@ -53,9 +53,9 @@ def _context(worker: Worker, prototypes: dict[str, torch.Tensor] | None = None) 
 
 def test_b_s_0_gives_p_s_equal_p_g(worker: Worker) -> None:
     batch = worker.batch(worker.federation.hospitals[0].rows["train"][:4])
-    vision = worker.model.see(batch.images)
-    generic = worker.model.read(batch, vision.prefix, None, ("generic",))
-    special = worker.model.read(batch, vision.prefix, None, ("generic", "specialised"), constant=("generic",))
+    vision = worker.model.encode(batch.images)
+    generic = worker.model.decode(batch, vision.prefix, None, ("generic",))
+    special = worker.model.decode(batch, vision.prefix, None, ("generic", "specialised"), constant=("generic",))
     assert special.logits.equal(generic.logits)
 
 
@@ -81,12 +81,12 @@ def test_who_moves_whom(worker: Worker) -> None:
     assert isinstance(algorithm, FedMRG)
     batch = worker.batch(worker.federation.hospitals[0].rows["train"][:4])
 
-    def paths() -> tuple[Reading, Reading]:
-        vision = model.see(batch.images)
+    def paths() -> tuple[DecoderOutput, DecoderOutput]:
+        vision = model.encode(batch.images)
         prompts = model.prompts(batch.states)
-        generic = model.read(batch, vision.prefix, prompts, ("generic",))
+        generic = model.decode(batch, vision.prefix, prompts, ("generic",))
         args = (batch, vision.prefix.detach(), prompts.detach(), ("generic", "specialised"))
-        return generic, model.read(*args, constant=("generic",))
+        return generic, model.decode(*args, constant=("generic",))
 
     generic, special = paths()
     assert _groups(_gradients(worker, boosting_loss(special, generic, batch.mask, 2.0))) == {
@@ -98,7 +98,7 @@ def test_who_moves_whom(worker: Worker) -> None:
     assert _groups(_gradients(worker, special.loss)) == {"specialised"}
     generic, _ = paths()
     assert "dx_head" not in _groups(_gradients(worker, generic.loss))
-    vision = model.see(batch.images)
+    vision = model.encode(batch.images)
     assert _groups(_gradients(worker, algorithm.diagnosis_loss(_context(worker), vision, batch))) == {
         "encoder", "dx_head",
     }  # fmt: skip
@@ -127,9 +127,9 @@ def test_no_specialised_tensor_leaves_home_and_prototypes_have_length_1(toy_cach
 # ---- closed forms
 
 
-def _reading(seed: int) -> Reading:
+def _reading(seed: int) -> DecoderOutput:
     draw = torch.Generator().manual_seed(seed)
-    return Reading(torch.randn(2, 3, 7, generator=draw), torch.randn(2, 3, 4, generator=draw), torch.zeros(()))
+    return DecoderOutput(torch.randn(2, 3, 7, generator=draw), torch.randn(2, 3, 4, generator=draw), torch.zeros(()))
 
 
 def test_boosting_loss_against_a_loop_over_tokens() -> None:
@@ -198,14 +198,14 @@ def test_each_word_is_the_likeliest_under_guidance(
     written: list[list[int]] = []
     monkeypatch.setattr(text, "decode", lambda row: written.append(row) or "")
     images = worker.images(worker.federation.hospitals[0].rows["train"][:4])
-    head = model.write(images, ("generic",), guidance=guidance).head
+    head = model.generate(images, ("generic",), guidance=guidance).head
     assert head is not None
     tokens, states = torch.tensor(written), head.argmax(dim=-1)
     ended = (tokens == text.end).cumsum(dim=1)
     batch = Batch(images, tokens, (ended == 0) | (ended.diff(prepend=torch.zeros(4, 1)) == 1), states)
-    prefix = model.see(images).prefix
+    prefix = model.encode(images).prefix
     said, blank, none = (
-        model.read(batch, prefix, prompts).logits.log_softmax(dim=-1)
+        model.decode(batch, prefix, prompts).logits.log_softmax(dim=-1)
         for prompts in (model.prompts(states), model.prompts(torch.zeros_like(states)), None)
     )
     likeliest = (none if guidance == 0 else blank + guidance * (said - blank)).argmax(dim=-1)

@@ -18,13 +18,13 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmark import config as configs
-from benchmark import run
 from benchmark.cli import main
-from benchmark.options import Options
-from benchmark.run import run_experiment
+from benchmark.commands import bench as run
+from benchmark.commands.bench import run_experiment
+from benchmark.run import settings
+from benchmark.run.options import Options
 from fedmrg_core.algorithms.base import Algorithm
-from fedmrg_core.engine.written import Written
+from fedmrg_core.engine.generation_cache import GenerationCache
 from fedmrg_core.errors import FedMRGError
 from tests.conftest import ROOT
 from tests.toy import SMALL, toy_config
@@ -33,8 +33,8 @@ CHILD = """
 import signal
 import sys
 from pathlib import Path
-from benchmark.options import Options
-from benchmark.run import run_experiment
+from benchmark.run.options import Options
+from benchmark.commands.bench import run_experiment
 from fedmrg_core.errors import FedMRGError
 from tests.toy import toy_config
 signal.signal(signal.SIGINT, signal.default_int_handler)  # as at a terminal, also where CI runs in the background
@@ -143,7 +143,7 @@ def test_a_fault_file_belongs_to_the_run_and_a_full_disk_loses_no_round(toy_cach
     }
     config = replace(toy_config("fedavg"), faults=table)
     assert config.hash() != toy_config("fedavg").hash()
-    assert configs.from_dict(config.as_dict()) == config
+    assert settings.from_dict(config.as_dict()) == config
     options = Options(quiet=True, runs=tmp_path, cache=toy_cache, track=False)
     with pytest.raises(FedMRGError, match=r"the disk is full .* `fedmrg bench --resume \S+` goes on"):
         run_experiment(config, options)
@@ -160,7 +160,7 @@ def test_killed_and_resumed_is_as_never_killed(whole: dict[str, Any], toy_cache:
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()
     assert not (tmp_path / run_id / "result.json").exists()
-    stored = configs.from_dict(json.loads((tmp_path / run_id / "config.json").read_text()))
+    stored = settings.from_dict(json.loads((tmp_path / run_id / "config.json").read_text()))
     result = run_experiment(stored, Options(True, run_id, tmp_path, toy_cache, track=False))
     assert result["params_sha256"] == whole["params_sha256"]
     assert result["scores"] == whole["scores"]
@@ -173,7 +173,7 @@ def test_a_cut_off_generation_is_resumed_and_leaves_no_copy_of_its_reports(
     config = toy_config("fedavg", "train.rounds=1")
     options = Options(quiet=True, runs=tmp_path, cache=toy_cache, track=False)
     whole = run_experiment(config, replace(options, runs=tmp_path / "whole"))
-    add, count = Written.add, []
+    add, count = GenerationCache.add, []
 
     def cut(*given: Any) -> None:
         add(*given)
@@ -181,7 +181,7 @@ def test_a_cut_off_generation_is_resumed_and_leaves_no_copy_of_its_reports(
         if len(count) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Written, "add", cut)
+    monkeypatch.setattr(GenerationCache, "add", cut)
     with pytest.raises(FedMRGError, match="interrupted"):
         run_experiment(config, replace(options, runs=tmp_path / "cut"))
     (folder,) = (tmp_path / "cut").iterdir()
@@ -225,7 +225,7 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_nothing_running(toy_cache: Path, tm
 
 def test_a_folder_of_real_films_and_notes(notes_folder: Path, toy_cache: Path, tmp_path: Path) -> None:
     overrides = [*SMALL, f"data.path={notes_folder}", "on_bad=skip", "small=merge", "unseen=eurorad.org"]
-    config = configs.load("fedmrg", split="manifest", overrides=overrides)
+    config = settings.load("fedmrg", split="manifest", overrides=overrides)
     result = run_experiment(config, Options(True, "", tmp_path / "runs", toy_cache, track=False))
     assert result["split"] == "manifest/notes"
     assert result["provenance"]["left_out"]["bad_empty_report"] == 104

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import leaderboard, results
-from benchmark.differences import gaps
-from benchmark.report import markdown
-from benchmark.report import page as html_page
-from benchmark.report.columns import FORMALISATION
-from benchmark.suite import committed_text
+from benchmark.board import markdown, page, results
+from benchmark.board.columns import FORMALISATION
+from benchmark.board.differences import gaps
+from benchmark.commands import leaderboard
+from benchmark.commands.suite import committed_text
 
 
 @pytest.fixture
@@ -23,7 +22,7 @@ def project(tmp_path, make_result) -> Path:
     group = [make_result(seed=0, value=0.5), make_result(seed=1, value=0.6), make_result("constant", value=0.2)]
     group.append(make_result("fedprox", status="failed", scores={}, error="ClientError: loss is not finite"))
     for result in group:
-        path = results.place(result, tmp_path)
+        path = results.result_path(result, tmp_path)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(committed_text(result))
     return tmp_path
@@ -59,10 +58,10 @@ def test_the_page_is_whole_and_loads_nothing(project):
         def handle_endtag(self, tag):
             self.depth -= 1
 
-    page = Balance()
-    page.feed(html)
-    assert page.depth == 0
-    assert page.cells == 2 * (3 * (1 + 5) + (1 + 4))  # two rows: three score tables of 5 metrics, one of costs
+    balance = Balance()
+    balance.feed(html)
+    assert balance.depth == 0
+    assert balance.cells == 2 * (3 * (1 + 5) + (1 + 4))  # two rows: three score tables of 5 metrics, one of costs
     assert "--v:" in html
     assert "url(" not in html
 
@@ -87,7 +86,7 @@ def test_a_board_without_results_disappears(project):
 
 
 def test_the_picture_is_the_same_for_the_same_results(tmp_path, make_result):
-    from benchmark.report.picture import draw
+    from benchmark.board.plots import draw
 
     (board,) = results.boards([make_result(), make_result("constant", value=0.1)])
     draw(board, tmp_path / "a.png")
@@ -109,11 +108,11 @@ def test_differences_are_taken_seed_by_seed_and_corrected_over_rows(tmp_path, ma
     assert found["fedmrg"].value == pytest.approx(0.2)
     assert found["fedmrg"].p_holm == pytest.approx(2 * 0.0742, abs=2e-4)
     assert found["fedprox"].p_holm == 1.0
-    text, page = markdown.board_page(board), html_page.board_page(board)
+    text, html = markdown.board_page(board), page.board_page(board)
     assert "## Differences from fedavg" in text
     assert "+.200 <sub>-.048 to +.448, p .148</sub>" in text
-    assert "<h2>Differences from fedavg</h2>" in page
-    assert "p .148" in page
+    assert "<h2>Differences from fedavg</h2>" in html
+    assert "p .148" in html
 
 
 def test_a_board_without_common_seeds_has_no_differences(make_result):
@@ -126,8 +125,8 @@ def test_the_head_stands_beside_the_text_where_a_row_has_one(make_result):
     result = make_result()
     result["scores"]["test/personal/head_f1_micro14"] = {**result["scores"]["test/personal/bleu4"], "value": 0.765}
     (board,) = results.boards([result, make_result("constant", value=0.1)])
-    text, page = markdown.board_page(board), html_page.board_page(board)
+    text, html = markdown.board_page(board), page.board_page(board)
     section = text.split("## The diagnosis head beside the text")[1].split("## Costs")[0]
     assert ".765" in section
     assert "constant" not in section
-    assert "<h2>The diagnosis head beside the text</h2>" in page
+    assert "<h2>The diagnosis head beside the text</h2>" in html

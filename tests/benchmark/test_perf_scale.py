@@ -9,8 +9,8 @@ import pytest
 
 from benchmark.perf import scale
 from benchmark.perf.federated import Recorder, dealt, makespan
-from fedmrg_core.data.federation import Federation
-from fedmrg_core.engine.calls import Call, SerialPool
+from fedmrg_core.data.cache.federation import Federation
+from fedmrg_core.engine.pool import Call, SerialPool
 from tests.toy import federation
 
 

@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from benchmark import provenance, regress
+from benchmark.commands import regress
+from benchmark.run import provenance
 from fedmrg_core.errors import FedMRGError
 
 TABLE = {"*/cider": 0.1, "*": 0.03}

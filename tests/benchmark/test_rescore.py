@@ -10,11 +10,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from benchmark import provenance, results
+from benchmark.board import results
 from benchmark.cli import main
-from benchmark.options import Options
-from benchmark.run import run_experiment
-from benchmark.suite import committed_text
+from benchmark.commands.bench import run_experiment
+from benchmark.commands.suite import committed_text
+from benchmark.run import provenance
+from benchmark.run.options import Options
 from fedmrg_core.metrics import java as java_module
 from fedmrg_core.metrics import labeler
 from fedmrg_core.types import Labels
@@ -35,7 +36,7 @@ def made(toy_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(java_module.shutil, "which", lambda name: None)
         done = [run_experiment(toy_config(name), options) for name in ("fedmrg", "random_train")]
-    path = results.place(done[0], root)
+    path = results.result_path(done[0], root)
     path.parent.mkdir(parents=True)
     path.write_text(committed_text(json.loads((root / "runs" / done[0]["run_id"] / "result.json").read_text())))
     return {"root": root, "ids": [result["run_id"] for result in done], "committed": path}

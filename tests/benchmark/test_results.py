@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from benchmark import results
+from benchmark.board import results
 from fedmrg_core.errors import DataError
 
 
@@ -88,7 +88,7 @@ def test_failed_runs_are_listed_apart(make_result):
 
 
 def test_a_file_that_is_no_result_is_named(tmp_path, make_result):
-    path = results.place(make_result(), tmp_path)
+    path = results.result_path(make_result(), tmp_path)
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"algorithm": "fedmrg"}))
     with pytest.raises(DataError, match=r"fedmrg--s0\.json: is not a result: it lacks config, preset"):

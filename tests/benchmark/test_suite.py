@@ -6,9 +6,11 @@ import json
 
 import pytest
 
-from benchmark import config, results, suite
-from benchmark.options import BENCH_VERSION
-from benchmark.suite import Outcome, Task
+from benchmark.board import results
+from benchmark.commands import suite
+from benchmark.commands.suite import Outcome, Task
+from benchmark.run import settings
+from benchmark.run.options import BENCH_VERSION
 from fedmrg_core.errors import ConfigError
 
 TASK = Task("fedavg", "phantom/ci", 0, "tiny", ("train.rounds=2",))
@@ -48,7 +50,7 @@ def test_an_unknown_suite_is_refused(suites):
 
 
 def test_only_the_same_configuration_and_version_counts_as_existing(tmp_path, make_result):
-    path = results.place(make_result("fedavg"), tmp_path)
+    path = results.result_path(make_result("fedavg"), tmp_path)
     path.parent.mkdir(parents=True)
 
     def stands(**changes):
@@ -111,18 +113,18 @@ def test_one_failing_process_stops_nothing_else(monkeypatch, make_result):
 def test_a_stored_configuration_comes_back_whole():
     """`--resume` and `fedmrg sync` read it: the section [algorithm] must not hide the algorithm's name."""
     stored = json.loads(json.dumps(TASK.config().as_dict()))
-    assert config.from_dict(stored) == TASK.config()
+    assert settings.from_dict(stored) == TASK.config()
 
 
 def test_a_setting_that_is_newer_than_a_result_and_off_leaves_its_hash():
     stored = Task("fedmrg", "phantom/ci", 0, "tiny").config().as_dict()
     older = {**stored, "algorithm": {k: v for k, v in stored["algorithm"].items() if k != "guidance"}}
-    assert config.from_dict(older).hash() == config.from_dict(stored).hash()
-    assert Task("fedmrg-guided", "phantom/ci", 0, "tiny").config().hash() != config.from_dict(stored).hash()
+    assert settings.from_dict(older).hash() == settings.from_dict(stored).hash()
+    assert Task("fedmrg-guided", "phantom/ci", 0, "tiny").config().hash() != settings.from_dict(stored).hash()
 
 
 def test_every_shipped_suite_resolves():
     for name in suite.suite_names():
         assert suite.read(name)
     assert {"phantom", "ci"} <= set(suite.suite_names())
-    assert config.algorithm_names()
+    assert settings.algorithm_names()

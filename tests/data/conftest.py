@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from trees import SETTINGS
 
-from fedmrg_core.data import sources
+from fedmrg_core.data import catalogue
 from fedmrg_core.data.config import DataConfig
-from fedmrg_core.types import DataError, Study
+from fedmrg_core.errors import DataError
+from fedmrg_core.types import Study
 
 
 @dataclass
@@ -61,5 +62,5 @@ def change():
 def fake(monkeypatch) -> FakeSource:
     """A source under the name `phantom`, with the phantom's hospitals, for every draw."""
     source = FakeSource({"h01": 90, "h02": 60, "h03": 50, "h04": 30, "h05": 20, "h06": 40, "h07": 30})
-    monkeypatch.setitem(sources.OPENERS, "phantom", lambda data, seed: source)
+    monkeypatch.setitem(catalogue.OPENERS, "phantom", lambda data, seed: source)
     return source

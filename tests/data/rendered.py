@@ -14,12 +14,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmark.splits_cmd import settings
-from fedmrg_core.data.iu_xray import IUXraySource
+from benchmark.commands.splits import settings
 from fedmrg_core.data.phantom.config import PhantomConfig
 from fedmrg_core.data.phantom.film import draw_body, expose, hospital_apparatus
 from fedmrg_core.data.phantom.findings import PATHOLOGIES, Finding
 from fedmrg_core.data.phantom.population import draw_finding
+from fedmrg_core.data.readers.iu_xray import IUXraySource
 from fedmrg_core.seeding import derive_seed, generator
 from fedmrg_core.types import LabelState, Study
 

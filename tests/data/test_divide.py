@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedmrg_core.data.divide import deal, divide
-from fedmrg_core.types import DataError, Study
+from fedmrg_core.data.splits.divide import deal, divide
+from fedmrg_core.errors import DataError
+from fedmrg_core.types import Study
 
 
 def studies_of(patients: list[int], hospital: str = "a") -> list[Study]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedmrg_core.data.duplicates import NEAR, near_duplicate_groups, shingles
+from fedmrg_core.data.splits.duplicates import NEAR, near_duplicate_groups, shingles
 
 WORD = st.sampled_from(["heart", "lungs", "clear", "normal", "no", "effusion", "large", "left"])
 WORDS = st.lists(WORD, min_size=1, max_size=14)

@@ -15,9 +15,10 @@ import pytest
 from rendered import kaggle_root
 from trees import Tree, own_folder
 
-from benchmark import cli, run
-from benchmark.options import Options
-from fedmrg_core.data import splits
+from benchmark import cli
+from benchmark.commands import bench as run
+from benchmark.run.options import Options
+from fedmrg_core.data.splits import split_file
 from tests.toy import SMALL
 
 MARK = "zebra"
@@ -58,8 +59,8 @@ def mimic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_iu_xrays_real_text_on_rendered_films(
     shared_data: Path, tmp_path: Path, bench: Callable[..., dict[str, Any]]
 ) -> None:
-    split = splits.load("iu_xray/ci")
-    ids = splits.listed(split, split.draws[0]).ids()
+    split = split_file.load("iu_xray/ci")
+    ids = split_file.listed(split, split.draws[0]).ids()
     root = kaggle_root(shared_data / "iu_xray", tmp_path / "iu", ids, 32)
     result = bench("fedmrg", root, "--split", "iu_xray/ci")
     assert result["status"] == "finished"

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedmrg_core.data import films, making, sources, splits
-from fedmrg_core.data.build import prepare
-from fedmrg_core.data.federation import Federation
-from fedmrg_core.types import ConfigError, DataError
+from fedmrg_core.data import catalogue
+from fedmrg_core.data.cache import films
+from fedmrg_core.data.cache.federation import Federation
+from fedmrg_core.data.cache.prepare import prepare
+from fedmrg_core.data.splits import make, split_file
+from fedmrg_core.errors import ConfigError, DataError
 
 
 @pytest.fixture
@@ -21,10 +23,10 @@ def made(fake, tmp_path, monkeypatch):
     """Split files of the fake source in a folder of their own."""
     root = tmp_path / "splits"
     root.mkdir()
-    (root / "recipes.toml").write_text((splits.ROOT / "recipes.toml").read_text("utf-8"), "utf-8")
+    (root / "recipes.toml").write_text((split_file.SPLITS / "recipes.toml").read_text("utf-8"), "utf-8")
     for name in ("phantom/group", "phantom/arbitrary"):
-        splits.save(making.make(name, lambda dataset, seed: fake, root), root)
-    monkeypatch.setattr(sources, "SPLITS", root)
+        split_file.save(make.make(name, lambda dataset, seed: fake, root), root)
+    monkeypatch.setattr(catalogue, "SPLITS", root)
     return root
 
 
@@ -97,7 +99,7 @@ def test_opening_is_by_directory_and_imports_nothing_heavy(made, settings, tmp_p
     federation = ready(settings, tmp_path)
     assert pickle.loads(pickle.dumps(federation)).study_ids == federation.study_ids
     program = (
-        "import sys; from fedmrg_core.data.federation import Federation; f = Federation.open(sys.argv[1]);"
+        "import sys; from fedmrg_core.data.cache.federation import Federation; f = Federation.open(sys.argv[1]);"
         "f.images([3]); print(f.reports[3], sorted({'torch', 'datasets', 'pandas', 'ray'} & set(sys.modules)))"
     )
     out = subprocess.run(
@@ -137,7 +139,7 @@ def test_clients_keeps_the_first_seen_hospitals_and_the_unseen(made, settings, t
 
 def test_a_changed_source_is_refused_by_part(made, fake, settings, tmp_path):
     fake.name = "phantom"  # of which no ids are listed, so that its recipe runs again
-    splits.save(making.make("phantom/group", lambda dataset, seed: fake, made), made)
+    split_file.save(make.make("phantom/group", lambda dataset, seed: fake, made), made)
     fake.sizes["h02"] = 62
     with pytest.raises(DataError, match=r"phantom/group \(version 1, draw 1\).*: h02/.* differ") as error:
         ready(settings, tmp_path, seed=4)

@@ -24,13 +24,13 @@ from PIL import Image
 from test_iu_xray import PROJECTIONS, REPORTS, XML
 from trees import SETTINGS, Tree, chexpert_plus
 
-from fedmrg_core.data import chexpert_plus as plus
-from fedmrg_core.data.chexpert_plus import ChexpertPlusSource
-from fedmrg_core.data.filestore import FileSource
+from fedmrg_core.data.file_source import FileSource
 from fedmrg_core.data.images import read_film
-from fedmrg_core.data.iu_xray import IUXraySource
-from fedmrg_core.data.manifest import ManifestSource
-from fedmrg_core.data.mimic_cxr import MimicSource
+from fedmrg_core.data.readers import chexpert_plus as plus
+from fedmrg_core.data.readers.chexpert_plus import ChexpertPlusSource
+from fedmrg_core.data.readers.iu_xray import IUXraySource
+from fedmrg_core.data.readers.manifest import ManifestSource
+from fedmrg_core.data.readers.mimic_cxr import MimicSource
 from fedmrg_core.data.source import facts_of
 from fedmrg_core.errors import DataError, FedMRGError
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from fedmrg_core.data.images import read_film, safe_path
-from fedmrg_core.types import DataError
+from fedmrg_core.errors import DataError
 
 RAMP = np.tile(np.linspace(0, 255, 64).round().astype(np.uint8), (64, 1))
 

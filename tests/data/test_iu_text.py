@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import cli, data_cmd
+from benchmark import cli
+from benchmark.commands import data
 from fedmrg_core.errors import DataError
 
 XML = """<eCitation><IUXRId id="{uid}"/><MeSH><major>Cardiomegaly/mild</major></MeSH>
@@ -37,8 +38,8 @@ def _wheel(tmp_path: Path) -> Path:
             archive.addfile(entry, io.BytesIO(content))
     path = tmp_path / "some.whl"
     with zipfile.ZipFile(path, "w") as zipped:
-        zipped.writestr(data_cmd.REPORTS, packed.getvalue())
-        zipped.writestr(data_cmd.DICOM, gzip.compress(DICOM.encode()))
+        zipped.writestr(data.REPORTS, packed.getvalue())
+        zipped.writestr(data.DICOM, gzip.compress(DICOM.encode()))
     return path
 
 
@@ -51,7 +52,7 @@ def test_reports_and_systems_are_written_and_nothing_outside_the_folder(wheel: P
     with zipfile.ZipFile(wheel) as archive:
         digests = {name: hashlib.sha256(archive.read(name)).hexdigest() for name in archive.namelist()}
     folder = tmp_path / "out" / "iu"
-    assert data_cmd.write(wheel, folder, digests) == (2, 2)
+    assert data.write(wheel, folder, digests) == (2, 2)
     assert rows(folder / "reports.csv") == [
         ["id", "report", "impression", "problems"],
         ["CXR2", "The heart is large.", "Large heart.", "Cardiomegaly"],
@@ -69,4 +70,4 @@ def test_another_wheel_is_refused_by_name(wheel: Path, tmp_path: Path, capsys: p
     assert "SHA-256 differs" in capsys.readouterr().err
     assert not (tmp_path / "iu").exists()
     with pytest.raises(DataError, match="is not the wheel of"):
-        data_cmd.write(tmp_path / "absent.whl", tmp_path / "iu")
+        data.write(tmp_path / "absent.whl", tmp_path / "iu")

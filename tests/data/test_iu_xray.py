@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from rendered import kaggle_root
 
-from fedmrg_core.data import splits
-from fedmrg_core.data.build import prepare
-from fedmrg_core.data.iu_xray import IUXraySource, layout_of
-from fedmrg_core.types import ConfigError, DataError
+from fedmrg_core.data.cache.prepare import prepare
+from fedmrg_core.data.readers.iu_xray import IUXraySource, layout_of
+from fedmrg_core.data.splits import split_file
+from fedmrg_core.errors import ConfigError, DataError
 
 REPORTS = """uid,MeSH,Problems,findings,impression
 1,normal,normal,"Heart size normal. XXXX clear.",Normal.
@@ -135,7 +135,7 @@ def text(shared_data):
 @pytest.fixture(scope="module")
 def rendered(text, tmp_path_factory):
     """A data root with the real text and films for the studies of iu_xray/ci."""
-    ids = splits.listed(splits.load("iu_xray/ci"), splits.load("iu_xray/ci").draws[0]).ids()
+    ids = split_file.listed(split_file.load("iu_xray/ci"), split_file.load("iu_xray/ci").draws[0]).ids()
     return kaggle_root(text, tmp_path_factory.mktemp("iu") / "root", ids, 32)
 
 
@@ -150,7 +150,7 @@ def test_real_text_on_rendered_films(rendered, change, tmp_path):
     assert federation.notes["not_in_split"] == 3199 - 150
     assert federation.notes["no_findings"] == 514
     assert federation.images(range(150)).std(axis=(1, 2)).min() > 5
-    assert federation.split_sha256 == splits.load("iu_xray/ci").draws[0].sha256
+    assert federation.split_sha256 == split_file.load("iu_xray/ci").draws[0].sha256
 
 
 def test_a_film_that_is_not_there_names_its_report(rendered, change, tmp_path):
@@ -166,17 +166,17 @@ def test_committed_splits_are_their_recipes(text, change):
     read = source(root, change)
     studies, facts = read.studies(), read.facts()
     for name in ("iu_xray/group", "iu_xray/arbitrary", "iu_xray/dirichlet", "iu_xray/acquisition", "iu_xray/ci"):
-        split = splits.load(name)
-        again = splits.assign(split.recipe, studies, facts, split.draws[0].seed)
-        splits.compare(split, 0, again)
+        split = split_file.load(name)
+        again = split_file.assign(split.recipe, studies, facts, split.draws[0].seed)
+        split_file.compare(split, 0, again)
         assert again.sha256() == split.draws[0].sha256
 
 
 def test_r2gen_users_get_the_part_that_they_have(text, tmp_path, change):
     shutil.copy(text / "annotation.json", tmp_path)
-    read, split = source(tmp_path, change), splits.load("iu_xray/group")
-    whole = splits.listed(split, split.draws[0])
-    part = splits.resolve(split, 0, read.studies(), {}, None, read.partial)
+    read, split = source(tmp_path, change), split_file.load("iu_xray/group")
+    whole = split_file.listed(split, split.draws[0])
+    part = split_file.resolve(split, 0, read.studies(), {}, None, read.partial)
     assert len(whole.ids()) - len(part.ids()) == 252
     home = {one: (h, p) for h, parts in whole.hospitals.items() for p, ids in parts.items() for one in ids}
     assert all(home[one] == (h, p) for h, parts in part.hospitals.items() for p, ids in parts.items() for one in ids)
@@ -184,13 +184,13 @@ def test_r2gen_users_get_the_part_that_they_have(text, tmp_path, change):
 
 
 def test_dedup_leaves_no_twin_of_a_test_report_in_training(text, change):
-    from fedmrg_core.data.duplicates import near_duplicate_groups, overlap
+    from fedmrg_core.data.splits.duplicates import near_duplicate_groups, overlap
 
     studies = source(text, change).studies()
     groups = near_duplicate_groups([study.report for study in studies])
-    split = splits.load("iu_xray/group")
-    with_twins = overlap(splits.resolve(split, 0, studies, {}), studies, groups)
-    without = overlap(splits.resolve(split, 0, studies, {}, groups), studies, groups)
+    split = split_file.load("iu_xray/group")
+    with_twins = overlap(split_file.resolve(split, 0, studies, {}), studies, groups)
+    without = overlap(split_file.resolve(split, 0, studies, {}, groups), studies, groups)
     assert with_twins == split.draws[0].overlap
     assert with_twins["test_verbatim"] > 100
     assert (without["test_verbatim"], without["test_near"]) == (0, 0)

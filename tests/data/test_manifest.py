@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fedmrg_core.data.build import prepare
-from fedmrg_core.data.manifest import ManifestSource, slug
-from fedmrg_core.types import CONDITIONS, ConfigError, DataError
+from fedmrg_core.data.cache.prepare import prepare
+from fedmrg_core.data.readers.manifest import ManifestSource, slug
+from fedmrg_core.errors import ConfigError, DataError
+from fedmrg_core.types import CONDITIONS
 
 REPORTS = ("The heart is enlarged.", "No pneumothorax or pleural effusion.", "Possible pneumonia in the left base.")
 

@@ -7,12 +7,14 @@ import json
 import pytest
 from trees import REPORT, Tree, chexpert_plus_table, three_sources
 
-from fedmrg_core.data import making, sources, splits
-from fedmrg_core.data.build import prepare
-from fedmrg_core.data.chexpert_plus import ChexpertPlusSource
-from fedmrg_core.data.mimic_cxr import MimicSource
-from fedmrg_core.data.sections import sections
-from fedmrg_core.types import CONDITIONS, DataError
+from fedmrg_core.data import catalogue
+from fedmrg_core.data.cache.prepare import prepare
+from fedmrg_core.data.readers.chexpert_plus import ChexpertPlusSource
+from fedmrg_core.data.readers.mimic_cxr import MimicSource
+from fedmrg_core.data.readers.sections import sections
+from fedmrg_core.data.splits import make, split_file
+from fedmrg_core.errors import DataError
+from fedmrg_core.types import CONDITIONS
 
 TEXT = "The heart is enlarged. There is no pleural effusion."
 
@@ -119,7 +121,7 @@ def test_r2gen_annotation(tmp_path, change):
     entry = {"id": "d1", "study_id": 5, "subject_id": 1, "report": "clear lungs .", "image_path": ["p1/p1/s5/d1.jpg"]}
     content = {"train": [entry, {**entry, "id": "d2"}], "val": [], "test": [{**entry, "study_id": 6, "report": " "}]}
     (tmp_path / "annotation.json").write_text(json.dumps(content), "utf-8")
-    assert sources.detect(tmp_path) == "mimic_cxr"
+    assert catalogue.detect(tmp_path) == "mimic_cxr"
     source, studies = read(tmp_path, change)
     assert studies["s5"].image == "images/p1/p1/s5/d1.jpg"
     assert source.notes == {"several_frontal_films": 1, "no_findings": 1, "labels_by_rules": 1}
@@ -172,7 +174,7 @@ def test_chexpert_plus_oddities(tmp_path, change):
     with pytest.raises(DataError, match=r"df_chexpert_plus_240401.csv, row 4: image .* does not exist"):
         source.image(source.studies()[0], 8)
     with pytest.raises(DataError, match="is chexpert_plus, which is a part of mimic_chexpertplus/iu_unseen only"):
-        sources.split_name("phantom/group", change(path=str(tmp_path)))
+        catalogue.split_name("phantom/group", change(path=str(tmp_path)))
     chexpert_plus_table(tmp_path, [("patient1/view1.jpg", *rows[0][1:])])
     with pytest.raises(DataError, match=r"row 2: path_to_image 'patient1/view1.jpg' is not train/patient1"):
         ChexpertPlusSource(tmp_path, change(path=str(tmp_path))).studies()
@@ -189,20 +191,20 @@ def test_the_first_holder_fills_a_recipe_in_without_ids(tree, change, tmp_path, 
         )
     data = change(path=str(tree.write()))
     (tmp_path / "splits").mkdir()
-    (tmp_path / "splits" / "recipes.toml").write_text((splits.ROOT / "recipes.toml").read_text("utf-8"), "utf-8")
-    monkeypatch.setattr(sources, "SPLITS", tmp_path / "splits")
+    (tmp_path / "splits" / "recipes.toml").write_text((split_file.SPLITS / "recipes.toml").read_text("utf-8"), "utf-8")
+    monkeypatch.setattr(catalogue, "SPLITS", tmp_path / "splits")
     for name in ("mimic_cxr/group", "mimic_cxr/ci"):
-        open_source = lambda dataset, seed: sources.open_dataset(dataset, data, seed)  # noqa: E731
-        made = making.make(name, open_source, tmp_path / "splits")
-        path = splits.save(made, tmp_path / "splits")
+        open_source = lambda dataset, seed: catalogue.open_dataset(dataset, data, seed)  # noqa: E731
+        made = make.make(name, open_source, tmp_path / "splits")
+        path = split_file.save(made, tmp_path / "splits")
         assert made.draws[0].sha256
         assert made.draws[0].data_sha256 is None
         assert "s5000" not in path.read_text("utf-8")
-        making.verify(splits.load(name, tmp_path / "splits"), open_source)
+        make.verify(split_file.load(name, tmp_path / "splits"), open_source)
     federation = prepare(data, "mimic_cxr/ci", 0, 8, tmp_path / "cache", None, False)
     assert [sum(map(len, h.rows.values())) for h in federation.hospitals] == [40, 40, 40, 30]
     for name in ("mimic_cxr/group", "mimic_cxr/arbitrary", "mimic_chexpertplus/iu_unseen"):
-        committed = splits.load(name)
+        committed = split_file.load(name)
         assert committed.status == "recipe-only"
         assert committed.draws[0].sha256 is None
         assert committed.draws[0].counts == {}

@@ -11,7 +11,8 @@ import pytest
 from fedmrg_core.data.phantom import PhantomConfig, PhantomSource, PublicCorpus, grammar
 from fedmrg_core.data.phantom.findings import KINDS, Finding, merge_states, truth_of
 from fedmrg_core.data.phantom.sheet import contact_sheet
-from fedmrg_core.types import CONDITIONS, ConfigError, DataError, LabelState
+from fedmrg_core.errors import ConfigError, DataError
+from fedmrg_core.types import CONDITIONS, LabelState
 
 SMALL = {"sizes": [60, 40, 30, 20, 12, 25, 25]}
 NO_FINDING = CONDITIONS.index("No Finding")

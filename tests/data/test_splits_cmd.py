@@ -14,14 +14,17 @@ from PIL import Image
 from rendered import kaggle_root
 from trees import Tree, own_folder
 
-from benchmark import cli, splits_cmd
-from fedmrg_core.data import making, sources, splits
-from fedmrg_core.data.assignment import Assignment
-from fedmrg_core.data.build import prepare
-from fedmrg_core.data.duplicates import near_duplicate_groups, overlap
-from fedmrg_core.data.iu_xray import IUXraySource
-from fedmrg_core.data.mimic_cxr import MimicSource
-from fedmrg_core.types import DataError, Study
+from benchmark import cli
+from benchmark.commands import splits
+from fedmrg_core.data import catalogue
+from fedmrg_core.data.cache.prepare import prepare
+from fedmrg_core.data.readers.iu_xray import IUXraySource
+from fedmrg_core.data.readers.mimic_cxr import MimicSource
+from fedmrg_core.data.splits import make, split_file
+from fedmrg_core.data.splits.assignment import Assignment
+from fedmrg_core.data.splits.duplicates import near_duplicate_groups, overlap
+from fedmrg_core.errors import DataError
+from fedmrg_core.types import Study
 
 IU = ("iu_xray/group", "iu_xray/arbitrary", "iu_xray/dirichlet", "iu_xray/acquisition", "iu_xray/ci")
 
@@ -61,7 +64,7 @@ def test_iu_splits_verify_without_films_in_kaggles_and_openis_layout(
 def test_films_and_labels_do_not_change_what_a_split_is_verified_by(text: Path, tmp_path: Path, change) -> None:
     root = kaggle_root(text, tmp_path / "iu", ["CXR1"], 16)
     bare, filmed = (IUXraySource(one, change(path=str(one))) for one in (text, root))
-    assert making.data_hash(bare) == making.data_hash(filmed) == splits.load("iu_xray/group").draws[0].data_sha256
+    assert make.data_hash(bare) == make.data_hash(filmed) == split_file.load("iu_xray/group").draws[0].data_sha256
     assert bare.fingerprint() != filmed.fingerprint()
 
 
@@ -74,14 +77,14 @@ def test_r2gens_part_is_not_verifiable_and_says_so(
 
 
 def test_credentialed_splits_are_not_verifiable_without_data(capsys: pytest.CaptureFixture[str]) -> None:
-    names = [name for name in splits.names() if name.startswith("mimic")]
+    names = [name for name in split_file.names() if name.startswith("mimic")]
     assert cli.main(["splits", "verify", *names]) == 0
     assert capsys.readouterr().out == "".join(f"{name}: not verifiable here: data absent\n" for name in names)
 
 
 def test_every_split_file_holds_what_it_must() -> None:
-    for name in splits.names():
-        raw = json.loads((splits.ROOT / f"{name}.json").read_text("utf-8"))
+    for name in split_file.names():
+        raw = json.loads((split_file.SPLITS / f"{name}.json").read_text("utf-8"))
         assert {"version", "recipe", "command", "status", "draws"} <= raw.keys()
         for draw in raw["draws"]:
             assert draw["seed"] >= 0
@@ -96,8 +99,8 @@ def test_every_split_file_holds_what_it_must() -> None:
 def test_describe_needs_no_films_and_compares_them_where_they_are(
     text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(splits_cmd, "CACHE", tmp_path / "cache")
-    picture = tmp_path / "splits.png"
+    monkeypatch.setattr(splits, "CACHE", tmp_path / "cache")
+    picture = tmp_path / "split_file.png"
     assert cli.main(["splits", "describe", *IU, "phantom/ci", "--data", str(text), "--png", str(picture)]) == 0
     said = capsys.readouterr().out
     assert said.count("films   not compared: none is here") == len(IU)
@@ -106,8 +109,8 @@ def test_describe_needs_no_films_and_compares_them_where_they_are(
     assert "175 of 586 word for word" in said
     with Image.open(picture) as drawn:
         assert np.asarray(drawn).std() > 10
-    split = splits.load("iu_xray/ci")
-    root = kaggle_root(text, tmp_path / "iu", splits.listed(split, split.draws[0]).ids(), 16)
+    split = split_file.load("iu_xray/ci")
+    root = kaggle_root(text, tmp_path / "iu", split_file.listed(split, split.draws[0]).ids(), 16)
     assert cli.main(["splits", "describe", "iu_xray/ci", "--data", str(root)]) == 0
     assert re.search(r"films +0\.[1-9]", capsys.readouterr().out)
 
@@ -115,7 +118,7 @@ def test_describe_needs_no_films_and_compares_them_where_they_are(
 def test_describe_takes_a_folder_of_ones_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(splits_cmd, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(splits, "CACHE", tmp_path / "cache")
     reports = ("Clear lungs.", "There is an effusion on the left.")
     rows = (f"{reports[at // 20]},{'ab'[at // 20]}" for at in range(40))
     root = own_folder(tmp_path / "root", "report,hospital", rows)
@@ -127,8 +130,8 @@ def test_describe_takes_a_folder_of_ones_own(
 
 
 def test_every_layout_trains_on_the_same_studies_and_films(text: Path, openi: Path, tmp_path: Path, change) -> None:
-    split = splits.load("iu_xray/ci")
-    ids = splits.listed(split, split.draws[0]).ids()
+    split = split_file.load("iu_xray/ci")
+    ids = split_file.listed(split, split.draws[0]).ids()
     kaggle = kaggle_root(text, tmp_path / "kaggle", ids, 16)
     images = {
         study.study_id: kaggle / study.image
@@ -215,9 +218,9 @@ def test_dedup_goes_before_official_parts(tmp_path: Path, change) -> None:
             part=part,
         )
     source = MimicSource(tree.write(), change(path=str(tmp_path)))
-    studies, recipe = source.studies(), splits.load("mimic_cxr/arbitrary").recipe
+    studies, recipe = source.studies(), split_file.load("mimic_cxr/arbitrary").recipe
     groups = near_duplicate_groups([study.report for study in studies])
-    official, apart = (splits.assign(recipe, studies, {}, 0, given) for given in (None, groups))
+    official, apart = (split_file.assign(recipe, studies, {}, 0, given) for given in (None, groups))
     part = {study.study_id: study.part for study in studies}
     for name, parts in official.hospitals.items():
         assert name in official.unseen or all(part[one] == key for key, ids in parts.items() for one in ids)
@@ -235,26 +238,26 @@ def test_a_patient_in_two_places_is_refused(other: tuple[str, str]) -> None:
 
 
 def test_a_run_refuses_a_split_of_other_data_by_part(text: Path, tmp_path: Path, change, monkeypatch) -> None:
-    shutil.copytree(splits.ROOT, tmp_path / "splits")
+    shutil.copytree(split_file.SPLITS, tmp_path / "splits")
     path = tmp_path / "splits" / "iu_xray" / "ci.json"
     raw = json.loads(path.read_text("utf-8"))
     train, test = (raw["draws"][0]["ids"]["h02"][part] for part in ("train", "test"))
     train[0], test[0] = test[0], train[0]
     path.write_text(json.dumps(raw), "utf-8")
-    monkeypatch.setattr(sources, "SPLITS", tmp_path / "splits")
+    monkeypatch.setattr(catalogue, "SPLITS", tmp_path / "splits")
     with pytest.raises(DataError, match="iu_xray/ci: the listed ids of h02/test, h02/train do not match"):
         prepare(change(path=str(text)), "iu_xray/ci", 0, 8, tmp_path / "cache", None, False)
 
 
 def test_the_page_tells_the_true_counts(text: Path, change) -> None:
-    page = (splits.ROOT.parent / "docs" / "data.md").read_text("utf-8")
+    page = (split_file.SPLITS.parent / "docs" / "data.md").read_text("utf-8")
     source = IUXraySource(text, change(path=str(text)))
     used = len(source.studies())
     assert f"| used | | {used:,} |" in page
     for reason, count in source.notes.items():
         assert re.search(rf"\| `{reason}` \|.*\| {count:,} \|", page), reason
-    for name in splits.names():
-        counts = splits.load(name).draws[0].overlap
+    for name in split_file.names():
+        counts = split_file.load(name).draws[0].overlap
         row = " | ".join(
             str(counts[key]) for key in ("test", "test_verbatim", "test_near", "test_verbatim_own") if counts
         )

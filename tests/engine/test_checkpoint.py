@@ -7,9 +7,9 @@ import torch
 
 from fedmrg_core.algorithms.base import ServerState
 from fedmrg_core.engine import checkpoint
+from fedmrg_core.engine.client_store import ClientStore
+from fedmrg_core.engine.memory.wire import pack
 from fedmrg_core.engine.rounds import params_sha256
-from fedmrg_core.engine.store import ClientStore
-from fedmrg_core.engine.wire import pack
 from fedmrg_core.errors import DataError
 
 

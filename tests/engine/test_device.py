@@ -11,17 +11,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark import config as configs
+from benchmark.run import settings
 from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm
 from fedmrg_core.engine.client import ClientContext, Worker
 from fedmrg_core.engine.device import DeviceConfig, autocast, determinism, to_device
 from fedmrg_core.engine.rounds import params_sha256
-from fedmrg_core.engine.trainer import Parts, build_optimizer
+from fedmrg_core.engine.trainer import MicroBatcher, build_optimizer
+from fedmrg_core.errors import ConfigError
 from fedmrg_core.models.report_model import Batch, load_state
 from fedmrg_core.models.tuning import AdapterSwitch
 from fedmrg_core.seeding import torch_seed
-from fedmrg_core.types import ConfigError, State
+from fedmrg_core.types import State
 from tests.toy import Run, toy_config, toy_spec
 
 
@@ -42,12 +43,12 @@ class Step:
         self.client = ClientContext(self.worker, hospital, 1, received, {})
         self.batch = self.worker.batch(hospital.rows["train"][:8])
 
-    def gradients(self, loss: Callable[[Batch], Tensor] | None = None, parts: Parts | None = None) -> State:
+    def gradients(self, loss: Callable[[Batch], Tensor] | None = None, micro: MicroBatcher | None = None) -> State:
         moving = self.worker.model.trainable()
         optimizer = build_optimizer([{"params": list(moving.values()), "lr": 0.0}], "sgd", 0.0)
         with torch_seed(0, "step"):
             loss = loss or self.client._local_loss
-            self.loss = float((parts or Parts()).gradients(self.batch, loss, optimizer))
+            self.loss = float((micro or MicroBatcher()).gradients(self.batch, loss, optimizer))
         return {name: p.grad.clone() for name, p in moving.items() if p.grad is not None}
 
 
@@ -112,7 +113,7 @@ def out_of_memory_above(size: int, loss: Callable[[Batch], Tensor], tried: list[
 def test_micro_batches_of_an_additive_loss_have_the_gradients_of_the_whole(algo: str, toy_cache: Path) -> None:
     step, tried = Step(toy_cache, algo), []
     whole, loss = step.gradients(), step.loss
-    parts = Parts()
+    parts = MicroBatcher()
     halved = step.gradients(out_of_memory_above(3, step.client._local_loss, tried), parts)
     assert tried == [8, 4, 2, 2, 2, 2]
     assert parts.size == 2
@@ -137,8 +138,8 @@ def test_what_a_failed_try_noted_is_taken_back_and_parts_are_logged_by_their_sha
     step.gradients()
     whole, count = dict(client._losses), 8.0
     client._losses, client.last_epoch = {}, True
-    client._parts = Parts(client._mark)
-    step.gradients(out_of_memory_above(4, client._local_loss, []), client._parts)
+    client._micro = MicroBatcher(client._mark)
+    step.gradients(out_of_memory_above(4, client._local_loss, []), client._micro)
     assert float(client.scratch["z_count"]) == count
     assert float(client._losses["specialised"]) == pytest.approx(float(whole["specialised"]), rel=1e-5)
     assert [(event["kind"], event["size"]) for event in client.events()] == [("micro_batch", 4)]
@@ -168,8 +169,8 @@ def test_settings_of_the_device_are_checked_and_only_precision_enters_the_hash()
         toy_config("fedavg", "precision=fp16")
     old = plain.as_dict()
     old["engine"] = {k: v for k, v in old["engine"].items() if k not in ("precision", "gradient_checkpointing")}
-    assert configs.from_dict(old).hash() == plain.hash()  # a run of before these settings can be resumed
-    assert configs.from_dict(old).part("device").precision == "float32"
+    assert settings.from_dict(old).hash() == plain.hash()  # a run of before these settings can be resumed
+    assert settings.from_dict(old).part("device").precision == "float32"
 
 
 def test_what_is_promised_of_the_bits_stands_in_words() -> None:

@@ -15,11 +15,11 @@ import pandas as pd
 import psutil
 import pytest
 
-from benchmark import config as configs
-from benchmark.options import Options
-from benchmark.run import run_experiment
+from benchmark.commands.bench import run_experiment
+from benchmark.run import settings
+from benchmark.run.options import Options
 from fedmrg_core.engine.client import WorkerSpec
-from fedmrg_core.engine.pool import RayPool
+from fedmrg_core.engine.ray.pool import RayPool
 from fedmrg_core.engine.rounds import params_sha256
 from fedmrg_core.evaluate import evaluate
 from tests.benchmark.test_bench import start, wait_for_rounds
@@ -88,7 +88,7 @@ def test_soak_of_random_kills(toy_cache: Path, tmp_path: Path, seed: int) -> Non
         time.sleep(8)
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()
-    stored = configs.from_dict(json.loads((folder / "config.json").read_text()))
+    stored = settings.from_dict(json.loads((folder / "config.json").read_text()))
     result = run_experiment(stored, Options(True, run_id, tmp_path / "soak", toy_cache, track=False))
     for key in ("params_sha256", "scores", "communication"):
         assert result[key] == whole[key]

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import torch
 
-import fedmrg_core.engine.pool as pool_module
-from fedmrg_core.engine import memory
-from fedmrg_core.engine.calls import Call, SerialPool
+import fedmrg_core.engine.ray.pool as pool_module
 from fedmrg_core.engine.client import WorkerSpec
-from fedmrg_core.engine.pool import RayPool
+from fedmrg_core.engine.memory import process as memory
+from fedmrg_core.engine.memory.wire import EMPTY, pack, unpack
+from fedmrg_core.engine.messages import TrainTask
+from fedmrg_core.engine.pool import Call, SerialPool
+from fedmrg_core.engine.ray.pool import RayPool
 from fedmrg_core.engine.rounds import params_sha256
-from fedmrg_core.engine.tasks import TrainTask
-from fedmrg_core.engine.wire import EMPTY, pack, unpack
 from fedmrg_core.errors import FedMRGError
 from tests.toy import TWO_ACTORS, Run, toy_spec
 

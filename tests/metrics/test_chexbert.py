@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from benchmark.options import Options
-from benchmark.run import run_experiment
+from benchmark.commands.bench import run_experiment
+from benchmark.run.options import Options
 from fedmrg_core.errors import DataError, FedMRGError
 from fedmrg_core.metrics import chexbert
 from fedmrg_core.metrics import java as java_module

@@ -200,7 +200,7 @@ def test_outputs_that_cannot_be_written_are_refused_before_scoring(
     table: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table.to_csv(tmp_path / "t.csv", index=False)
-    monkeypatch.setattr("benchmark.score.read_table", None)
+    monkeypatch.setattr("benchmark.commands.score.read_table", None)
     for option in ("--json", "--per-study"):
         assert main(["score", str(tmp_path / "t.csv"), option, str(tmp_path)]) == 2
         assert "is a folder, not a file to write" in capsys.readouterr().err

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from fedmrg_core.engine.client import Worker
-from fedmrg_core.models.encoder import HuggingFaceEncoder
+from fedmrg_core.errors import FedMRGError
+from fedmrg_core.models.encoders import HuggingFaceEncoder
 from fedmrg_core.models.pretrained import check_checkpoints
-from fedmrg_core.types import FedMRGError
 from tests.toy import Run, toy_spec
 
 
@@ -57,7 +57,7 @@ def test_the_cache_changes_no_report(toy_cache: Path) -> None:
     worker = Worker(toy_spec(toy_cache, "fedmrg"))
     model = worker.model.eval()
     films = torch.from_numpy(worker.federation.images(range(6)))
-    cached = model.write(films, ("generic",)).reports
+    cached = model.generate(films, ("generic",)).reports
     model.lm.generation_config.use_cache = False
-    assert model.write(films, ("generic",)).reports == cached
+    assert model.generate(films, ("generic",)).reports == cached
     assert any(cached)

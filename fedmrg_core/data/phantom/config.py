@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fedmrg_core.data.phantom.findings import PATHOLOGIES
-from fedmrg_core.types import ConfigError, choose
+from fedmrg_core.errors import ConfigError, choose
 
 Range = tuple[float, float]
 """Low and high over hospitals."""

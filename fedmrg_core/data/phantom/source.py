@@ -22,8 +22,9 @@ from fedmrg_core.data.phantom.population import Plan, plan_hospital
 from fedmrg_core.data.phantom.public import plan_public, public_report
 from fedmrg_core.data.phantom.reporting import Habits, Report, hospital_habits, write_report
 from fedmrg_core.data.source import fingerprint_studies
+from fedmrg_core.errors import DataError
 from fedmrg_core.seeding import generator
-from fedmrg_core.types import DataError, Labels, Study
+from fedmrg_core.types import Labels, Study
 
 
 class _Films:

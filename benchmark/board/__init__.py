@@ -1,0 +1,1 @@
+"""Leaderboards: committed results as tables, pages and plots."""

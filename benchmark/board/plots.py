@@ -1,0 +1,91 @@
+"""Pictures: a board's rows with their intervals, for the README; how different the hospitals of splits are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.board.columns import titled
+from benchmark.board.results import Board, Cell, Row
+
+if TYPE_CHECKING:
+    from fedmrg_core.data.describe import Measure
+
+PANELS = (
+    ("test/personal/ce_f1_micro14", "CE F1 micro, own hospitals"),
+    ("test/personal/bleu4", "BLEU-4, own hospitals"),
+    ("unseen/global/ce_f1_micro14", "CE F1 micro, unseen hospitals"),
+)
+TRAINED, PLAIN, INK = "#1f6f8b", "#b9bec4", "#2b2f33"
+
+
+def draw(board: Board, path: Path) -> None:
+    """Write `path` (PNG) of the complete rows, without a date in it: the same results give the same picture."""
+    rows = list(reversed(board.complete))
+    title = f"{board.split}, preset {board.preset}, {len(rows[0].seeds)} seed(s), 95 % intervals"
+    with _figure(path, len(PANELS), [_label(row) for row in rows], title) as axes:
+        for axis, (key, name) in zip(axes, PANELS, strict=True):
+            _panel(axis, rows, key, name)
+
+
+def draw_measures(splits: Mapping[str, Sequence[Measure]], path: Path) -> None:
+    """Write `path` (PNG): a panel a split, a bar a measure; the line reaches from 0 to the largest random deal."""
+    widest = max(one.value for measures in splits.values() for one in measures)
+    names = [f"{one.name}, {one.unit}" for one in reversed(next(iter(splits.values())))]
+    with _figure(path, len(splits), names, "how different the hospitals are; black: a random deal at most") as axes:
+        for axis, (split, measures) in zip(axes, splits.items(), strict=True):
+            for place, one in enumerate(reversed(measures)):
+                _bar(axis, place, Cell(one.value, 0.0, one.random_high, seeds=1), TRAINED)
+            _style(axis, split)
+            axis.set_xlim(right=1.2 * widest)
+
+
+@contextmanager
+def _figure(path: Path, panels: int, rows: Sequence[str], title: str) -> Iterator[Any]:
+    """Axes side by side over the same rows; written to `path` at the end."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    with pyplot.rc_context({"font.size": 9, "axes.edgecolor": PLAIN, "text.color": INK, "xtick.color": INK}):
+        size = (10, 1.1 + 0.32 * len(rows))
+        figure, axes = pyplot.subplots(1, panels, figsize=size, sharey=True, squeeze=False)
+        yield axes[0]
+        axes[0][0].set_yticks(range(len(rows)), rows)
+        figure.suptitle(title, fontsize=9)
+        figure.tight_layout()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=130, metadata={"Software": None})
+        pyplot.close(figure)
+
+
+def _label(row: Row) -> str:
+    title = titled(row.algorithm)
+    return f"{title.text}*" if title.noted else title.text
+
+
+def _panel(axis: Any, rows: list[Row], key: str, title: str) -> None:
+    for place, row in enumerate(rows):
+        cell = row.cells.get(key)
+        if cell is not None:
+            _bar(axis, place, cell, PLAIN if row.trivial else TRAINED)
+    _style(axis, title)
+
+
+def _style(axis: Any, title: str) -> None:
+    axis.set_title(title, fontsize=9, loc="left")
+    axis.set_xlim(left=0)
+    axis.tick_params(length=0)
+    axis.grid(axis="x", color="#e6e8ea", linewidth=0.8)
+    axis.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axis.spines[side].set_visible(False)
+
+
+def _bar(axis: Any, place: int, cell: Cell, colour: str) -> None:
+    axis.barh(place, cell.value, height=0.62, color=colour, alpha=0.85)
+    axis.plot([max(0.0, cell.low), cell.high], [place, place], color=INK, linewidth=1.2)
+    axis.text(max(cell.value, cell.high), place, f"  {cell.value:.3f}", va="center", fontsize=7.5)

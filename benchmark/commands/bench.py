@@ -1,0 +1,134 @@
+"""One experiment, from a config to a scored, stored result: `fedmrg bench --algo fedmrg`.
+
+The smallest run: `fedmrg bench --algo fedavg --split phantom/ci --rounds 1 --actors 0`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmark.run import settings
+from benchmark.run.options import Options
+from benchmark.run.path_with_spaces import avoid_blanks
+from benchmark.run.settings import Config
+from fedmrg_core.errors import ConfigError, choose
+from fedmrg_core.runfolder import RunFolder
+
+DEFAULT = "fedmrg"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of `fedmrg bench`."""
+    add = parser.add_argument
+    add("--algo", metavar="NAME", help=f"algorithm: {', '.join(settings.algorithm_names())} (default: {DEFAULT})")
+    add("--split", metavar="NAME", help="data set and split, as in splits/ (default: phantom/group)")
+    add("--preset", metavar="NAME", help=f"model and budget: {', '.join(settings.preset_names())} (default: tiny)")
+    add("--seed", metavar="N", type=int, help="whole number from 0 (default: 0)")
+    add("--rounds", metavar="N", type=int, help="federated rounds (default: the preset's)")
+    add("--clients", metavar="N", type=int, help="keep the first N seen hospitals (default: all)")
+    add("--actors", metavar="N", type=int, help="Ray worker processes; 0 = all in this process (default: 2)")
+    add("--data", metavar="DIR", default="", help="folder of a real data set (default: none, phantom makes its own)")
+    add("--faults", metavar="FILE", default="", help="TOML: what to do about failing clients, and faults to inject")
+    add("--resume", metavar="RUN_ID", default="", help="continue a run as it was begun (--actors may change)")
+    add("--set", metavar="K=V", nargs="+", action="extend", default=[], help="any setting of defaults.toml")
+    add("--quiet", action="store_true", help="no progress bars and no table")
+    add("--json", action="store_true", help="print result.json on stdout instead of the table")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run one experiment from the command line."""
+    avoid_blanks()
+    options = Options(quiet=args.quiet or args.json, resume=args.resume)
+    config = _stored_config(options, args) if args.resume else _config(args)
+    result = RunFolder(options.runs / args.resume).finished() if args.resume else None
+    if result:
+        print(f"run {args.resume} has finished already; this is its result", file=sys.stderr)
+    else:
+        result = run_experiment(config, options)
+    if args.json:
+        print(json.dumps(result, indent=1))
+    elif not args.quiet:
+        from benchmark.run.score_table import score_table
+
+        print(score_table(result))
+    folder = options.runs / result["run_id"]
+    print(f"result: {_short(folder)}/result.json", file=sys.stderr if args.json else sys.stdout)
+    return 0
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _config(args: argparse.Namespace) -> Config:
+    given = {"train.rounds": args.rounds, "run.clients": args.clients, "engine.actors": args.actors}
+    overrides = [f"{key}={value}" for key, value in given.items() if value is not None]
+    if args.data:
+        overrides.append(f"data.path={Path(args.data).expanduser().resolve()}")
+    if args.data and (args.split or "").startswith("phantom/"):
+        raise ConfigError(f"--split {args.split} makes its own data: leave out --split, or --data.")
+    split = args.split or ("manifest" if args.data else None)
+    config = settings.load(args.algo or DEFAULT, split, args.preset, args.seed, overrides + args.set)
+    if not args.faults:
+        return config
+    from fedmrg_core.engine.failures import read_table
+
+    return replace(config, faults=read_table(Path(args.faults)))
+
+
+def _stored_config(options: Options, args: argparse.Namespace) -> Config:
+    """The settings that the run began with; only the number of actors, which changes no result, may be another."""
+    for name in ("algo", "split", "preset", "seed", "rounds", "clients", "data", "faults", "set"):
+        if getattr(args, name) not in (None, "", []):
+            raise ConfigError(f"--resume goes on with the run's own settings, but for --actors: leave out --{name}.")
+    path = options.runs / options.resume / "config.json"
+    if not path.exists():
+        choose("run", options.resume, [p.parent.name for p in options.runs.glob("*/config.json")])
+    config = settings.from_dict(json.loads(path.read_text()))
+    newer = settings.lacking(config)
+    if newer:
+        raise ConfigError(f"run {options.resume} is older than the setting {newer[0]}: begin it anew.")
+    if args.actors is None:
+        return config
+    engine = {**config.table["engine"], "actors": args.actors}
+    config = replace(config, table={**config.table, "engine": engine})
+    settings.check(config)
+    return config
+
+
+def run_experiment(config: Config, options: Options | None = None) -> dict[str, Any]:
+    """Run (or resume) one experiment; returns the content of its `result.json`.
+
+    Raises FedMRGError for a user's mistake, before any training; a run that fails or is interrupted later leaves a
+    `result.json` with that status.
+    """
+    from benchmark.run.experiment import Experiment
+    from benchmark.run.interrupt import interruptible
+    from benchmark.scoring.generations import check_labeler
+    from fedmrg_core.models.pretrained import check_checkpoints
+
+    options = options or Options()
+    config = _on_device(config)
+    model = config.part("model")
+    check_checkpoints(model.encoder, model.lm)
+    check_labeler(config)
+    experiment = Experiment(config, options)
+    with interruptible():
+        return experiment.run()
+
+
+def _on_device(config: Config) -> Config:
+    """`device = "auto"` resolved; a GPU that is asked for and not there is refused."""
+    import torch
+
+    device = config.table["engine"]["device"]
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("engine.device = cuda, but torch sees no GPU here. Use auto or cpu.")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return replace(config, table={**config.table, "engine": {**config.table["engine"], "device": device}})

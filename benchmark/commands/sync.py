@@ -1,0 +1,60 @@
+"""`fedmrg sync RUN_ID`: makes MLflow's copy of a run complete, from the JSON lines in the run's folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmark.board.results import ROOT
+from benchmark.scoring.generations import PER_STUDY
+from fedmrg_core.errors import FedMRGError, choose
+from fedmrg_core.tracking import RunFolder, Tracker, default_uri, describe
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of `fedmrg sync`."""
+    parser.add_argument("run_id", nargs="+", help="name of a folder in runs/, or all")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="where the runs lie (default: runs/)")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Sync the named runs, or `all`."""
+    known = sorted(path.parent.name for path in args.runs.glob("*/config.json"))
+    wanted = known if args.run_id == ["all"] else [choose("run", name, known) for name in args.run_id]
+    for name in wanted:
+        rounds, scores = sync(args.runs / name)
+        print(f"{name}: {rounds} rounds and {scores} scores are in MLflow")
+    return 0
+
+
+def sync(path: Path) -> tuple[int, int]:
+    """Bring one run into MLflow; what is there already is not logged twice. Returns the counts of rounds and scores.
+
+    Raises FedMRGError where MLflow cannot be reached.
+    """
+    folder = RunFolder(path)
+    result = folder.result() or _unfinished(path)
+    tracker = Tracker(default_uri(ROOT), patience=600.0)
+    tracker.start(**describe(result), resume=True)
+    rows = folder.rounds()
+    for row in rows:
+        tracker.log_round(row["round"], row)
+    scores = result.get("scores", {})
+    tracker.log_scores(len(rows), scores)
+    tracker.log_artifacts([path / name for name in ARTIFACTS])
+    if not tracker.finish(result["status"]):
+        raise FedMRGError(f"{path.name} is not in MLflow: {tracker.failure}")
+    return len(rows), len(scores)
+
+
+ARTIFACTS = ("result.json", "rounds.jsonl", "ledger.jsonl", "config.json", "generations.parquet", PER_STUDY)
+
+
+def _unfinished(path: Path) -> dict[str, Any]:
+    """What is known of a run that was killed before it could write its result."""
+    config = json.loads((path / "config.json").read_text())
+    run = config["run"]
+    facts = {"algorithm": config["name"], "split": run["split"], "preset": run["preset"], "seed": run["seed"]}
+    return {"run_id": path.name, **facts, "config": config, "status": "interrupted"}

@@ -1,0 +1,1 @@
+"""One run: its settings, its stages, its workers and its provenance."""

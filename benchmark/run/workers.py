@@ -1,0 +1,62 @@
+"""The pool of one run: Ray actors or this process, and whatever was started for them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from benchmark.run import provenance
+from fedmrg_core.engine.client import Worker, WorkerSpec
+from fedmrg_core.engine.fault_injection import FaultyWorker
+from fedmrg_core.engine.pool import Pool, SerialPool
+from fedmrg_core.engine.ray.pool import PoolConfig, RayPool, start_ray
+from fedmrg_core.engine.ray.preflight import check_nodes
+
+
+class Workers:
+    """The pool of a run, and the initial parameters; closes the pool, and Ray where it was started here."""
+
+    def __init__(self, spec: WorkerSpec, config: PoolConfig) -> None:
+        places = {"federation": os.path.abspath(spec.federation), "base": os.path.abspath(spec.base)}
+        self._spec, self._config = replace(spec, **places), config
+        self._stop: Callable[[], None] = lambda: None
+        self.pool: Pool
+
+    def __enter__(self) -> Workers:
+        if self._config.actors:
+            self._stop = start_ray(self._config)
+        try:
+            self._start(FaultyWorker if self._spec.faults else Worker)
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def _start(self, kind: type[Worker]) -> None:
+        if self._config.actors:
+            self._check_cluster()
+            self.pool = RayPool(self._spec, self._config, kind)
+        device = self._spec.device  # with actors, this process only tells the initial parameters: no GPU for that
+        here = replace(device, device="cpu") if self._config.actors else device
+        self._worker = kind(replace(self._spec, device=here))
+        if not self._config.actors:
+            self.pool = SerialPool(self._worker)
+
+    def _check_cluster(self) -> None:
+        """On a cluster: what a worker opens must be there on every node, before anything is trained."""
+        warning = check_nodes(self._spec, self._config, provenance.machine) if os.environ.get("RAY_ADDRESS") else ""
+        if warning:
+            print(f"fedmrg: {warning}", file=sys.stderr)
+
+    def shared_params(self) -> dict[str, Any]:
+        """The shared parameters as the base and the seed make them."""
+        return {name: self._worker.initial[name] for name in self._worker.shared_names()}
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            self.pool.close()
+        finally:
+            self._stop()

@@ -1,0 +1,149 @@
+"""`fedmrg score --run RUN_ID [--update]`: a run's saved generations, scored by the code as it is now.
+
+The keys and values are those that the run itself would have today. --update puts them into the run's result.json and
+per_study.parquet, and into its committed result, with a line in `rescored` that says when, by which code, and which
+versions of metrics took the place of which.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.scoring.generations import PER_STUDY, extra_metrics, save_per_study, score_generations, write_outputs
+from fedmrg_core.errors import ConfigError, DataError, FedMRGError, choose
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from benchmark.run.settings import Config
+    from fedmrg_core.data.cache.federation import Federation
+
+Scores = Mapping[str, Mapping[str, Any]]
+CLOSE = 1e-9
+"""Scores nearer than this are the same: sums may run in another order on another machine."""
+
+
+def main(args: argparse.Namespace) -> int:
+    """Score a run again, say what moved, and with --update keep it."""
+    from benchmark.run.score_table import score_table
+
+    changes = _changes(args)
+    folder = args.root / "runs" / args.run
+    if not (folder / "config.json").exists():
+        choose("run", args.run, sorted(path.parent.name for path in args.root.glob("runs/*/config.json")))
+    result, generations = _stored(folder)
+    config, federation = _prepared(result, args.root)
+    card = score_generations(config, federation, generations, extra=extra_metrics(args.radeval), **changes)
+    scores = {key: asdict(score) for key, score in card.scores.items()}
+    again = {**result, "scores": scores, "missing_metrics": card.missing}
+    print(score_table(again))
+    print("\n" + "\n".join(moved(result["scores"], scores)))
+    write_outputs(args, {"run_id": result["run_id"], "scores": scores, "missing": card.missing}, card)
+    if args.update:
+        _refuse_losses(result["scores"], scores)
+        update(again, result["scores"], folder, args.root)
+        save_per_study(card.per_study, folder / PER_STUDY)
+    return 0
+
+
+def _changes(args: argparse.Namespace) -> dict[str, Any]:
+    """Options that score a run by other means than its config says; they cannot be kept as its result."""
+    given = {"labeler": args.labeler, "weights": args.weights, "resamples": args.resamples, "seed": args.seed}
+    changes = {name: value for name, value in given.items() if value not in (None, "")}
+    if args.train:
+        raise ConfigError("--train belongs to a file: a run's training reports are known")
+    if args.update and (changes or args.radeval):
+        names = ", ".join(f"--{name}" for name in [*changes, *(["radeval"] if args.radeval else [])])
+        raise ConfigError(f"--update scores as the run's config says; it goes without {names}")
+    return changes
+
+
+def _stored(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+    """A finished run's result and generations."""
+    import pandas as pd
+
+    from fedmrg_core.runfolder import RunFolder
+
+    result = RunFolder(folder).finished()
+    if result is None:
+        raise FedMRGError(f"run {folder.name} is not finished; `fedmrg bench --resume {folder.name}` goes on with it")
+    path = folder / "generations.parquet"
+    if not path.exists():
+        raise DataError("is not there any more: the run's reports are gone", str(path))
+    generations = pd.read_parquet(path)
+    if not any(generations["reference"]):
+        raise DataError("holds no text (`private=true`, or a credentialed source without `allow_text=true`)", str(path))
+    return result, generations
+
+
+def _prepared(result: Mapping[str, Any], root: Path) -> tuple[Config, Federation]:
+    """The run's config and its federation, which must be the one that it trained on."""
+    from benchmark.run import settings
+    from benchmark.run.experiment import Experiment
+    from benchmark.run.options import Options
+
+    options = Options(quiet=True, resume=result["run_id"], runs=root / "runs", cache=root / ".cache", track=False)
+    try:
+        config = settings.from_dict(result["config"])
+        federation = Experiment(config, options).prepare()
+    except (KeyError, TypeError) as error:
+        raise FedMRGError(f"run {result['run_id']} has a config that this version cannot read: {error}") from error
+    if federation.data_sha256 != result["provenance"]["data_sha256"]:
+        raise DataError(f"the data of {config.split} is not what run {result['run_id']} had: its hash differs")
+    return config, federation
+
+
+def moved(before: Scores, after: Scores) -> list[str]:
+    """What changed between two sets of scores, in lines: how many, from which version to which, and the farthest."""
+    both = [key for key in before if key in after]
+    far = {key: abs(after[key]["value"] - before[key]["value"]) for key in both}
+    values = [key for key in both if far[key] > CLOSE]
+    renewed = sum(after[key]["version"] != before[key]["version"] for key in both)
+    lines = [f"{len(both)} scores: {len(values)} with another value, {renewed} with another version than the run's"]
+    lines += [f"  {old} -> {new}" for old, new in versions(before, after).items()]
+    if values:
+        key = max(values, key=lambda name: far[name])
+        lines.append(f"  farthest: {key} {before[key]['value']:.4f} -> {after[key]['value']:.4f}")
+    for what, keys in (("new", after.keys() - before.keys()), ("gone", before.keys() - after.keys())):
+        lines += [f"  {len(keys)} {what}, such as {min(keys)}"] if keys else []
+    return lines
+
+
+def versions(before: Scores, after: Scores) -> dict[str, str]:
+    """Versions that were replaced: old -> new."""
+    pairs = {(before[key]["version"], after[key]["version"]) for key in before if key in after}
+    return {old: new for old, new in sorted(pairs) if old != new}
+
+
+def _refuse_losses(before: Scores, after: Scores) -> None:
+    gone = sorted(before.keys() - after.keys())
+    if gone:
+        raise FedMRGError(f"not updated: {len(gone)} scores of the run cannot be computed here, such as {gone[0]}")
+
+
+def update(result: dict[str, Any], before: Scores, folder: Path, root: Path) -> None:
+    """Keep the new scores: in the run's folder, and in its committed result where the tree is clean."""
+    from benchmark.board.results import result_path
+    from benchmark.commands.suite import committed_text
+    from benchmark.run import provenance
+    from fedmrg_core.runfolder import RunFolder, write_atomic
+
+    code = provenance.collect(root, "cpu")
+    facts = {name: code[name] for name in ("git_sha", "dirty")}
+    note = {"at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **facts, "versions": versions(before, result["scores"])}
+    result["rescored"] = [*result.get("rescored", []), note]
+    RunFolder(folder).write_result(result)
+    print(f"updated: runs/{folder.name}/result.json (`fedmrg sync {folder.name}` brings it into MLflow)")
+    path = result_path(result, root)
+    if not path.exists() or f'"run_id": "{result["run_id"]}"' not in path.read_text():
+        return
+    if facts["dirty"]:
+        print("not updated: the committed result, since the tree has uncommitted changes")
+        return
+    write_atomic(path, committed_text(result).encode())
+    print(f"updated: {path.relative_to(root)} (`fedmrg leaderboard` rebuilds the board)")

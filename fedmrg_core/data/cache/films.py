@@ -1,0 +1,154 @@
+"""The film cache: each film decoded and resized once, in Arrow shards that every process maps into its memory.
+
+A shard is named by what is in it: the hash of its films' content keys, the transform and the size. So an interrupted
+build goes on where it stopped, two splits of the same data share their films, and a changed film renews its shard
+alone. Shards are written through `datasets` and can be opened with `datasets.Dataset.from_file`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedmrg_core.data.images import TRANSFORM
+from fedmrg_core.data.source import Source, image_keys
+from fedmrg_core.errors import DataError
+from fedmrg_core.types import Study
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SHARD_FILMS = 2048
+BATCH_FILMS = 128
+
+Shard = tuple[Path, int]
+"""A shard's file and its number of films."""
+
+
+class Films:
+    """Films by row number, out of memory-mapped shards. A shard is opened when it is first read."""
+
+    def __init__(self, shards: Sequence[Shard], size: int) -> None:
+        self._paths = [path for path, _ in shards]
+        self._starts = np.cumsum([0, *(count for _, count in shards)])
+        self._opened: dict[int, list[NDArray[np.uint8]]] = {}
+        self.size = size
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def take(self, rows: NDArray[np.integer[Any]] | Sequence[int]) -> NDArray[np.uint8]:
+        """The films of these rows, uint8 [k, size, size]: one copy out of mapped memory, which the caller may write."""
+        wanted = np.asarray(rows, dtype=np.int64)
+        if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
+            raise IndexError(f"film rows reach {int(wanted.max())}; there are {len(self)}")
+        shards = np.searchsorted(self._starts, wanted, side="right") - 1
+        films = np.empty((len(wanted), self.size, self.size), np.uint8)
+        for at, (shard, row) in enumerate(zip(shards.tolist(), wanted.tolist(), strict=True)):
+            batch, offset = divmod(row - int(self._starts[shard]), BATCH_FILMS)
+            films[at] = self._batches(shard)[batch][offset]
+        return films
+
+    def bad(self) -> list[int]:
+        """Rows whose film could not be read when the shard was made."""
+        tables = [_open(path).column("bad") for path in self._paths]
+        flags = np.concatenate([np.zeros(0, bool), *(np.asarray(flag) for flag in tables)])
+        return [int(row) for row in np.flatnonzero(flags)]
+
+    def _batches(self, shard: int) -> list[NDArray[np.uint8]]:
+        if shard not in self._opened:
+            chunks = _open(self._paths[shard]).column("film").chunks
+            self._opened[shard] = [_view(chunk, self.size) for chunk in chunks]
+        return self._opened[shard]
+
+
+def build_films(source: Source, studies: Sequence[Study], size: int, root: Path, progress: bool) -> list[Shard]:
+    """Decode the films of `studies` into shards below `root`, those that are not there yet. Rows keep the order."""
+    keys = image_keys(source, studies)
+    folder = root / f"films-{size}"
+    shards: list[Shard] = []
+    todo: list[tuple[Path, Sequence[Study]]] = []
+    for start in range(0, len(studies), SHARD_FILMS):
+        part = slice(start, start + SHARD_FILMS)
+        name = hashlib.sha256("\n".join([TRANSFORM, str(size), *keys[part]]).encode()).hexdigest()[:40]
+        path = folder / f"{name}.arrow"
+        shards.append((path, len(studies[part])))
+        if not path.exists():
+            todo.append((path, studies[part]))
+    if todo:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # films of credentialed sources lie here too
+        _write_all(source, todo, size, progress)
+    return shards
+
+
+def _write_all(source: Source, todo: Sequence[tuple[Path, Sequence[Study]]], size: int, progress: bool) -> None:
+    from tqdm import tqdm
+
+    total = sum(len(studies) for _, studies in todo)
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool, tqdm(total=total, unit="film", desc="films", disable=not progress) as bar:
+        for path, studies in todo:
+            temporary = path.with_suffix(f".{os.getpid()}.tmp")
+            try:
+                _write_shard(temporary, _decoded(source, studies, size, pool, bar))
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+
+def _decoded(
+    source: Source, studies: Sequence[Study], size: int, pool: ThreadPoolExecutor, bar: Any
+) -> Iterator[pa.Table]:
+    """Tables of BATCH_FILMS films: no more than that is in memory at once."""
+    import pyarrow as pa
+
+    def one(study: Study) -> bytes | None:
+        try:
+            return np.ascontiguousarray(source.image(study, size), np.uint8).tobytes()
+        except DataError:
+            return None
+
+    for start in range(0, len(studies), BATCH_FILMS):
+        films = list(pool.map(one, studies[start : start + BATCH_FILMS]))
+        blank = bytes(size * size)
+        yield pa.table(
+            {
+                "film": pa.array([blank if film is None else film for film in films], pa.large_binary()),
+                "bad": pa.array([film is None for film in films], pa.bool_()),
+            }
+        )
+        bar.update(len(films))
+
+
+def _write_shard(path: Path, tables: Iterator[pa.Table]) -> None:
+    from datasets import Features, Value
+    from datasets.arrow_writer import ArrowWriter
+
+    features = Features({"film": Value("large_binary"), "bad": Value("bool")})
+    with ArrowWriter(path=str(path), features=features) as writer:
+        for table in tables:
+            writer.write_table(table, writer_batch_size=BATCH_FILMS)
+        writer.finalize()
+
+
+def _open(path: Path) -> pa.Table:
+    """A shard as a table over mapped memory. Raises DataError where it is absent or damaged."""
+    import pyarrow as pa
+
+    try:
+        return pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"film cache is damaged or gone ({error}); delete it and run again", str(path)) from None
+
+
+def _view(chunk: Any, size: int) -> NDArray[np.uint8]:
+    """The films of one record batch, [n, size, size], without a copy."""
+    values = np.frombuffer(chunk.buffers()[2], np.uint8, count=len(chunk) * size * size)
+    return values.reshape(len(chunk), size, size)

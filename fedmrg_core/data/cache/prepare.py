@@ -1,0 +1,138 @@
+"""From a configuration to a federation: source, split, films, tables, in a folder that is made once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fedmrg_core.data.cache.federation import META, Federation, write_tables
+from fedmrg_core.data.cache.films import Films, Shard, build_films
+from fedmrg_core.data.catalogue import Plan, plan_for
+from fedmrg_core.data.config import DataConfig
+from fedmrg_core.data.images import TRANSFORM
+from fedmrg_core.data.source import Remembering, Source
+from fedmrg_core.data.splits.assignment import Assignment
+from fedmrg_core.errors import DataError
+from fedmrg_core.types import PARTS, Study
+
+LAYOUT = 2
+"""Version of the folder's own layout, a part of its key."""
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """What the folder will hold. `notes` joins the source's counts and ours."""
+
+    plan: Plan
+    studies: list[Study]
+    assignment: Assignment
+    shards: list[Shard]
+    notes: dict[str, int]
+
+
+def prepare(
+    data: DataConfig,
+    split: str,
+    seed: int,
+    image_size: int,
+    cache_dir: Path,
+    clients: int | None,
+    progress: bool,
+) -> Federation:
+    """The federation of a split: found in `cache_dir`, else read, verified, decoded and cached there.
+
+    split: "phantom/group", "iu_xray/group", .. ; a `data.path` that holds a manifest.csv is its own split. seed: the
+    run's; it selects the draw. image_size: pixels a side. clients: None = all; else the first so many seen hospitals.
+    Raises DataError (bad rows, a hash that differs, by part) or ConfigError.
+    """
+    cache = Path(cache_dir).resolve()
+    plan = plan_for(data, split, seed, clients)
+    if isinstance(plan.source, Remembering):
+        plan.source.remember(cache)
+    everything = plan.source.studies()
+    assignment = plan.assign(everything)
+    assignment.check(everything)
+    wanted = set(assignment.ids())
+    studies = [study for study in everything if study.study_id in wanted]
+    shards = build_films(plan.source, studies, image_size, cache, progress)
+    bad = _bad_films(plan.source, studies, Films(shards, image_size).bad(), image_size, data.on_bad)
+    kept = assignment.without(bad)
+    kept.check(studies)
+    notes = {**plan.source.notes, **({"bad_image": len(bad)} if bad else {})}
+    notes |= {"not_in_split": len(everything) - len(studies)} if len(everything) > len(studies) else {}
+    return Federation.open(_folder(_Ready(plan, studies, kept, shards, notes), image_size, cache))
+
+
+def _bad_films(source: Source, studies: Sequence[Study], rows: list[int], size: int, on_bad: str) -> set[str]:
+    """Ids of studies whose film cannot be read; with on_bad "stop" the first one's own error, and how many more."""
+    if rows and on_bad != "skip":
+        try:
+            source.image(studies[rows[0]], size)
+        except DataError as error:
+            more = ", ".join(f"'{studies[row].study_id}'" for row in rows[1:6])
+            tail = f" (and {len(rows) - 1} more films: {more})" if more else ""
+            raise DataError(f"{error}{tail}; on_bad=skip leaves bad rows out") from None
+        raise DataError(f"the film of '{studies[rows[0]].study_id}' could not be read earlier; delete the film cache")
+    return {studies[row].study_id for row in rows}
+
+
+def _meta(ready: _Ready, size: int) -> dict[str, Any]:
+    plan, assignment = ready.plan, ready.assignment
+    return {
+        "layout": LAYOUT,
+        "name": plan.source.name,
+        "split": plan.split,
+        "version": plan.version,
+        "credentialed": plan.source.credentialed,
+        "split_sha256": assignment.sha256(),
+        "data_sha256": plan.source.fingerprint(),
+        "notes": dict(sorted(ready.notes.items())),
+        "image_size": size,
+        "transform": TRANSFORM,
+        "hospitals": sorted(assignment.hospitals),
+        "unseen": sorted(assignment.unseen),
+    }
+
+
+def _folder(ready: _Ready, size: int, cache: Path) -> Path:
+    """Write into a temporary folder and rename it; whoever comes second uses the first one's."""
+    meta = _meta(ready, size)
+    key = hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()[:32]
+    target = cache / "federations" / key
+    if (target / META).exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=target.parent))  # mode 0700: it may hold private text
+    try:
+        _write(ready, temporary, meta | {"shards": [(os.path.relpath(path, target), n) for path, n in ready.shards]})
+        os.rename(temporary, target)
+    except OSError:
+        if not (target / META).exists():
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return target
+
+
+def _write(ready: _Ready, directory: Path, meta: dict[str, Any]) -> None:
+    place: dict[str, tuple[int, int]] = {}
+    for at, name in enumerate(meta["hospitals"]):
+        for number, part in enumerate(PARTS):
+            place |= dict.fromkeys(ready.assignment.hospitals[name][part], (at, number))
+    places = np.array([place.get(study.study_id, (-1, -1)) for study in ready.studies], np.int16).reshape(-1, 2)
+    texts = {
+        "study_id": [study.study_id for study in ready.studies],
+        "patient_id": [study.patient_id for study in ready.studies],
+        "report": [study.report for study in ready.studies],
+    }
+    write_tables(directory, texts, np.array([study.labels for study in ready.studies], np.int8), places)
+    (directory / META).write_text(json.dumps(meta, indent=1) + "\n", "utf-8")

@@ -1,0 +1,142 @@
+"""Films in files below a data root, and the base of every reader of files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedmrg_core.data.config import DataConfig
+from fedmrg_core.data.images import file_sha256, read_film, safe_path
+from fedmrg_core.data.labels import label_reports
+from fedmrg_core.data.source import fingerprint_studies
+from fedmrg_core.errors import DataError
+from fedmrg_core.types import Study
+
+Entry = tuple[int, int, str]
+"""Size, time of last change (ns) and SHA-256 of a file."""
+
+
+class HashIndex:
+    """SHA-256 of files below a root, remembered between runs: a file whose size and time are as before is not read."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._known: dict[str, Entry] = {}
+        self._file: Path | None = None
+
+    def remember(self, cache: Path) -> None:
+        """Keep the hashes in a file below `cache`; a damaged one is begun anew."""
+        name = hashlib.sha256(os.fsencode(os.path.realpath(self.root))).hexdigest()[:24]
+        self._file = cache / "hashes" / f"{name}.json"
+        try:
+            self._known = {
+                path: (int(e[0]), int(e[1]), str(e[2])) for path, e in json.loads(self._file.read_text()).items()
+            }
+        except (OSError, ValueError, AttributeError, IndexError, TypeError):
+            self._known = {}
+
+    def key(self, relative: str) -> str:
+        """The file's hash. Raises DataError where the path is refused or the file cannot be read."""
+        try:
+            path = safe_path(self.root, relative)
+            stat = path.stat()
+            size, changed, digest = self._known.get(relative, (-1, -1, ""))
+            if (size, changed) != (stat.st_size, stat.st_mtime_ns):
+                digest = file_sha256(path)
+                self._known[relative] = (stat.st_size, stat.st_mtime_ns, digest)
+            return digest
+        except OSError as error:
+            raise DataError(f"image '{relative}' cannot be read ({error.strerror})") from None
+
+    def save(self) -> None:
+        """Write the file, if hashes are to be remembered."""
+        if self._file is None:
+            return
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._file.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(self._known), "utf-8")
+        os.replace(temporary, self._file)
+
+
+class FileSource:
+    """A `Source` over files: a subclass gives its name and `_read`, and notes in `places` the file and row of each
+    study, which errors then name. `partial`: the data root holds a known part of the collection only. `published`: the
+    films are a release's files, which do not change: name and size stand for their hash, which would take hours."""
+
+    name = ""
+    version = "1"
+    credentialed = False
+    partial = False
+    published = False
+
+    def __init__(self, root: Path, data: DataConfig) -> None:
+        self.root, self.data = root, data
+        self.credentialed = self.credentialed or data.private
+        self.notes: dict[str, int] = {}
+        self.places: dict[str, tuple[str, int | None]] = {}
+        self._hashes = HashIndex(root)
+        self._studies: list[Study] | None = None
+
+    def _read(self) -> list[Study]:
+        raise NotImplementedError
+
+    def studies(self) -> list[Study]:
+        """Every usable study, sorted by id. Raises DataError with file and row."""
+        if self._studies is None:
+            self._studies = sorted(self._read(), key=lambda study: study.study_id)
+            if not self._studies:
+                raise DataError(f"no usable study in '{self.root}'; left out: {self.notes or 'none'}")
+        return self._studies
+
+    def image(self, study: Study, size: int) -> NDArray[np.uint8]:
+        """The film, uint8 grey [size, size]. Raises DataError with file and row."""
+        try:
+            return read_film(safe_path(self.root, study.image), size)
+        except DataError as error:
+            raise DataError(str(error), *self.places[study.study_id]) from None
+
+    def image_key(self, study: Study) -> str:
+        """SHA-256 of the film's bytes, or what stands for it; a constant where it cannot be read (decoding then says
+        why)."""
+        try:
+            if self.published:
+                return f"{study.image}:{(self.root / study.image).stat().st_size}"
+            return self._hashes.key(study.image)
+        except (DataError, OSError, ValueError):  # ValueError: a NUL in the name
+            return f"absent:{study.image}"
+
+    def has_films(self) -> bool:
+        """Whether any study's film is there: a data root may hold the texts alone."""
+        return any(os.path.isfile(self.root / study.image) for study in self.studies())
+
+    def fingerprint(self) -> str:
+        """See `Source.fingerprint`."""
+        studies = self.studies()
+        with ThreadPoolExecutor(4) as pool:
+            keys = list(pool.map(self.image_key, studies))
+        self._hashes.save()
+        return fingerprint_studies(studies, keys)
+
+    def remember(self, cache: Path) -> None:
+        """Remember the films' hashes below `cache`, so that the next run reads only files that changed."""
+        self._hashes.remember(cache)
+
+    def _labelled(self, studies: list[Study]) -> list[Study]:
+        """The studies, those without labels with the rule labeler's."""
+        bare = [study.report for study in studies if not study.labels]
+        by_rules = iter(label_reports(bare))
+        if bare:
+            self.notes["labels_by_rules"] = len(bare)
+        return [study if study.labels else replace(study, labels=next(by_rules)) for study in studies]
+
+    def count(self, reason: str, when: bool = True) -> None:
+        """Add one to a note."""
+        if when:
+            self.notes[reason] = self.notes.get(reason, 0) + 1

@@ -1,0 +1,65 @@
+"""R2Gen's annotation.json, the same file format for IU X-ray and MIMIC-CXR."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedmrg_core.errors import DataError
+
+ANNOTATION = "annotation.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One study. `row` counts entries from 1, train first; `fields`: all of it, for the keys that one data set has."""
+
+    part: str
+    row: int
+    report: str
+    images: tuple[str, ...]
+    fields: dict[str, Any]
+
+
+def annotates(root: Path, word: str) -> bool:
+    """Whether the folder has an annotation with `word` near its beginning; MIMIC-CXR's is too long to read it all."""
+    try:
+        with (root / ANNOTATION).open(encoding="utf-8", errors="replace") as file:
+            return word in file.read(4000)
+    except OSError:
+        return False
+
+
+def entries(root: Path) -> list[Entry]:
+    """Every study. Raises DataError, with the entry's number where it is an entry's fault."""
+    try:
+        content = json.loads((root / ANNOTATION).read_text("utf-8-sig"))
+        found = [(part, entry) for part in ("train", "val", "test") for entry in content[part]]
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+        raise DataError(f"is not R2Gen's annotation ({type(error).__name__}: {error})", ANNOTATION) from None
+    return [_entry(part, row, given) for row, (part, given) in enumerate(found, 1)]
+
+
+def number(entry: Entry, key: str) -> int:
+    """A whole number, 0 or more, of an entry. Raises DataError."""
+    value = entry.fields.get(key)
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 20:
+        return int(value)
+    if type(value) is int and value >= 0:
+        return value
+    raise DataError(f"{key} {value!r:.40} is not a number", ANNOTATION, entry.row)
+
+
+def _entry(part: str, row: int, given: Any) -> Entry:
+    fields = given if isinstance(given, dict) else {}
+    report, images = fields.get("report"), fields.get("image_path")
+    if not isinstance(report, str) or not isinstance(images, list) or not images:
+        raise DataError("the entry needs an id, a report and image_path (a list of files)", ANNOTATION, row)
+    if not all(isinstance(image, str) for image in images):
+        raise DataError("image_path holds something else than file names", ANNOTATION, row)
+    for text in (report, *images):
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise DataError("the entry holds half a character (a lone surrogate)", ANNOTATION, row)
+    return Entry(part, row, " ".join(report.split()), tuple(images), fields)

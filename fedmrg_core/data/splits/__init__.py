@@ -1,0 +1,1 @@
+"""Splits: how studies become hospitals and parts."""

@@ -1,0 +1,93 @@
+"""Private states: within the bound in memory, beyond it on disk, staged ones too, and a place on disk is used again."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+import torch
+
+from fedmrg_core import tree
+from fedmrg_core.algorithms.base import ServerState
+from fedmrg_core.engine.client_store import ClientStore
+from fedmrg_core.engine.memory.wire import Packed, pack, unpack
+from fedmrg_core.engine.rounds import params_sha256
+
+SIZE = 400
+"""Bytes of `private`: 100 float32."""
+
+
+def private(value: float, width: int = 100) -> Packed:
+    return pack({"personal": {"w": torch.full((width,), float(value))}})
+
+
+def value(store: ClientStore, client: str) -> float:
+    return float(unpack(store.get(client))["personal"]["w"].unique())
+
+
+def test_memory_is_bounded_while_a_whole_cohort_is_staged_and_the_file_does_not_grow_over_rounds() -> None:
+    store = ClientStore(bound=3 * SIZE)
+    ends = []
+    for number in range(6):
+        for client in range(20):
+            store.stage(f"h{client:02d}", private(100 * number + client))
+            assert store.num_bytes[0] <= 3 * SIZE
+        store.commit()
+        assert [value(store, f"h{client:02d}") for client in range(20)] == [100 * number + c for c in range(20)]
+        ends.append(store.num_bytes[1])
+    assert ends[0] == 17 * SIZE
+    assert max(ends) == 37 * SIZE, "the accepted and the staged states of 20 clients, less the 3 in memory"
+
+
+def test_what_is_rolled_back_leaves_the_former_state_and_frees_its_place() -> None:
+    store = ClientStore(bound=0)
+    store.put("a", private(1))
+    store.stage("a", private(2), update=private(3))
+    store.rollback()
+    assert (value(store, "a"), store.remembered()) == (1, [])
+    store.stage("a", private(4), update=private(5))
+    store.commit()
+    assert (value(store, "a"), store.remembered()) == (4, ["a"])
+    assert store.num_bytes == (0, 3 * SIZE)
+
+
+def test_a_state_of_another_size_fits_or_finds_a_new_place() -> None:
+    store = ClientStore(bound=0)
+    for number, width in enumerate((100, 300, 50, 300, 100)):
+        store.stage("a", private(number, width))
+        store.stage("b", private(-number, width))
+        store.commit()
+        assert (value(store, "a"), value(store, "b")) == (number, -number)
+        assert len(unpack(store.get("a"))["personal"]["w"]) == width
+
+
+def test_a_staged_state_is_a_copy() -> None:
+    store, given = ClientStore(), private(1)
+    store.stage("a", given)
+    given.buffer[:] = 0
+    store.commit()
+    assert value(store, "a") == 1
+    store.stage("a", Packed((), given.buffer[:0]))
+    store.commit()
+    assert value(store, "a") == 1, "an empty state replaces nothing"
+
+
+def test_the_hash_reads_a_state_on_disk_once_and_is_that_of_states_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashes, reads, preadv = [], [], os.preadv
+
+    def counted(*given: Any) -> int:
+        reads.append(given)
+        return preadv(*given)
+
+    monkeypatch.setattr(os, "preadv", counted)
+    for bound in (2**20, 0):
+        store = ClientStore(bound)
+        for client in range(20):
+            store.put(f"h{client}", pack({"personal": {n: torch.full((50,), float(client)) for n in ("v", "w")}}))
+        reads.clear()
+        hashes.append(params_sha256(ServerState({"x": torch.ones(2)}), store))
+    assert hashes[0] == hashes[1] == tree.sha256({"shared/x": torch.ones(2), **{
+        f"client/h{c}/personal/{n}": torch.full((50,), float(c)) for c in range(20) for n in ("v", "w")
+    }})  # fmt: skip
+    assert len(reads) == 2 * 20, "for the names, and for the values"
