@@ -6,6 +6,27 @@ import difflib
 from collections.abc import Iterable
 
 
+def one_line(text: str, length: int = 300) -> str:
+    """A user's text as a message may show it: cut, and without newlines, NULs or terminal escapes.
+
+    >>> one_line("two\\nlines")
+    'two?lines'
+    """
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:length])
+
+
+def first_line(error: BaseException | str, last: bool = False) -> str:
+    """The first (or last) line of a message that says anything; an exception without one gives its type's name.
+
+    >>> first_line(ValueError("\\nbad magic\\nat byte 0"))
+    'bad magic'
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if lines:
+        return lines[-1 if last else 0]
+    return "" if isinstance(error, str) else type(error).__name__
+
+
 class FedMRGError(Exception):
     """A mistake that its user can mend: printed as one line, without a stack trace; exit code 2."""
 

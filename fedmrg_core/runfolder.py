@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fedmrg_core.files import replacing, write_atomic
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -27,17 +29,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: temporary file, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -84,9 +75,8 @@ class RunFolder:
 
     def write_generations(self, frame: pd.DataFrame) -> None:
         """`generations.parquet`, whole; what a credentialed source may not show has to be blanked before."""
-        temporary = self.path / f".generations.{os.getpid()}.tmp"
-        frame.to_parquet(temporary, index=False)
-        temporary.replace(self.path / "generations.parquet")
+        with replacing(self.path / "generations.parquet") as temporary:
+            frame.to_parquet(temporary, index=False)
 
     def truncate_to_round(self, n: int) -> None:
         """Drop the lines of rounds >= n, so that a resumed run's files equal those of one that was never killed."""

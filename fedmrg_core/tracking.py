@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fedmrg_core.runfolder import RunFolder, read_lines, write_atomic
+from fedmrg_core.runfolder import RunFolder, read_lines
 
-__all__ = ["RunFolder", "Tracker", "describe", "read_lines", "round_metrics", "score_metrics", "write_atomic"]
+__all__ = ["RunFolder", "Tracker", "describe", "read_lines", "round_metrics", "score_metrics"]
 
 RUN_TAG = "run_id"
 STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fedmrg_core.runfolder import RunFolder, write_atomic
+from fedmrg_core.files import write_atomic
+from fedmrg_core.runfolder import RunFolder
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from fedmrg_core.data.readers.iu_xray import ACQUISITION, ACQUISITION_COLUMNS, XML, read_report
 from fedmrg_core.errors import DataError
-from fedmrg_core.runfolder import write_atomic
+from fedmrg_core.files import write_atomic
 
 PACKAGE = "torchxrayvision==1.5.7"
 REPORTS = "torchxrayvision/data/NLMCXR_reports.tgz"

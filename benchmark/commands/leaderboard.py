@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmark.board import markdown, page
 from benchmark.board.results import ROOT, Board, boards, load
-from fedmrg_core.runfolder import write_atomic
+from fedmrg_core.files import write_atomic
 
 PICTURED = ("phantom/group", "tiny")
 

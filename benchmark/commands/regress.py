@@ -20,7 +20,7 @@ from benchmark.board.results import Result
 from benchmark.commands import suite
 from benchmark.run.options import BENCH_VERSION, ROOT, Options
 from fedmrg_core.errors import FedMRGError
-from fedmrg_core.runfolder import write_atomic
+from fedmrg_core.files import write_atomic
 
 SUITE = "ci"
 EXPECTED = ROOT / "leaderboards" / "expected" / "ci.json"

@@ -23,7 +23,7 @@ from benchmark.board.results import Result, result_path
 from benchmark.run import settings
 from benchmark.run.options import BENCH_VERSION, ROOT, RUNS
 from fedmrg_core.errors import ConfigError, choose
-from fedmrg_core.runfolder import write_atomic
+from fedmrg_core.files import write_atomic
 
 SUITES = settings.CONFIGS / "suites"
 KEYS = {"algorithms", "splits", "seeds", "preset", "overrides"}

@@ -26,7 +26,8 @@ from fedmrg_core.engine.async_checkpoint import AsyncCheckpointer
 from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.memory.process import settle_process
 from fedmrg_core.engine.memory.wire import pack
-from fedmrg_core.runfolder import RunFolder, write_atomic
+from fedmrg_core.files import write_atomic
+from fedmrg_core.runfolder import RunFolder
 from fedmrg_core.tracking import Tracker, _Writer, round_metrics
 
 CLIENTS, TENSORS = 10, 20

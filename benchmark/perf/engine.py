@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmark.bootstrap import ensure_venv
 from benchmark.perf.noop import Case, row
-from fedmrg_core.runfolder import write_atomic
+from fedmrg_core.files import write_atomic
 
 FLOWER = "flwr[simulation]==1.41.0"
 ENGINES = ("ours", "serial", "flwr")

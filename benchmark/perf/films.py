@@ -31,7 +31,7 @@ from fedmrg_core.data.cache.films import Films, build_films
 from fedmrg_core.data.images import read_film
 from fedmrg_core.data.phantom import PhantomConfig, PhantomSource
 from fedmrg_core.data.readers.manifest import ManifestSource
-from fedmrg_core.runfolder import write_atomic
+from fedmrg_core.files import write_atomic
 from fedmrg_core.types import Study
 
 MIMIC_FILMS = 377_110

@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.scoring.report_table import read_table
+from fedmrg_core.files import write_atomic
 from fedmrg_core.metrics.memo import Memo
-from fedmrg_core.runfolder import write_atomic
 
 Pairs = list[tuple[str, str]]
 OURS, FIRST, AHEAD = "ours", "ours, first", "ours, ahead"

@@ -20,7 +20,7 @@ from statistics import median
 from typing import Any
 
 from benchmark.perf.federated import Case
-from fedmrg_core.runfolder import write_atomic
+from fedmrg_core.files import write_atomic
 
 ARBITRARY = "phantom/arbitrary"
 PARTS: dict[str, tuple[Case, ...]] = {

@@ -34,7 +34,8 @@ from fedmrg_core.engine.rounds import RoundLog, params_sha256, run_rounds
 from fedmrg_core.engine.warmup import ensure_base
 from fedmrg_core.errors import FedMRGError
 from fedmrg_core.evaluate import evaluate
-from fedmrg_core.runfolder import RunFolder, write_atomic
+from fedmrg_core.files import write_atomic
+from fedmrg_core.runfolder import RunFolder
 from fedmrg_core.tracking import Tracker, default_uri, describe
 
 if TYPE_CHECKING:
@@ -237,7 +238,6 @@ class Experiment:
             bar.close()
 
     def _hides_text(self, federation: Federation) -> bool:
-        """Whether reports must not reach the run's folder."""
         return federation.credentialed and not self.config.table["data"]["allow_text"]
 
     def _score(self, federation: Federation, frame: Any, ahead: Ahead) -> tuple[dict[str, Any], dict[str, str]]:

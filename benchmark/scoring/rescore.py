@@ -131,7 +131,8 @@ def update(result: dict[str, Any], before: Scores, folder: Path, root: Path) -> 
     from benchmark.board.results import result_path
     from benchmark.commands.suite import committed_text
     from benchmark.run import provenance
-    from fedmrg_core.runfolder import RunFolder, write_atomic
+    from fedmrg_core.files import write_atomic
+    from fedmrg_core.runfolder import RunFolder
 
     code = provenance.collect(root, "cpu")
     facts = {name: code[name] for name in ("git_sha", "dirty")}

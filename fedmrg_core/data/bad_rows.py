@@ -10,11 +10,6 @@ MAX_NAMED = 8
 """How many further bad rows the one-line message names."""
 
 
-def one_line(text: str) -> str:
-    """A user's text as a message may show it: cut, and nothing in it that is not plain to see (newlines, NULs)."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:300])
-
-
 @dataclass
 class BadRows:
     """The bad rows of one file.

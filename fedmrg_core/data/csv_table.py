@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from fedmrg_core.data.bad_rows import one_line
-from fedmrg_core.errors import DataError
+from fedmrg_core.errors import DataError, one_line
 
 LONGEST_FIELD = 10_000_000
 """Characters in one field before the file is taken for damaged (an unclosed quote)."""

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from fedmrg_core.data.bad_rows import one_line
-from fedmrg_core.errors import DataError
+from fedmrg_core.errors import DataError, one_line
 
 TRANSFORM = "grey-minmax16-pad-bilinear-1"
 """Name and version of the transform, a part of every cache key: renew it when a pixel can change."""

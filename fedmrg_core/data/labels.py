@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from fedmrg_core.data.bad_rows import one_line
 from fedmrg_core.data.csv_table import Table
-from fedmrg_core.errors import DataError
+from fedmrg_core.errors import DataError, one_line
 from fedmrg_core.types import CONDITIONS, Labels, LabelState
 
 _STATES = {

@@ -22,14 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from fedmrg_core.data.bad_rows import one_line
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.csv_table import is_number, read_table
 from fedmrg_core.data.file_source import FileSource
 from fedmrg_core.data.labels import label_reports
 from fedmrg_core.data.readers.annotation import ANNOTATION, annotates, entries
 from fedmrg_core.data.source import Facts
-from fedmrg_core.errors import DataError
+from fedmrg_core.errors import DataError, one_line
 from fedmrg_core.types import Labels, Study
 
 REPORTS, PROJECTIONS, XML = "indiana_reports.csv", "indiana_projections.csv", "ecgen-radiology"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fedmrg_core.data.bad_rows import BadRows, one_line
+from fedmrg_core.data.bad_rows import BadRows
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.csv_table import Table, read_table
 from fedmrg_core.data.file_source import FileSource
@@ -21,7 +21,7 @@ from fedmrg_core.data.labels import label_columns, label_reports, labels_of_row
 from fedmrg_core.data.splits.assignment import Assignment
 from fedmrg_core.data.splits.divide import SMALLEST, deal, divide
 from fedmrg_core.data.splits.duplicates import near_duplicate_groups
-from fedmrg_core.errors import DataError, choose
+from fedmrg_core.errors import DataError, choose, one_line
 from fedmrg_core.types import CONDITIONS, Study
 
 FILE = "manifest.csv"

@@ -15,7 +15,6 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from fedmrg_core.data.bad_rows import one_line
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.csv_table import Table, is_number, read_table
 from fedmrg_core.data.file_source import FileSource
@@ -23,7 +22,7 @@ from fedmrg_core.data.labels import labels_of_row
 from fedmrg_core.data.readers.annotation import ANNOTATION, annotates, entries, number
 from fedmrg_core.data.readers.sections import sections
 from fedmrg_core.data.source import Facts
-from fedmrg_core.errors import DataError
+from fedmrg_core.errors import DataError, one_line
 from fedmrg_core.types import CONDITIONS, Labels, Study
 
 PREFIX = "mimic-cxr-2.0.0-"
