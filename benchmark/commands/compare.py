@@ -22,6 +22,7 @@ from benchmark.scoring.generations import PER_STUDY
 from benchmark.scoring.report_table import check_place, replacing
 from benchmark.scoring.summary import PART
 from fedmrg_core.errors import ConfigError, DataError, choose
+from fedmrg_core.metrics.catalogue import shown
 from fedmrg_core.runfolder import RunFolder
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
     from fedmrg_core.metrics.stats import SumMeasure
 
-METRICS = ("ce_f1_micro14", "ce_f1_macro14", "bleu4", "meteor", "rougeL", "cider")
-"""Compared where no --metric says otherwise, as far as all systems have them."""
 DRAWS = 10_000
 
 
@@ -47,12 +46,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `fedmrg compare`."""
     add = parser.add_argument
     add("system", nargs="+", metavar="RUN_OR_FILE", help="run id, scored file's --per-study, or table of reports")
-    add("--metric", nargs="+", action="extend", default=[], help=f"default: {' '.join(METRICS)}")
+    add("--metric", nargs="+", action="extend", default=[], help=f"default: {' '.join(_default_metrics())}")
     add("--at", metavar="PART/VIEW", default="", help="of runs (default: test/personal); a file has test/global alone")
     add("--draws", type=int, default=DRAWS, help=f"of bootstrap and permutation, 100 or more (default: {DRAWS})")
     add("--seed", type=int, default=0, help="of the draws (default: 0)")
     add("--json", type=Path, metavar="OUT", help="write every comparison to this file as well")
     add("--root", type=Path, default=ROOT, help="project folder that holds runs/ (default: this checkout)")
+
+
+def _default_metrics() -> list[str]:
+    """Compared where --metric names none, as far as all systems have them."""
+    return [metric.key for metric in shown("compare")]
 
 
 def main(args: argparse.Namespace) -> int:
@@ -158,7 +162,7 @@ def _references(table: pd.DataFrame, labels: bool) -> list[tuple[Any, ...]]:
 
 def _metrics(systems: Sequence[System], wanted: Sequence[str]) -> list[str]:
     """The metrics to compare, each of one version in all systems."""
-    names = [name for name in METRICS if all(name in system.measures for system in systems)]
+    names = [name for name in _default_metrics() if all(name in system.measures for system in systems)]
     for system in systems:
         for name in wanted:
             choose(f"metric of {system.name}", name, system.measures)

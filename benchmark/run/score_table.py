@@ -5,31 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-VIEWS = (("test/personal", "personal"), ("test/global", "global"), ("unseen/global", "unseen hospitals"))
-METRICS = (
-    ("ce_f1_micro14", "CE F1 micro"),
-    ("ce_f1_macro14", "CE F1 macro"),
-    ("head_f1_micro14", "head F1 micro"),
-    ("head_accuracy", "head accuracy"),
-    ("head_auroc", "head AUROC"),
-    ("bleu4", "BLEU-4"),
-    ("meteor", "METEOR"),
-    ("rougeL", "ROUGE-L"),
-    ("cider", "CIDEr"),
-    ("worst_ce_f1_micro14", "worst CE F1"),
-)
+from fedmrg_core.metrics.catalogue import VIEWS, shown
 
 
 def score_table(result: Mapping[str, Any]) -> str:
     """Scores with their 95 % intervals, bytes and times, as text."""
     scores = result["scores"]
     head = f"{result['algorithm']} on {result['split']}, preset {result['preset']}, seed {result['seed']}"
-    views = [(view, title) for view, title in VIEWS if any(f"{view}/{metric}" in scores for metric, _ in METRICS)]
-    lines = [head, "", f"{'':<14}" + "".join(f"{title:>26}" for view, title in views)]
-    for metric, title in METRICS:
-        cells = [_cell(scores.get(f"{view}/{metric}")) for view, _ in views]
+    metrics = shown("run")
+    views = [view for view in VIEWS if any(f"{view.key}/{metric.key}" in scores for metric in metrics)]
+    width = max(len(metric.title) for metric in metrics) + 1
+    lines = [head, "", " " * width + "".join(f"{view.title:>26}" for view in views)]
+    for metric in metrics:
+        cells = [_cell(scores.get(f"{view.key}/{metric.key}")) for view in views]
         if any(cells):
-            lines.append(f"{title:<14}" + "".join(f"{cell:>26}" for cell in cells))
+            lines.append(f"{metric.title:<{width}}" + "".join(f"{cell:>26}" for cell in cells))
     lines += ["", _costs(result)]
     lines += [f"not scored: {name} ({why})" for name, why in result.get("missing_metrics", {}).items()]
     return "\n".join(lines)
@@ -49,4 +39,4 @@ def _costs(result: Mapping[str, Any]) -> str:
     shown = ("data", "base", "workers", "train", "generate", "metrics", "total")
     times = ", ".join(f"{name} {seconds[name]:.0f}" for name in shown if name in seconds)
     upload = sent["upload_bytes"] / 1e6
-    return f"upload {upload / rounds:.2f} MB a round, {upload:.1f} MB in all; seconds: {times}"
+    return f"upload {upload / rounds:.2f} MB per round, {upload:.1f} MB in all; seconds: {times}"

@@ -1,24 +1,15 @@
-"""Is it a report or a template: the shares of distinct generations and of those that stand in the training reports."""
+"""The share of distinct generations: is it a report or a template? (`verbatim` is in `registered/`.)"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
 
-from fedmrg_core.metrics.stats import Floats, Ints, SumMeasure, mean_measure
+from fedmrg_core.metrics.stats import Floats, Ints
 
 DISTINCT = "distinct 1"
-NO_WORST = frozenset({"distinct", "verbatim"})
-"""Diversity is neither good nor bad by itself: no worst hospital."""
-
-
-def verbatim(hypotheses: Sequence[str], train_reports: Sequence[str]) -> SumMeasure:
-    """The share of generations that stand word for word in the training reports (white space and case aside)."""
-    known = {" ".join(report.lower().split()) for report in train_reports}
-    hits = [float(" ".join(text.lower().split()) in known) for text in hypotheses]
-    return mean_measure("verbatim", np.array(hits), "verbatim 1", higher_is_better=False)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ import numpy as np
 
 from fedmrg_core.errors import DataError
 from fedmrg_core.metrics import clinical, heads, java, nlg
+from fedmrg_core.metrics.catalogue import Metric, find
 from fedmrg_core.metrics.diversity import DistinctMeasure
-from fedmrg_core.metrics.stats import Floats, Ints, Measure, SumMeasure, mean_measure
+from fedmrg_core.metrics.stats import Combine, Floats, Ints, Measure, SumMeasure, mean_measure, ratio
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,34 +67,45 @@ def measures(table: pd.DataFrame) -> list[Measure]:
     facts: Mapping[str, Mapping[str, Any]] = table.attrs.get("metrics", {})
     if not facts:
         raise DataError("per-study values without their metrics' versions: not written by this project")
-    known = _counted(table, facts)
-    return [measure for name in facts if (measure := known.get(name) or _mean(table, name, facts[name])) is not None]
+    known = {measure.name: measure for measure in [*_label_measures(table, facts), *head_measures(table)]}
+    found = (known.get(name) or _rebuilt(table, find(name), fact) for name, fact in facts.items())
+    return [measure for measure in found if measure is not None]
 
 
-def _mean(table: pd.DataFrame, name: str, fact: Mapping[str, Any]) -> Measure | None:
-    if name not in table.columns:
-        return None
-    return mean_measure(name, table[name].to_numpy(float), fact["version"], fact["higher_is_better"])
-
-
-def _counted(table: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Measure]:
-    """The metrics that are no plain means."""
-    found: dict[str, Measure] = {"distinct": DistinctMeasure(tuple(table["distinct_code"]))}
-    for suffix in ("", "_ptb"):
-        for n in (1, 2, 3, 4):
-            _add_sum(found, table, facts, f"bleu{n}{suffix}", f"bleu_counts{suffix}", partial(nlg.bleu_score, n=n))
-        _add_sum(found, table, facts, f"meteor{suffix}", f"meteor_counts{suffix}", java.meteor_score)
+def _label_measures(table: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> Sequence[Measure]:
     states = [matrix(table, name, np.int8) for name in ("reference_labels", "hypothesis_labels")]
-    if "ce_f1_micro14" in facts and states[0] is not None and states[1] is not None:
-        clinics = clinical.measures(states[0], states[1], facts["ce_f1_micro14"]["version"])
-        found |= {measure.name: measure for measure in clinics}
-    return found | {measure.name: measure for measure in head_measures(table)}
+    versions = [fact["version"] for name, fact in facts.items() if find(name).rebuilt_from == "label states"]
+    if not versions or states[0] is None or states[1] is None:
+        return []
+    return clinical.measures(states[0], states[1], versions[0])
 
 
-def _add_sum(found: dict[str, Measure], table: Any, facts: Any, name: str, counts: str, combine: Any) -> None:
-    if name in facts and counts in table.columns:
-        rows: Floats = np.array(table[counts].tolist(), dtype=np.float64)
-        found[name] = SumMeasure(name, rows, combine, facts[name]["version"], counts=counts)
+def _rebuilt(table: pd.DataFrame, metric: Metric, fact: Mapping[str, Any]) -> Measure | None:
+    """A metric from its counts or, where it is a mean, from its values; None where the table lacks them."""
+    if metric.rebuilt_from == "distinct codes":
+        return DistinctMeasure(tuple(table["distinct_code"]))
+    column = counts_column(metric)
+    version, better = fact["version"], fact["higher_is_better"]
+    if column in table.columns:
+        if metric.rebuilt_from == "values":
+            return None  # counts of a metric that is not registered here: how they combine is not known
+        rows: Floats = np.array(table[column].tolist(), dtype=np.float64)
+        return SumMeasure(metric.key, rows, _combine(metric), version, better, column)
+    if metric.key not in table.columns:
+        return None
+    return mean_measure(metric.key, table[metric.key].to_numpy(float), version, better)
+
+
+def counts_column(metric: Metric) -> str:
+    """The column of a metric's counts: one for all of BLEU, one for METEOR, else its own."""
+    family = {"bleu counts": "bleu_counts", "meteor counts": "meteor_counts"}.get(metric.rebuilt_from)
+    return f"{metric.key}_counts" if family is None else family + metric.key.removeprefix(metric.name)
+
+
+def _combine(metric: Metric) -> Combine:
+    if metric.rebuilt_from == "bleu counts":
+        return partial(nlg.bleu_score, n=int(metric.name[-1]))
+    return java.meteor_score if metric.rebuilt_from == "meteor counts" else metric.combine or ratio
 
 
 def head_measures(table: pd.DataFrame) -> list[Measure]:

@@ -15,8 +15,17 @@ import numpy as np
 
 from fedmrg_core.errors import ConfigError, DataError, choose
 from fedmrg_core.metrics import clinical, diversity, nlg, per_study
+from fedmrg_core.metrics.catalogue import Reports, find
 from fedmrg_core.metrics.memo import Memo
-from fedmrg_core.metrics.stats import Floats, Ints, Measure, Score, bootstrap_weights, interval
+from fedmrg_core.metrics.stats import (
+    Floats,
+    Ints,
+    Measure,
+    Score,
+    bootstrap_weights,
+    interval,
+    registered_measures,
+)
 from fedmrg_core.metrics.text import CONVENTIONS
 from fedmrg_core.seeding import generator
 from fedmrg_core.types import Labels
@@ -88,8 +97,8 @@ def full_scorecard(
     labels, version = labels_of([*references, *hypotheses], labeler_of(labeler, weights), memo)
     texts, missing = nlg.measures(references, hypotheses, corpora, conventions, memo)
     common: list[Measure] = [*texts, *clinical.measures(labels[: len(table)], labels[len(table) :], version)]
-    if train_reports is not None:
-        common.append(diversity.verbatim(hypotheses, train_reports))
+    states = labels[: len(table)], labels[len(table) :]
+    common += registered_measures(Reports(references, hypotheses, *states, train_reports))
     common += [*(extra(references, hypotheses) if extra else ()), diversity.DistinctMeasure(tuple(hypotheses))]
     return _scored(table, common, labels, missing, (resamples, seed))
 
@@ -214,7 +223,7 @@ def _over_hospitals(draws: Floats, measure: Measure) -> Iterator[tuple[str, Scor
     if not len(known):
         return
     yield from _keyed(f"mean_{measure.name}", known.mean(0), len(known), measure)
-    if measure.name in diversity.NO_WORST:
+    if not find(measure.name).worst:
         return
     worst = known.min(0) if measure.higher_is_better else known.max(0)
     yield from _keyed(f"worst_{measure.name}", worst, len(known), measure)

@@ -15,6 +15,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from fedmrg_core.errors import FedMRGError
+from fedmrg_core.metrics import catalogue
+from fedmrg_core.metrics.catalogue import Reports
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Combine = Callable[[Floats], Floats]
@@ -80,6 +84,31 @@ def ratio(sums: Floats) -> Floats:
     """sums[.., 0] / sums[.., 1], NaN where the latter is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(sums[..., 0] / sums[..., 1])
+
+
+def registered_measures(reports: Reports) -> list[SumMeasure]:
+    """The catalogue's registered metrics of n reports, without those that cannot be computed for them.
+
+    Raises:
+        FedMRGError: a metric's function did not return n rows.
+    """
+    found = []
+    for metric in catalogue.registered():
+        rows = metric.compute(reports) if metric.compute else None
+        if rows is None:
+            continue
+        values, n = np.asarray(rows, dtype=np.float64), len(reports.hypotheses)
+        if values.ndim not in (1, 2) or len(values) != n:
+            raise FedMRGError(f"metric '{metric.key}' returned the shape {values.shape} for {n} reports: [n] or [n, k]")
+        found.append(_registered_measure(metric, values))
+    return found
+
+
+def _registered_measure(metric: catalogue.Metric, values: Floats) -> SumMeasure:
+    if values.ndim == 1:
+        return mean_measure(metric.key, values, metric.version, metric.higher_is_better)
+    combine, counts = metric.combine or ratio, f"{metric.key}_counts"
+    return SumMeasure(metric.key, values, combine, metric.version, metric.higher_is_better, counts)
 
 
 def bootstrap_weights(patients: Sequence[str], resamples: int, rng: np.random.Generator) -> Floats:
