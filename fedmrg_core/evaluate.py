@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -92,13 +92,11 @@ def evaluate(
     seed: int,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
     kept: Path | None = None,
-    on_reports: Callable[[list[str], list[str]], None] = lambda references, hypotheses: None,
 ) -> pd.DataFrame:
     """One row per film and view: study_id, patient_id, hospital, part, view, reference, hypothesis, labels, head_*.
 
     kept: a file of JSON lines to which every batch goes as it is written, and from which those are taken that the
-    same parameters wrote already (a run that was cut off in the middle); None = nothing is kept. on_reports: sees the
-    references and hypotheses of every batch that workers write now, as soon as it is there.
+    same parameters wrote already (a run that was cut off in the middle); None = nothing is kept.
     """
     import pandas as pd
 
@@ -114,10 +112,7 @@ def evaluate(
         else:
             written.append((piece, replies, None))
 
-    def on_reply(rows: Sequence[int], reply: GenerateReply) -> None:
-        on_reports([federation.reports[row] for row in rows], reply.reports)
-
-    replies_of = _write(algorithm, server, pool, asked, config, on_batch, kept, on_reply)
+    replies_of = _write(algorithm, server, pool, asked, config, on_batch, kept)
     written += [_gather(piece, replies_of[number]) for number, piece in enumerate(asked)]
     rows = [row for piece, reports, head in written for row in _rows(federation, piece, reports, head)]
     return pd.DataFrame(_with_personal_view(rows))
@@ -131,7 +126,6 @@ def _write(
     config: EvaluateConfig,
     on_batch: Callable[[int, int], None],
     kept: Path | None,
-    on_reply: Callable[[Sequence[int], GenerateReply], None],
 ) -> list[list[GenerateReply]]:
     """The replies to every piece's batches, in their order; the costliest are sent first, so that none ends late and
     alone. What is sent first changes no bit: the batches are fixed."""
@@ -151,7 +145,6 @@ def _write(
         for done, (job, reply) in enumerate(zip(todo, answers, strict=True), start=1 + len(jobs) - len(todo)):
             replies[job.piece, job.place] = reply
             known.add(job, reply)
-            on_reply(job.task.rows, reply)
             on_batch(done, len(jobs))
     found: list[list[GenerateReply]] = [[] for _ in pieces]
     for key in sorted(replies):

@@ -5,8 +5,7 @@
 Pairs are drawn at random from a column of reports. Every measurement is a process of its own with one thread, and
 they take turns, so that what else the machine does hits them alike. `ours` is BLEU-1..4, METEOR, ROUGE-L and CIDEr
 under both text conventions and rouge-score's three, per study and ready to be resampled; `ours, first` is the same
-before METEOR's table is cut for these words; `ours, ahead` is what is left of it for the end where reports come 16 at a
-time and no faster than they are measured; the rest are single calls of the reference libraries, on tokenised text.
+before METEOR's table is cut for these words; the rest are single calls of the reference libraries, on tokenised text.
 """
 
 from __future__ import annotations
@@ -20,17 +19,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from benchmark.scoring.report_table import read_table
 from fedmrg_core.files import write_atomic
-from fedmrg_core.metrics.memo import Memo
 
 Pairs = list[tuple[str, str]]
-OURS, FIRST, AHEAD = "ours", "ours, first", "ours, ahead"
+OURS, FIRST = "ours", "ours, first"
 
 
 def draw(file: Path, column: str, count: int) -> Pairs:
@@ -42,25 +39,14 @@ def draw(file: Path, column: str, count: int) -> Pairs:
     return [(reports[a], reports[b]) for a, b in rows]
 
 
-def ours(pairs: Pairs, memo: Memo | None = None) -> None:
+def ours(pairs: Pairs) -> None:
     from fedmrg_core.metrics import nlg
     from fedmrg_core.metrics.text import CONVENTIONS
 
     references, hypotheses = (list(texts) for texts in zip(*pairs, strict=True))
-    _, missing = nlg.measures(references, hypotheses, ["all"] * len(pairs), CONVENTIONS, memo)
+    _, missing = nlg.measures(references, hypotheses, ["all"] * len(pairs), CONVENTIONS)
     if missing:
         raise RuntimeError(str(missing))
-
-
-def written_slowly(pairs: Pairs) -> Memo:
-    """What is known once the last of the reports is written."""
-    from fedmrg_core.metrics.ahead import Ahead
-
-    ahead = Ahead((reference for reference, _ in pairs), "rules")
-    for start in range(0, len(pairs), 16):
-        ahead.add(*(list(texts) for texts in zip(*pairs[start : start + 16], strict=True)))
-        ahead.wait()
-    return ahead.known()
 
 
 def coco(name: str) -> Callable[[Pairs], None]:
@@ -92,7 +78,6 @@ def rouge_score(pairs: Pairs) -> None:
 CASES: dict[str, Callable[[Pairs], None]] = {
     OURS: ours,
     FIRST: ours,
-    AHEAD: ours,
     "METEOR": coco("Meteor"),
     "BLEU": coco("Bleu"),
     "ROUGE-L": coco("Rouge"),
@@ -107,10 +92,9 @@ def child(case: str, file: Path) -> None:
     for module in ("fedmrg_core.metrics.nlg", "pycocoevalcap.meteor.meteor", "rouge_score.rouge_scorer"):
         import_module(module)
     stored = json.loads(file.read_text())
-    pairs = [tuple(pair) for pair in stored["texts" if case in (OURS, FIRST, AHEAD, "rouge-score") else "tokens"]]
-    score = partial(ours, memo=written_slowly(pairs)) if case == AHEAD else CASES[case]
+    pairs = [tuple(pair) for pair in stored["texts" if case in (OURS, FIRST, "rouge-score") else "tokens"]]
     start = time.perf_counter()
-    score(pairs)
+    CASES[case](pairs)
     print(f"\n{time.perf_counter() - start}")
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tqdm import tqdm
 
@@ -18,7 +18,7 @@ from benchmark.run import provenance
 from benchmark.run.options import BENCH_VERSION, DRAWS, ROOT, Options, new_run_id
 from benchmark.run.settings import Config
 from benchmark.run.workers import Workers
-from benchmark.scoring.generations import PER_STUDY, measured_ahead, save_per_study, score_generations
+from benchmark.scoring.generations import PER_STUDY, meteor_ready, save_per_study, score_generations
 from fedmrg_core.algorithms.base import ServerState
 from fedmrg_core.data.cache.federation import Federation
 from fedmrg_core.data.cache.prepare import prepare
@@ -37,9 +37,6 @@ from fedmrg_core.evaluate import evaluate
 from fedmrg_core.files import write_atomic
 from fedmrg_core.runfolder import RunFolder
 from fedmrg_core.tracking import Tracker, default_uri, describe
-
-if TYPE_CHECKING:
-    from fedmrg_core.metrics.ahead import Ahead
 
 WRITTEN = "written.jsonl"
 """In the run's folder, until `generations.parquet` is there: batches of reports that are done."""
@@ -153,14 +150,14 @@ class Experiment:
             device=self.config.part("device"),
             faults=self.faults.faults,
         )
-        with ExitStack() as ending, ExitStack() as running:
-            ahead = measured_ahead(self.config, federation)
-            ending.callback(ahead.stop)
+        with ExitStack() as preparing, ExitStack() as running:
+            preparing.enter_context(meteor_ready(self.config, federation))
             workers = self._timed("workers", running.enter_context, Workers(spec, self._placed(spec, federation)))
             server, store = self._timed("train", self._train, federation, workers)
-            frame = self._timed("generate", self._generate, federation, workers, server, store, ahead)
+            frame = self._timed("generate", self._generate, federation, workers, server, store)
             self._timed("workers", running.close)
-            scores, missing = self._timed("metrics", self._score, federation, frame, ahead)
+            self._timed("metrics", preparing.close)
+            scores, missing = self._timed("metrics", self._score, federation, frame)
         self._finish(federation, frame, scores, missing, params_sha256(server, store), start)
 
     def _placed(self, spec: WorkerSpec, federation: Federation) -> PoolConfig:
@@ -218,9 +215,7 @@ class Experiment:
             raise OSError(errno.ENOSPC, "injected by the fault file")
         checkpoint.save(folder, server, store, keep)
 
-    def _generate(
-        self, federation: Federation, workers: Workers, server: ServerState, store: ClientStore, ahead: Ahead
-    ) -> Any:
+    def _generate(self, federation: Federation, workers: Workers, server: ServerState, store: ClientStore) -> Any:
         bar = tqdm(desc="writing reports", unit="batch", disable=not self.progress)
 
         def on_batch(done: int, total: int) -> None:
@@ -232,7 +227,7 @@ class Experiment:
         pool, seed = workers.pool, self.config.seed
         known = len(pool.events)
         try:
-            return evaluate(self.algorithm, federation, server, store, pool, config, seed, on_batch, kept, ahead.add)
+            return evaluate(self.algorithm, federation, server, store, pool, config, seed, on_batch, kept)
         finally:
             self.late_failures = pool.events[known:]
             bar.close()
@@ -240,12 +235,12 @@ class Experiment:
     def _hides_text(self, federation: Federation) -> bool:
         return federation.credentialed and not self.config.table["data"]["allow_text"]
 
-    def _score(self, federation: Federation, frame: Any, ahead: Ahead) -> tuple[dict[str, Any], dict[str, str]]:
+    def _score(self, federation: Federation, frame: Any) -> tuple[dict[str, Any], dict[str, str]]:
         from dataclasses import asdict
 
         if self.progress:
             print("scoring (METEOR's first time with new words takes some 10 s more)", file=sys.stderr)
-        card = score_generations(self.config, federation, frame, memo=ahead.known())
+        card = score_generations(self.config, federation, frame)
         save_per_study(card.per_study, self.folder.path / PER_STUDY)
         return {key: asdict(score) for key, score in card.scores.items()}, card.missing
 

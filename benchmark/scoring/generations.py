@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fedmrg_core.data.cache.federation import Federation
-    from fedmrg_core.metrics.ahead import Ahead
     from fedmrg_core.metrics.scorecard import Card, MeasureTexts
 
 PER_STUDY = "per_study.parquet"
@@ -31,14 +31,12 @@ def score_generations(config: Config, federation: Federation, generations: pd.Da
     return full_scorecard(generations, reports, **{**settings, "seed": config.seed, **changes})
 
 
-def measured_ahead(config: Config, federation: Federation) -> Ahead:
-    """What measures a run's reports while others are being written."""
-    from fedmrg_core.metrics.ahead import Ahead
+def meteor_ready(config: Config, federation: Federation) -> AbstractContextManager[None]:
+    """METEOR made ready, while a run trains, for the words of the references that will be scored."""
+    from fedmrg_core.metrics.java import made_ready
 
-    evaluate = config.part("evaluate")
-    scored = ("val", "test") if "val" in evaluate.parts else ("test",)
-    references = (federation.reports[r] for h in federation.hospitals for part in scored for r in h.rows[part])
-    return Ahead(references, evaluate.labeler)
+    scored = ("val", "test") if "val" in config.part("evaluate").parts else ("test",)
+    return made_ready(federation.reports[r] for h in federation.hospitals for part in scored for r in h.rows[part])
 
 
 def check_labeler(config: Config) -> None:

@@ -1,8 +1,7 @@
 """Text overlap: BLEU-1..4, ROUGE-L, CIDEr (pycocoevalcap's), METEOR 1.5 and rouge-score's ROUGE-1/2/Lsum.
 
 Every figure is kept as per-study sufficient statistics taken from the libraries' own scorers; `measures` returns
-them for a whole table of studies at once, each distinct pair scored once. All but CIDEr's are facts of a pair alone,
-which a `Memo` may know from before.
+them for a whole table of studies at once, each distinct pair scored once.
 """
 
 from __future__ import annotations
@@ -17,9 +16,8 @@ from typing import Any
 import numpy as np
 
 from fedmrg_core.metrics import java
-from fedmrg_core.metrics.memo import Memo
 from fedmrg_core.metrics.stats import Floats, SumMeasure, mean_measure
-from fedmrg_core.metrics.text import clean_many, plain
+from fedmrg_core.metrics.text import clean_many, each_distinct, plain
 
 Pair = tuple[str, str]
 """(reference, hypothesis)"""
@@ -38,7 +36,6 @@ def measures(
     hypotheses: Sequence[str],
     corpora: Sequence[object],
     conventions: Iterable[str],
-    memo: Memo | None = None,
 ) -> tuple[list[SumMeasure], dict[str, str]]:
     """All text metrics of n studies, and the metrics that are missing with the reason and what to install.
 
@@ -47,32 +44,30 @@ def measures(
         hypotheses: n generated reports.
         corpora: n keys; CIDEr takes its document frequencies from all references with the same key (a split part).
         conventions: of `text.CONVENTIONS`; `r2gen` metrics carry no suffix, `ptb` metrics `_ptb`.
-        memo: takes and gives what is a fact of one text or pair.
     """
-    memo = memo or Memo()
     pairs = list(zip(references, hypotheses, strict=True))
     tokenised: dict[str, list[Pair]] = {}
     missing: dict[str, str] = {}
     for convention in conventions:
         suffix = "" if convention == "r2gen" else f"_{convention}"
         try:
-            tokenised[suffix] = tokenise(pairs, convention, memo)
+            tokenised[suffix] = tokenise(pairs, convention)
         except java.JavaMissing as error:
             missing |= {name + suffix: str(error) for name in OVERLAP}
     with ThreadPoolExecutor(1) as pool:  # METEOR is a process of its own: it runs beside the rest
-        meteor = pool.submit(meteor_measures, tokenised, memo)
-        found = rouge_measures(pairs, memo)
+        meteor = pool.submit(meteor_measures, tokenised)
+        found = rouge_measures(pairs)
         for suffix, tokens in tokenised.items():
-            found += overlap_measures(tokens, corpora, suffix, memo)
+            found += overlap_measures(tokens, corpora, suffix)
         meteors, absent = meteor.result()
     return found + meteors, missing | absent
 
 
-def tokenise(pairs: Sequence[Pair], convention: str, memo: Memo | None = None) -> list[Pair]:
+def tokenise(pairs: Sequence[Pair], convention: str) -> list[Pair]:
     """Pairs under a text convention, tokens separated by single blanks."""
     texts = [text for pair in pairs for text in pair]
     how = clean_many if convention == "r2gen" else java.ptb_tokenise
-    tokens = (memo or Memo()).values(convention, texts, how)
+    tokens = each_distinct(texts, how)
     return list(zip(tokens[::2], tokens[1::2], strict=True))
 
 
@@ -85,13 +80,11 @@ def _version(package: str, convention: str) -> str:
     return f"{package} {installed(package)}, {convention}"
 
 
-def overlap_measures(
-    pairs: Sequence[Pair], corpora: Sequence[object], suffix: str = "", memo: Memo | None = None
-) -> list[SumMeasure]:
+def overlap_measures(pairs: Sequence[Pair], corpora: Sequence[object], suffix: str = "") -> list[SumMeasure]:
     """BLEU-1..4, ROUGE-L and CIDEr of tokenised pairs."""
-    version, memo = _version("pycocoevalcap", suffix.lstrip("_") or "r2gen"), memo or Memo()
-    bleu = _table(memo.values("bleu", pairs, bleu_stats), 10)
-    common = np.array(memo.values("rougeL", pairs, rouge_l), dtype=np.float64)
+    version = _version("pycocoevalcap", suffix.lstrip("_") or "r2gen")
+    bleu = _table(each_distinct(pairs, bleu_stats), 10)
+    common = np.array(each_distinct(pairs, rouge_l), dtype=np.float64)
     found = [
         SumMeasure(f"bleu{n}{suffix}", bleu, partial(bleu_score, n=n), version, counts=f"bleu_counts{suffix}")
         for n in (1, 2, 3, 4)
@@ -207,7 +200,7 @@ def _cider(given: Vector, wanted: Vector, sigma: float = 6.0) -> float:
     return total / 4 * 10.0
 
 
-def rouge_measures(pairs: Sequence[Pair], memo: Memo) -> list[SumMeasure]:
+def rouge_measures(pairs: Sequence[Pair]) -> list[SumMeasure]:
     """rouge-score's ROUGE-1, -2 and -Lsum F-measures: its own tokenizer, no stemming, a newline ends a sentence."""
     from rouge_score.rouge_scorer import RougeScorer
 
@@ -218,16 +211,16 @@ def rouge_measures(pairs: Sequence[Pair], memo: Memo) -> list[SumMeasure]:
         rows = [scorer.score(reference, hypothesis) for reference, hypothesis in distinct]
         return [[row[name].fmeasure for name in names] for row in rows]
 
-    table = _table(memo.values("rouge-score", pairs, scored), 3)
+    table = _table(each_distinct(pairs, scored), 3)
     version = _version("rouge-score", "as written")
     return [mean_measure(name, table[:, column], version) for column, name in enumerate(names)]
 
 
-def meteor_measures(tokenised: dict[str, list[Pair]], memo: Memo) -> tuple[list[SumMeasure], dict[str, str]]:
+def meteor_measures(tokenised: dict[str, list[Pair]]) -> tuple[list[SumMeasure], dict[str, str]]:
     """METEOR under each convention (suffix -> pairs), all of it in one Java process; else why it is missing."""
     every = [(plain(a), plain(b)) for pairs in tokenised.values() for a, b in pairs]
     try:
-        rows = _table(memo.values("meteor", every, java.meteor_stats), java.METEOR_STATS)
+        rows = _table(each_distinct(every, java.meteor_stats), java.METEOR_STATS)
     except java.JavaMissing as error:
         return [], {f"meteor{suffix}": str(error) for suffix in tokenised}
     found, start = [], 0

@@ -16,7 +16,6 @@ import numpy as np
 from fedmrg_core.errors import ConfigError, DataError, choose
 from fedmrg_core.metrics import clinical, diversity, nlg, per_study
 from fedmrg_core.metrics.catalogue import Reports, find
-from fedmrg_core.metrics.memo import Memo
 from fedmrg_core.metrics.stats import (
     Floats,
     Ints,
@@ -26,7 +25,7 @@ from fedmrg_core.metrics.stats import (
     interval,
     registered_measures,
 )
-from fedmrg_core.metrics.text import CONVENTIONS
+from fedmrg_core.metrics.text import CONVENTIONS, each_distinct
 from fedmrg_core.seeding import generator
 from fedmrg_core.types import Labels
 
@@ -71,7 +70,6 @@ def full_scorecard(
     conventions: Sequence[str] = CONVENTIONS,
     weights: str = "",
     extra: MeasureTexts | None = None,
-    memo: Memo | None = None,
 ) -> Card:
     """Score a table of generations.
 
@@ -85,7 +83,6 @@ def full_scorecard(
         conventions: text conventions; `r2gen` metrics carry no suffix, `ptb` metrics `_ptb` (they need Java).
         weights: CheXbert's checkpoint file; its vocab.txt lies beside it.
         extra: further metrics of the texts.
-        memo: what is known of the texts already (`ahead`).
 
     Raises:
         DataError: a column is missing, or a row has a wrong number of labels.
@@ -93,9 +90,8 @@ def full_scorecard(
     table = _checked(generations)
     references, hypotheses = list(table["reference"]), list(table["hypothesis"])
     corpora = list(zip(table["part"], table["view"], strict=True))
-    memo = memo or Memo()
-    labels, version = labels_of([*references, *hypotheses], labeler_of(labeler, weights), memo)
-    texts, missing = nlg.measures(references, hypotheses, corpora, conventions, memo)
+    labels, version = labels_of([*references, *hypotheses], labeler_of(labeler, weights))
+    texts, missing = nlg.measures(references, hypotheses, corpora, conventions)
     common: list[Measure] = [*texts, *clinical.measures(labels[: len(table)], labels[len(table) :], version)]
     states = labels[: len(table)], labels[len(table) :]
     common += registered_measures(Reports(references, hypotheses, *states, train_reports))
@@ -130,11 +126,10 @@ def _checked(generations: pd.DataFrame) -> pd.DataFrame:
     return generations.reset_index(drop=True)
 
 
-def labels_of(reports: Sequence[str], labeler: tuple[LabelMany, str], memo: Memo) -> tuple[clinical.States, str]:
+def labels_of(reports: Sequence[str], labeler: tuple[LabelMany, str]) -> tuple[clinical.States, str]:
     """The states [n, 14] of n reports, and the version of the labeler (as `labeler_of` gives it)."""
     label_many, version = labeler
-    states = memo.values(f"labels, {version}", reports, label_many)
-    return np.array(states, dtype=np.int8).reshape(-1, 14), version
+    return np.array(each_distinct(reports, label_many), dtype=np.int8).reshape(-1, 14), version
 
 
 @dataclass(frozen=True)

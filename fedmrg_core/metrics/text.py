@@ -8,7 +8,11 @@ which most papers of the field score on: lower case, list numbers and punctuatio
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TypeVar
+
+Item = TypeVar("Item", bound=Hashable)
+Value = TypeVar("Value")
 
 CONVENTIONS: tuple[str, ...] = ("r2gen", "ptb")
 
@@ -48,7 +52,16 @@ def clean_r2gen(text: str) -> str:
 
 
 def clean_many(texts: Iterable[str]) -> list[str]:
-    """`clean_r2gen` of every text, each distinct one cleaned once."""
-    items = list(texts)
-    cleaned = {text: clean_r2gen(text) for text in set(items)}
-    return [cleaned[text] for text in items]
+    """`clean_r2gen` of every text."""
+    return [clean_r2gen(text) for text in texts]
+
+
+def each_distinct(items: Sequence[Item], measure: Callable[[list[Item]], Iterable[Value]]) -> list[Value]:
+    """One value per item, in order. `measure` is called once, with the distinct items.
+
+    >>> each_distinct(["one", "three", "one"], lambda texts: [len(text) for text in texts])
+    [3, 5, 3]
+    """
+    distinct = list(dict.fromkeys(items))
+    values = dict(zip(distinct, measure(distinct), strict=True))
+    return [values[item] for item in items]
