@@ -1,6 +1,6 @@
-"""Is a row of a board different from the reference row? Paired over seeds, from committed results alone.
+"""Does a row of a board differ from the reference row? Paired over seeds, from the committed results alone.
 
-A seed is a draw of data and base that all rows share, so differences are taken seed by seed: mean, 95 % t interval,
+All rows share the draw of data and base of a seed, so differences are taken seed by seed: mean, 95 % t interval,
 two-sided p of the paired t test, and p after Holm's correction over the rows of one column.
 """
 
@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchmark.board.results import Board, Row
+from benchmark.board.boards import Board, Row
 
 REFERENCE = "fedavg"
-"""What a federated algorithm is asked to improve on; where it has no row, the first row that was trained."""
+"""What a federated algorithm should improve on. Without such a row, the first trained row is the reference."""
 
 
 @dataclass(frozen=True)
-class Gap:
-    """A row's mean less the reference's over `seeds` common seeds, with interval and Holm's p."""
+class Difference:
+    """A row's mean less the reference's over their `seeds` common seeds, with its 95 % interval and Holm's p."""
 
     value: float
     low: float
@@ -33,8 +33,8 @@ def reference(board: Board) -> Row | None:
     return next(iter([*named, *trained]), None)
 
 
-def gaps(board: Board, key: str) -> Mapping[str, Gap]:
-    """Differences of one score from the reference row, by algorithm; a row with less than two common seeds has none."""
+def differences(board: Board, key: str) -> Mapping[str, Difference]:
+    """Differences of one score from the reference row, by algorithm; only rows with at least two common seeds."""
     from fedmrg_core.metrics.compare import holm, paired_seeds
 
     base = reference(board)
@@ -48,4 +48,4 @@ def gaps(board: Board, key: str) -> Mapping[str, Gap]:
         if difference is not None:
             found[row.algorithm] = (difference, len(seeds))
     corrected = holm({name: difference.p for name, (difference, _) in found.items()})
-    return {name: Gap(d.value, d.low, d.high, corrected[name], n) for name, (d, n) in found.items()}
+    return {name: Difference(d.value, d.low, d.high, corrected[name], n) for name, (d, n) in found.items()}

@@ -1,4 +1,4 @@
-"""Pictures: a board's rows with their intervals, for the README; how different the hospitals of splits are."""
+"""Pictures: a board's rows with their intervals, for the README; how much the hospitals of splits differ."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.board.columns import titled
-from benchmark.board.results import Board, Cell, Row
+from benchmark.board.boards import Board, Estimate, Row
+from benchmark.board.view import is_noted
 
 if TYPE_CHECKING:
     from fedmrg_core.data.describe import Measure
@@ -31,13 +31,14 @@ def draw(board: Board, path: Path) -> None:
 
 
 def draw_measures(splits: Mapping[str, Sequence[Measure]], path: Path) -> None:
-    """Write `path` (PNG): a panel a split, a bar a measure; the line reaches from 0 to the largest random deal."""
+    """Write `path` (PNG): one panel per split, one bar per measure; the line goes from 0 to the largest random deal."""
     widest = max(one.value for measures in splits.values() for one in measures)
     names = [f"{one.name}, {one.unit}" for one in reversed(next(iter(splits.values())))]
-    with _figure(path, len(splits), names, "how different the hospitals are; black: a random deal at most") as axes:
+    title = "how much the hospitals differ; black: the largest of the random deals"
+    with _figure(path, len(splits), names, title) as axes:
         for axis, (split, measures) in zip(axes, splits.items(), strict=True):
-            for place, one in enumerate(reversed(measures)):
-                _bar(axis, place, Cell(one.value, 0.0, one.random_high, seeds=1), TRAINED)
+            for position, one in enumerate(reversed(measures)):
+                _bar(axis, position, Estimate(one.value, 0.0, one.random_high, seeds=1), TRAINED)
             _style(axis, split)
             axis.set_xlim(right=1.2 * widest)
 
@@ -63,15 +64,14 @@ def _figure(path: Path, panels: int, rows: Sequence[str], title: str) -> Iterato
 
 
 def _label(row: Row) -> str:
-    title = titled(row.algorithm)
-    return f"{title.text}*" if title.noted else title.text
+    return f"{row.algorithm}*" if is_noted(row.algorithm) else row.algorithm
 
 
 def _panel(axis: Any, rows: list[Row], key: str, title: str) -> None:
-    for place, row in enumerate(rows):
-        cell = row.cells.get(key)
-        if cell is not None:
-            _bar(axis, place, cell, PLAIN if row.trivial else TRAINED)
+    for position, row in enumerate(rows):
+        estimate = row.estimates.get(key)
+        if estimate is not None:
+            _bar(axis, position, estimate, PLAIN if row.trivial else TRAINED)
     _style(axis, title)
 
 
@@ -85,7 +85,7 @@ def _style(axis: Any, title: str) -> None:
         axis.spines[side].set_visible(False)
 
 
-def _bar(axis: Any, place: int, cell: Cell, colour: str) -> None:
-    axis.barh(place, cell.value, height=0.62, color=colour, alpha=0.85)
-    axis.plot([max(0.0, cell.low), cell.high], [place, place], color=INK, linewidth=1.2)
-    axis.text(max(cell.value, cell.high), place, f"  {cell.value:.3f}", va="center", fontsize=7.5)
+def _bar(axis: Any, position: int, estimate: Estimate, colour: str) -> None:
+    axis.barh(position, estimate.value, height=0.62, color=colour, alpha=0.85)
+    axis.plot([max(0.0, estimate.low), estimate.high], [position, position], color=INK, linewidth=1.2)
+    axis.text(max(estimate.value, estimate.high), position, f"  {estimate.value:.3f}", va="center", fontsize=7.5)

@@ -1,13 +1,15 @@
-"""`fedmrg leaderboard`: every board, its page and the README's picture from `leaderboards/results/` alone."""
+"""`fedmrg leaderboard`: every board, its pages and the README's picture from `leaderboards/results/` alone."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from benchmark.board import markdown, page
-from benchmark.board.results import ROOT, Board, boards, load
+from benchmark.board.boards import Board, boards
+from benchmark.board.render import pages
+from benchmark.board.results import load
 from fedmrg_core.files import write_atomic
+from fedmrg_core.paths import ROOT
 
 PICTURED = ("phantom/group", "tiny")
 
@@ -15,16 +17,17 @@ PICTURED = ("phantom/group", "tiny")
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `fedmrg leaderboard`."""
     parser.add_argument("--root", type=Path, default=ROOT, help="project folder (default: this checkout)")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a text page is out of date")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a page is out of date")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Rebuild or check the boards."""
+    """Rebuild or check the boards; 1 if a check finds a page that is out of date."""
     found = boards(load(args.root))
     texts = pages(found)
     if args.check:
         return _check(args.root, texts)
-    _clear_old(args.root, texts)
+    for path in _leftover(args.root, texts):
+        path.unlink()
     for name, text in texts.items():
         write_atomic(args.root / name, text.encode())
     board = pictured(found)
@@ -37,33 +40,20 @@ def main(args: argparse.Namespace) -> int:
 
 
 def pictured(found: list[Board]) -> Board | None:
-    """The board of the README's picture: phantom/group, else the first one that has rows."""
+    """The board of the README's picture: phantom/group, or else the first board with rows."""
     filled = [board for board in found if board.rows]
     return next((board for board in filled if (board.split, board.preset) == PICTURED), next(iter(filled), None))
 
 
-def pages(found: list[Board]) -> dict[str, str]:
-    """Path (from the project folder) -> text, of all that is written but the picture."""
-    texts = {
-        "leaderboards/README.md": markdown.index_page(found),
-        "leaderboards/html/index.html": page.index_page(found),
-    }
-    for board in found:
-        texts[f"leaderboards/{board.slug}.md"] = markdown.board_page(board)
-        texts[f"leaderboards/html/{board.slug}.html"] = page.board_page(board)
-    return texts
-
-
 def _check(root: Path, texts: dict[str, str]) -> int:
     stale = [name for name, text in texts.items() if not (root / name).exists() or (root / name).read_text() != text]
+    stale += [str(path.relative_to(root)) for path in _leftover(root, texts)]
     for name in stale:
         print(f"out of date: {name} (make leaderboard)")
     return 1 if stale else 0
 
 
-def _clear_old(root: Path, texts: dict[str, str]) -> None:
-    """Remove pages of boards whose results are gone: a board's name has a double dash in it."""
-    for pattern in ("leaderboards/*--*.md", "leaderboards/html/*--*.html"):
-        for path in root.glob(pattern):
-            if str(path.relative_to(root)) not in texts:
-                path.unlink()
+def _leftover(root: Path, texts: dict[str, str]) -> list[Path]:
+    """Pages of boards that have no results any more. A board's name has a double dash in it."""
+    paths = [*root.glob("leaderboards/*--*.md"), *root.glob("leaderboards/html/*--*.html")]
+    return [path for path in paths if str(path.relative_to(root)) not in texts]

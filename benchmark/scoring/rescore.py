@@ -128,8 +128,7 @@ def _refuse_losses(before: Scores, after: Scores) -> None:
 
 def update(result: dict[str, Any], before: Scores, folder: Path, root: Path) -> None:
     """Keep the new scores: in the run's folder, and in its committed result where the tree is clean."""
-    from benchmark.board.results import result_path
-    from benchmark.commands.suite import committed_text
+    from benchmark.board.results import committed_text, result_path
     from benchmark.run import provenance
     from fedmrg_core.files import write_atomic
     from fedmrg_core.runfolder import RunFolder

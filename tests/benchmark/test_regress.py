@@ -9,6 +9,7 @@ import pytest
 
 from benchmark.commands import regress
 from benchmark.run import provenance
+from benchmark.suites import regression
 from fedmrg_core.errors import FedMRGError
 
 TABLE = {"*/cider": 0.1, "*": 0.03}
@@ -17,10 +18,10 @@ TABLE = {"*/cider": 0.1, "*": 0.03}
 @pytest.fixture
 def gate(make_result):
     """Expectations of one run, and a function that compares a changed run with them."""
-    expected = json.loads(json.dumps(regress.expectations({"run": make_result()})))
+    expected = json.loads(json.dumps(regression.expectations({"run": make_result()})))
 
     def moves(changed):
-        return regress.compare(expected, {"run": changed}, TABLE)
+        return regression.compare(expected, {"run": changed}, TABLE)
 
     return moves
 
@@ -32,49 +33,49 @@ def test_an_equal_run_moves_nothing(gate, make_result):
 def test_a_score_may_move_within_its_tolerance_and_is_shown(gate, make_result):
     near, far = gate(make_result(value=0.52)), gate(make_result(value=0.54))
     assert near
-    assert not any(move.bad for move in near)
-    assert all(move.bad for move in far)
+    assert not any(move.too_far for move in near)
+    assert all(move.too_far for move in far)
     assert len(far) == 15
 
 
 def test_other_bits_are_refused_on_the_same_machine_only(gate, make_result):
     other = make_result(params_sha256="b" * 64)
-    assert [(move.key, move.bad) for move in gate(other)] == [("params_sha256", True)]
+    assert [(move.key, move.too_far) for move in gate(other)] == [("params_sha256", True)]
     other["provenance"] = {**other["provenance"], "device": "cpu y"}
-    assert [(move.key, move.bad) for move in gate(other)] == [("params_sha256", False)]
+    assert [(move.key, move.too_far) for move in gate(other)] == [("params_sha256", False)]
 
 
 def test_bytes_are_exact_everywhere(gate, make_result):
     more = make_result()
     more["communication"] = {**more["communication"], "upload_bytes": 4_000_001}
     more["provenance"] = {**more["provenance"], "device": "cpu y"}
-    assert [(move.key, move.bad) for move in gate(more)] == [("upload_bytes", True)]
+    assert [(move.key, move.too_far) for move in gate(more)] == [("upload_bytes", True)]
 
 
-def test_a_score_that_is_gone_is_bad_and_a_new_one_is_not(gate, make_result):
+def test_a_missing_score_is_refused_and_a_new_one_is_not(gate, make_result):
     less, more = make_result(), make_result()
     del less["scores"]["test/global/bleu4"]
     more["scores"]["test/global/new"] = {**more["scores"]["test/global/bleu4"]}
-    assert [(move.key, move.bad) for move in gate(less)] == [("test/global/bleu4", True)]
-    assert [(move.key, move.bad) for move in gate(more)] == [("test/global/new", False)]
+    assert [(move.key, move.too_far) for move in gate(less)] == [("test/global/bleu4", True)]
+    assert [(move.key, move.too_far) for move in gate(more)] == [("test/global/new", False)]
 
 
-def test_what_needs_java_or_is_a_hospitals_is_not_compared(gate, make_result):
+def test_scores_of_hospitals_or_with_java_are_not_compared(gate, make_result):
     more = make_result()
     for key in ("test/global/meteor", "test/global/bleu4_ptb", "test/global/h01/bleu4", "test/global/spread_bleu4"):
         more["scores"][key] = {"value": 0.1}
     assert gate(more) == []
 
 
-def test_a_run_that_is_gone_is_bad(make_result):
-    expected = regress.expectations({"run": make_result()})
-    (move,) = regress.compare(expected, {}, TABLE)
-    assert move.bad
+def test_a_missing_run_is_refused(make_result):
+    expected = regression.expectations({"run": make_result()})
+    (move,) = regression.compare(expected, {}, TABLE)
+    assert move.too_far
 
 
 def test_the_exit_code_says_whether_a_number_left_its_tolerance(tmp_path, monkeypatch, make_result, capsys):
     path = tmp_path / "ci.json"
-    path.write_text(json.dumps(regress.expectations({"run": make_result()})))
+    path.write_text(json.dumps(regression.expectations({"run": make_result()})))
     args = argparse.Namespace(update=False, expected=path)
     monkeypatch.setattr(regress, "run_suite", lambda: {"run": make_result()})
     assert regress.main(args) == 0

@@ -1,0 +1,59 @@
+"""Boards as Markdown and as static HTML (sortable, light and dark, nothing loaded from elsewhere): one view model,
+`view.py`, and a template for each form. Every text is escaped, so that no name in a result can bring markup with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from benchmark.board.boards import Board
+from benchmark.board.view import board_page, index_page
+from fedmrg_core.errors import one_line
+
+_MARKDOWN = re.compile(r"[\\`*{}\[\]<>|#&~$]|(?<!\w)_|_(?!\w)")
+"""What GitHub's Markdown gives a meaning inside a line; an underscore inside a word has none."""
+
+
+def pages(boards: Sequence[Board]) -> dict[str, str]:
+    """Path (from the project folder) -> text, of every board and both indexes."""
+    index = index_page(boards)
+    texts = {
+        "leaderboards/README.md": _markdown().get_template("index.md.j2").render(index=index),
+        "leaderboards/html/index.html": _html().get_template("index.html.j2").render(index=index),
+    }
+    for board in boards:
+        page = board_page(board)
+        texts[f"leaderboards/{board.slug}.md"] = _markdown().get_template("board.md.j2").render(page=page)
+        texts[f"leaderboards/html/{board.slug}.html"] = _html().get_template("board.html.j2").render(page=page)
+    return texts
+
+
+def markdown_escape(value: Any) -> Any:
+    r"""A value as plain text of one line of Markdown; text marked safe and undefined values are left alone.
+
+    >>> markdown_escape("<b>*random_train* | x")
+    '\\<b\\>\\*random_train\\* \\| x'
+    """
+    if isinstance(value, Markup | StrictUndefined):
+        return value
+    return _MARKDOWN.sub(lambda match: f"\\{match.group()}", one_line(str(value), length=2_000))
+
+
+@cache
+def _markdown() -> Environment:
+    return _environment(autoescape=False, finalize=markdown_escape)
+
+
+@cache
+def _html() -> Environment:
+    return _environment(autoescape=True, finalize=None)
+
+
+def _environment(**options: Any) -> Environment:
+    layout = {"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True}
+    return Environment(loader=PackageLoader("benchmark.board"), undefined=StrictUndefined, **layout, **options)

@@ -1,0 +1,255 @@
+"""What the pages of boards show: every title, note, number and mark decided here, so that templates only lay out.
+
+    board_page(board)      # Page: sections of tables of cells
+    index_page(boards)     # Index: one entry per board
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmark.board.boards import Board, Estimate, Row
+from benchmark.board.differences import Difference, differences, reference
+from benchmark.board.results import Result, bench_version
+from fedmrg_core.errors import first_line
+from fedmrg_core.metrics.catalogue import RANKED_BY, VIEWS, Metric, shown
+
+COST_TITLES = {
+    "upload_mb_round": "upload per round, MB",
+    "upload_mb": "total upload, MB",
+    "train_seconds": "training, s",
+}
+FORMALISATION = (
+    "this project's formalisation, made from the abstract of arXiv 2506.17562, not checked against the paper's text"
+)
+"""Shown with FedMRG wherever it is ranked."""
+HOW_TO_READ = (
+    "Numbers are means over seeds with 95 % t intervals. A row with one seed has the 95 % bootstrap interval over its "
+    "patients. CE F1 (clinical efficacy) compares the 14 CheXpert conditions of both texts, positives only. Rows in "
+    "italics read no film or were never trained: they show what a score is worth."
+)
+FEWER_SEEDS = "Fewer seeds than the rows above. Each seed is another draw of data, so compare no number with theirs."
+HEADS_MEANING = (
+    "What the diagnosis head knew, against the data set's labels, next to what the report said. If the head scores "
+    "higher than the text, the language model does not report what the encoder saw."
+)
+INCOMPARABLE = "They have another bench_version, board key, metric version or data."
+NO_RESULT = "No finished result yet."
+NO_BOARD = "No result is committed yet: make suite makes them."
+DASH = "-"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A value and the ends of its interval, in percent of the column's largest."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number as text, its interval as text ("" if none), the number for sorting, and a bar where one is drawn."""
+
+    text: str
+    interval: str = ""
+    number: float | None = None
+    bar: Bar | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a table. trivial: reads no film or was never trained. noted: the note on FedMRG applies to it."""
+
+    name: str
+    trivial: bool
+    noted: bool
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under column titles (the first column, the algorithm, has none); title and note are "" where not needed."""
+
+    columns: tuple[str, ...]
+    lines: tuple[Line, ...]
+    title: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with a paragraph (or ""), tables and a list."""
+
+    title: str
+    text: str = ""
+    tables: tuple[Table, ...] = ()
+    items: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """One board."""
+
+    title: str
+    notes: tuple[str, ...]
+    footnote: str
+    sections: tuple[Section, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One board in the index."""
+
+    split: str
+    preset: str
+    slug: str
+    rows: int
+    leader: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """All boards; `note` where there is none."""
+
+    entries: tuple[Entry, ...]
+    note: str
+
+
+def index_page(boards: Sequence[Board]) -> Index:
+    """The index of boards."""
+    entries = (Entry(board.split, board.preset, board.slug, len(board.rows), _leader(board)) for board in boards)
+    return Index(tuple(entries), "" if boards else NO_BOARD)
+
+
+def board_page(board: Board) -> Page:
+    """One board's page."""
+    title = f"{board.split}, preset {board.preset}"
+    problems = tuple(_problems(board))
+    if not board.rows:
+        return Page(title, (NO_RESULT,), "", problems)
+    common = board.common
+    facts = f"bench_version {common.bench_version}, board key {common.board_key}, metrics {common.metrics}."
+    footnote = f"fedmrg: {FORMALISATION}." if any(is_noted(row.algorithm) for row in board.rows) else ""
+    sections = (*_views(board), *_heads(board), *_differences(board), _costs(board), *problems)
+    return Page(title, (facts, HOW_TO_READ), footnote, sections)
+
+
+def is_noted(algorithm: str) -> bool:
+    """Whether the note on FedMRG applies: to it and its variants (`fedmrg-lite`)."""
+    return algorithm.split(" ")[0].split("-")[0] == "fedmrg"
+
+
+def _leader(board: Board) -> str:
+    best = board.rows[0] if board.rows else None
+    found = best.estimates.get(RANKED_BY) if best else None
+    return f"{best.algorithm} {_decimal(found.value)}" if best and found else DASH
+
+
+def _views(board: Board) -> Iterator[Section]:
+    for view in VIEWS:
+        meaning = f"{view.meaning[:1].upper()}{view.meaning[1:]}."
+        yield Section(view.long_title, meaning, tuple(_score_tables(board, view.key, shown("board"))))
+
+
+def _score_tables(board: Board, view: str, metrics: Sequence[Metric], title: str = "") -> Iterator[Table]:
+    """A table of the rows with the most seeds and, if there are any, one of the others."""
+    complete = board.complete
+    others = [row for row in board.rows if row not in complete]
+    for rows, note in ((complete, ""), (others, FEWER_SEEDS)):
+        known = [row for row in rows if any(f"{view}/{metric.key}" in row.estimates for metric in metrics)]
+        if known:
+            yield Table(tuple(m.title for m in metrics), tuple(_score_lines(known, view, metrics)), title, note)
+
+
+def _score_lines(rows: Sequence[Row], view: str, metrics: Sequence[Metric]) -> Iterator[Line]:
+    keys = [f"{view}/{metric.key}" for metric in metrics]
+    tops = {key: max((row.estimates[key].high for row in rows if key in row.estimates), default=0.0) for key in keys}
+    for row in rows:
+        yield _line(row, [_score(row.estimates.get(key), tops[key] or 1.0) for key in keys])
+
+
+def _heads(board: Board) -> Iterator[Section]:
+    """The diagnosis head next to the text, of the rows that have one."""
+    having = [row for row in board.rows if any("/head_" in key for key in row.estimates)]
+    part = Board(board.split, board.preset, board.common, tuple(having))
+    views = [view for view in VIEWS if view.differences]
+    tables = [table for view in views for table in _score_tables(part, view.key, shown("head"), view.long_title)]
+    if having:
+        yield Section("The diagnosis head next to the text", HEADS_MEANING, tuple(tables))
+
+
+def _differences(board: Board) -> Iterator[Section]:
+    """Differences from the reference row, if any row has two seeds in common with it."""
+    base, tables = reference(board), []
+    for view in VIEWS:
+        columns = [differences(board, f"{view.key}/{metric.key}") for metric in shown("board")]
+        rows = [row for row in board.rows if any(row.algorithm in column for column in columns)]
+        if view.differences and rows:
+            lines = tuple(_line(row, [_difference(column.get(row.algorithm)) for column in columns]) for row in rows)
+            tables.append(Table(tuple(metric.title for metric in shown("board")), lines, view.long_title))
+    if base and tables:
+        text = (
+            f"Each row less {base.algorithm}, seed by seed on the same draw of data and base: mean, 95 % t interval, "
+            "and p of the paired t test after Holm's correction over the rows of a column. Few seeds show large "
+            "differences only. fedmrg compare A B compares two runs of one seed study by study."
+        )
+        yield Section(f"Differences from {base.algorithm}", text, tuple(tables))
+
+
+def _costs(board: Board) -> Section:
+    lines = []
+    for row in board.rows:
+        seeds = Cell(str(len(row.seeds)), number=float(len(row.seeds)))
+        lines.append(_line(row, [*(_cost(row.estimates.get(key)) for key in COST_TITLES), seeds]))
+    return Section("Costs", tables=(Table((*COST_TITLES.values(), "seeds"), tuple(lines)),))
+
+
+def _problems(board: Board) -> Iterator[Section]:
+    if board.failed:
+        yield Section("Failed runs", items=tuple(f"{_run(r)}: {r['status']}: {_reason(r)}" for r in board.failed))
+    if board.incomparable:
+        items = tuple(f"{_run(r)} (bench_version {bench_version(r)})" for r in board.incomparable)
+        yield Section("Not comparable with the rows above", INCOMPARABLE, items=items)
+
+
+def _run(result: Mapping[str, object]) -> str:
+    return f"{result['algorithm']}, seed {result['seed']}"
+
+
+def _reason(result: Result) -> str:
+    return first_line(str(result.get("error") or ""))[:200] or "no reason recorded"
+
+
+def _line(row: Row, cells: Sequence[Cell]) -> Line:
+    return Line(row.algorithm, row.trivial, is_noted(row.algorithm), tuple(cells))
+
+
+def _score(found: Estimate | None, top: float) -> Cell:
+    if found is None:
+        return Cell(DASH)
+    interval = "" if found.low == found.high else f"{_decimal(found.low)} to {_decimal(found.high)}"
+    percent = [min(100.0, max(0.0, 100 * x / top)) for x in (found.value, found.low, found.high)]
+    return Cell(_decimal(found.value), interval, found.value, Bar(*percent))
+
+
+def _difference(found: Difference | None) -> Cell:
+    if found is None:
+        return Cell(DASH)
+    p = "< .001" if found.p_holm < 0.001 else _decimal(found.p_holm)
+    interval = f"{_decimal(found.low, '+')} to {_decimal(found.high, '+')}, p {p}"
+    return Cell(_decimal(found.value, "+"), interval, found.value)
+
+
+def _cost(found: Estimate | None) -> Cell:
+    if found is None:
+        return Cell(DASH)
+    return Cell(f"{found.value:.1f}" if found.value >= 10 else f"{found.value:.2f}", number=found.value)
+
+
+def _decimal(value: float, sign: str = "-") -> str:
+    """Three decimals without the leading zero, as scores are written: `.512`, with sign "+" `+.021`."""
+    text = f"{value:{sign}z.3f}"
+    return text.replace("0.", ".", 1) if abs(value) < 1 else text

@@ -1,0 +1,1 @@
+"""Suites: many experiments from one file, their committed results, and the regression check."""

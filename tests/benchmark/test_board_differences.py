@@ -1,0 +1,30 @@
+"""Differences of rows from the reference row."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmark.board.boards import boards
+from benchmark.board.differences import differences, reference
+
+
+def test_differences_are_taken_seed_by_seed_and_corrected_over_rows(make_result):
+    # fedmrg gains .1 .2 .3 over fedavg: +.200, t = 3.464, p = .0742, with two rows .148; constant has one seed: no row
+    values = {"fedavg": (0.1, 0.2, 0.3), "fedmrg": (0.2, 0.4, 0.6), "fedprox": (0.1, 0.3, 0.2)}
+    results = [make_result(name, seed=s, value=v) for name, row in values.items() for s, v in enumerate(row)]
+    (board,) = boards([*results, make_result("constant", seed=0, value=0.05)])
+    found = differences(board, "test/personal/ce_f1_micro14")
+    assert set(found) == {"fedmrg", "fedprox"}
+    assert found["fedmrg"].value == pytest.approx(0.2)
+    assert found["fedmrg"].p_holm == pytest.approx(2 * 0.0742, abs=2e-4)
+    assert (found["fedmrg"].seeds, found["fedprox"].p_holm) == (3, 1.0)
+
+
+def test_rows_without_common_seeds_have_none(make_result):
+    (board,) = boards([make_result(seed=0), make_result("fedprox", seed=1)])
+    assert differences(board, "test/personal/bleu4") == {}
+
+
+def test_without_fedavg_the_first_trained_row_is_the_reference(make_result):
+    (board,) = boards([make_result("constant", value=0.9), make_result("fedprox", value=0.5), make_result(value=0.4)])
+    assert reference(board).algorithm == "fedprox"

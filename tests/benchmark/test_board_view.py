@@ -1,0 +1,105 @@
+"""What a board's page shows, whatever its form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark.board.boards import boards
+from benchmark.board.view import FORMALISATION, Page, Section, Table, board_page, index_page
+
+
+def page_of(results: Sequence[dict]) -> Page:
+    (board,) = boards(results)
+    return board_page(board)
+
+
+def section(page: Page, title: str) -> Section:
+    return next(found for found in page.sections if found.title == title)
+
+
+def texts(table: Table) -> list[list[str]]:
+    """Name and cells of each row; an interval follows its value."""
+    return [[line.name, *(f"{cell.text} {cell.interval}".strip() for cell in line.cells)] for line in table.lines]
+
+
+def test_a_view_is_a_table_of_ranked_rows(make_result):
+    page = page_of([make_result("constant", value=0.2), make_result(value=0.5)])
+    (table,) = section(page, "Own hospitals, personal view").tables
+    assert table.columns == ("CE F1 micro", "CE F1 macro", "BLEU-4", "ROUGE-L", "CE F1 micro, worst hospital")
+    assert [row[:2] for row in texts(table)] == [["fedmrg", ".500 .450 to .550"], ["constant", ".200 .150 to .250"]]
+    assert [(line.noted, line.trivial) for line in table.lines] == [(True, False), (False, True)]
+
+
+def test_bars_are_in_percent_of_the_columns_highest_end(make_result):
+    page = page_of([make_result("constant", value=0.17), make_result(value=0.5)])
+    (table,) = section(page, "Unseen hospitals").tables
+    bar = table.lines[1].cells[0].bar
+    assert (round(bar.value), round(bar.low), round(bar.high)) == (31, 22, 40)  # .17, .12, .22 of .55
+
+
+def test_the_note_on_fedmrg_is_shown_only_where_it_is_ranked(make_result):
+    assert page_of([make_result("fedmrg-lite")]).footnote == f"fedmrg: {FORMALISATION}."
+    assert page_of([make_result("fedavg")]).footnote == ""
+
+
+def test_a_score_that_a_row_lacks_is_a_dash(make_result):
+    less = make_result("fedavg")
+    del less["scores"]["test/global/bleu4"]
+    (table,) = section(page_of([less, make_result()]), "Own hospitals, global view").tables
+    assert [row[3] for row in texts(table)] == ["-", ".500 .450 to .550"]
+
+
+def test_rows_of_fewer_seeds_have_a_table_of_their_own(make_result):
+    results = [make_result(seed=0), make_result(seed=1), make_result("fedavg", value=0.9)]
+    whole, fewer = section(page_of(results), "Own hospitals, personal view").tables
+    assert ([row[0] for row in texts(whole)], whole.note) == (["fedmrg"], "")
+    assert [row[0] for row in texts(fewer)] == ["fedavg"]
+    assert "compare no number" in fewer.note
+
+
+def test_the_head_is_shown_next_to_the_text_for_rows_that_have_one(make_result):
+    result = make_result()
+    result["scores"]["test/personal/head_f1_micro14"] = {**result["scores"]["test/personal/bleu4"], "value": 0.765}
+    page = page_of([result, make_result("constant", value=0.1)])
+    table = section(page, "The diagnosis head next to the text").tables[0]
+    assert table.title == "Own hospitals, personal view"
+    assert [row[0] for row in texts(table)] == ["fedmrg"]
+    assert texts(table)[0][2].startswith(".765")
+    assert not [found for found in page_of([make_result()]).sections if "head" in found.title]
+
+
+def test_differences_from_the_reference_carry_interval_and_p(make_result):
+    values = {"fedavg": (0.1, 0.2, 0.3), "fedmrg": (0.2, 0.4, 0.6)}
+    results = [make_result(name, seed=s, value=v) for name, row in values.items() for s, v in enumerate(row)]
+    table = section(page_of(results), "Differences from fedavg").tables[0]
+    # differences .1 .2 .3: mean .2, s = .1, t(.975, 2) = 4.303, half width .248; t = 3.464, p = .0742
+    assert texts(table) == [["fedmrg", *["+.200 -.048 to +.448, p .074"] * 5]]
+
+
+def test_without_common_seeds_there_is_no_section_of_differences(make_result):
+    page = page_of([make_result(seed=0), make_result("fedprox", seed=1)])
+    assert not [found for found in page.sections if "Differences" in found.title]
+
+
+def test_costs_and_seeds(make_result):
+    (table,) = section(page_of([make_result(), make_result(seed=1)]), "Costs").tables
+    assert texts(table) == [["fedmrg", "2.00", "4.00", "12.5", "2"]]
+
+
+def test_failed_and_incomparable_runs_are_listed(make_result):
+    failed = make_result("fedprox", status="failed", scores={}, error="ClientError: loss is not finite\nat round 3")
+    page = page_of([make_result(bench_version="2"), make_result("fedavg", bench_version="1"), failed])
+    assert section(page, "Failed runs").items == ("fedprox, seed 0: failed: ClientError: loss is not finite",)
+    assert section(page, "Not comparable with the rows above").items == ("fedavg, seed 0 (bench_version 1)",)
+
+
+def test_a_board_without_a_finished_run_says_so(make_result):
+    page = page_of([make_result(status="failed", scores={})])
+    assert page.notes == ("No finished result yet.",)
+    assert section(page, "Failed runs").items == ("fedmrg, seed 0: failed: no reason recorded",)
+
+
+def test_the_index_names_the_leader_of_each_board(make_result):
+    (entry,) = index_page(boards([make_result(value=0.5), make_result("fedavg", value=0.6)])).entries
+    assert (entry.slug, entry.rows, entry.leader) == ("phantom-ci--tiny", 2, "fedavg .600")
+    assert index_page([]).note.startswith("No result is committed yet")
