@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from benchmark.board import results
+from benchmark.board.results import committed_text
 from benchmark.cli import main
 from benchmark.commands.bench import run_experiment
-from benchmark.board.results import committed_text
 from benchmark.run import provenance
 from benchmark.run.options import Options
 from fedmrg_core.metrics import java as java_module
