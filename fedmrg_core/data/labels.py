@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from fedmrg_core.data.csv_table import Table
+from fedmrg_core.data.table import Table
 from fedmrg_core.errors import DataError, one_line
 from fedmrg_core.types import CONDITIONS, Labels, LabelState
 

@@ -71,7 +71,7 @@ def test_kaggle_rules_and_their_counts(made, change):
             "indiana_reports.csv",
             "uid,MeSH",
             "udi,MeSH",
-            r"indiana_reports.csv, row 1: no column 'uid'. Is it 'udi'",
+            r"indiana_reports.csv: no column 'uid'. Is it 'udi'",
         ),
         ("indiana_reports.csv", "3,x", "three,x", "indiana_reports.csv, row 4: uid 'three' is not a number"),
         ("indiana_reports.csv", "5,x", "3,x", "indiana_reports.csv, row 6: study 3 stands there twice"),

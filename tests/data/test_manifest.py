@@ -106,7 +106,7 @@ FAULTS = {
     "empty_report": (3, "report", "  ", "the report is empty"),
     "no_image": (4, "image", "", "the image cell is empty"),
     "image": (5, "image", "films/none.png", "does not exist"),
-    "duplicate": (6, "study", "s02", "study 's02' stands in row 4 too"),
+    "duplicate": (6, "study", "s02", "study 's02' is in row 4 too"),
     "patient": (7, "patient", "q20", "patient 'q20' is at 'a' in row 9"),
     "split": (8, "split", "dev2", "split 'dev2' is none of"),
     "label": (9, "Edema", "2", "Edema: label '2' is none of 1, 0, -1 and blank"),
@@ -176,10 +176,10 @@ def test_faults_of_the_file_itself(folder, change, tmp_path):
     root = folder()
     manifest = root / "manifest.csv"
     for content, message in (
-        (b"image,raport\na,b\n", r"row 1: no column 'report'. Is it 'raport'\? Rename it."),
+        (b"image,raport\na,b\n", r"manifest.csv: no column 'report'. Is it 'raport'\? Rename it."),
         (b"", "the file is empty"),
         (b'image,report\na,"b\n', "not a well-formed CSV file"),
-        (b"image,report,report\na,b,c\n", "column 'report' stands there twice"),
+        (b"image,report,report\na,b,c\n", "column 'report' exists twice"),
         (b"image,report\nfilms/01.png,b,c\n", "row 2: 3 cells, but the header has 2"),
         (b"image,report,Edema\nfilms/01.png,b,1\n", "1 of the 14 label columns are there, but not 'Enlarged"),
     ):

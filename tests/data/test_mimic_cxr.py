@@ -103,7 +103,7 @@ def test_labels_fall_back_to_negbio_and_then_to_the_rules(tree, change):
 @pytest.mark.parametrize(
     ("kind", "old", "new", "message"),
     [
-        ("metadata", "subject_id", "subject", r"metadata.csv, row 1: no column 'subject_id'. Is it 'subject'\?"),
+        ("metadata", "subject_id", "subject", r"metadata.csv: no column 'subject_id'. Is it 'subject'\?"),
         ("metadata", "50000001,CHEST", "s5,CHEST", r"metadata.csv, row 2: 's5' is not a number of a study"),
         ("split", "train", "holdout", r"split.csv, row 2: split 'holdout' is none of"),
         ("chexpert", "-1.0", "2.0", r"chexpert.csv, row 2: .*label '2.0' is none of"),

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from fedmrg_core.data.csv_table import read_table
 from fedmrg_core.data.file_source import FileSource
+from fedmrg_core.data.table import read_table
 from fedmrg_core.errors import DataError, one_line
 from fedmrg_core.types import Study
 

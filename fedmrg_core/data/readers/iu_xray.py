@@ -23,11 +23,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from fedmrg_core.data.config import DataConfig
-from fedmrg_core.data.csv_table import is_number, read_table
 from fedmrg_core.data.file_source import FileSource
 from fedmrg_core.data.labels import label_reports
 from fedmrg_core.data.readers.annotation import ANNOTATION, annotates, entries
 from fedmrg_core.data.source import Facts
+from fedmrg_core.data.table import is_number, read_table
 from fedmrg_core.errors import DataError, one_line
 from fedmrg_core.types import Labels, Study
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from fedmrg_core.data.bad_rows import BadRows
 from fedmrg_core.data.config import DataConfig
-from fedmrg_core.data.csv_table import Table, read_table
 from fedmrg_core.data.file_source import FileSource
 from fedmrg_core.data.images import safe_path
 from fedmrg_core.data.labels import label_columns, label_reports, labels_of_row
 from fedmrg_core.data.splits.assignment import Assignment
 from fedmrg_core.data.splits.divide import SMALLEST, deal, divide
 from fedmrg_core.data.splits.duplicates import near_duplicate_groups
+from fedmrg_core.data.table import Table, read_table
 from fedmrg_core.errors import DataError, choose, one_line
 from fedmrg_core.types import CONDITIONS, Study
 
@@ -113,7 +113,7 @@ def _study(cells: dict[str, str], table: Table, labels: Sequence[str]) -> Study:
 
 def _unique(study: Study, row: int, places: Placement, home: dict[str, tuple[str, str, int]]) -> None:
     if study.study_id in places:
-        raise _Bad("duplicate", f"study '{one_line(study.study_id)}' stands in row {places[study.study_id][1]} too")
+        raise _Bad("duplicate", f"study '{one_line(study.study_id)}' is in row {places[study.study_id][1]} too")
     hospital, part, first = home.get(study.patient_id, (study.hospital, study.part, row))
     if hospital != study.hospital:
         raise _Bad(

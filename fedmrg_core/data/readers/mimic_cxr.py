@@ -16,12 +16,12 @@ import zipfile
 from pathlib import Path
 
 from fedmrg_core.data.config import DataConfig
-from fedmrg_core.data.csv_table import Table, is_number, read_table
 from fedmrg_core.data.file_source import FileSource
 from fedmrg_core.data.labels import labels_of_row
 from fedmrg_core.data.readers.annotation import ANNOTATION, annotates, entries, number
 from fedmrg_core.data.readers.sections import sections
 from fedmrg_core.data.source import Facts
+from fedmrg_core.data.table import Table, is_number, read_table
 from fedmrg_core.errors import DataError, one_line
 from fedmrg_core.types import CONDITIONS, Labels, Study
 
