@@ -6,7 +6,7 @@ feedback (Karimireddy et al., ICML 2019), so that nothing is lost for good.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import prod
 
 import torch
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fedmrg_core import tree
+from fedmrg_core.errors import choose, in_range
 from fedmrg_core.types import State
 
 MARK = "//"
@@ -69,6 +70,9 @@ class LowRank(Codec):
     """
 
     rank: int = 4
+
+    def __post_init__(self) -> None:
+        in_range("codec.rank", self.rank, 1)
 
     @property
     def lossless(self) -> bool:
@@ -137,3 +141,22 @@ class Int4(Codec):
 
 IDENTITY = Codec()
 CODECS: dict[str, type[Codec]] = {"identity": Codec, "lowrank": LowRank, "int8": Int8, "int4": Int4}
+
+
+@dataclass(frozen=True)
+class CodecConfig:
+    """The section [codec]. kind: identity, lowrank, int8 or int4. rank: of lowrank. error_feedback: add what a lossy
+    codec cut off to the client's next update."""
+
+    kind: str
+    rank: int
+    error_feedback: bool
+
+    def __post_init__(self) -> None:
+        choose("codec.kind", self.kind, CODECS)
+        in_range("codec.rank", self.rank, 1)
+
+    def build(self) -> Codec:
+        """The codec, with those of the settings that it has."""
+        cls = CODECS[self.kind]
+        return cls(**{one.name: getattr(self, one.name) for one in fields(cls)})

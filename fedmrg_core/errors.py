@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
+from math import inf
 
 
 def one_line(text: str, length: int = 300) -> str:
@@ -56,3 +57,28 @@ def choose(what: str, value: str, allowed: Iterable[str], error: type[FedMRGErro
     near = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     raise error(f"unknown {what} '{value}'.{hint} Allowed: {', '.join(names) or '(none)'}.")
+
+
+def in_range(
+    name: str, value: float, low: float = -inf, high: float = inf, *, above: bool = False, unit: str = ""
+) -> None:
+    """Raise ConfigError unless low <= value <= high (with `above`: low < value). NaN and infinity are in no range.
+
+    >>> in_range("train.participation", 0.5, 0, 1, above=True)
+    >>> in_range("train.rounds", -1, 0)
+    Traceback (most recent call last):
+    fedmrg_core.errors.ConfigError: train.rounds = -1 is out of range; allowed: 0 or more.
+    """
+    if -inf < value < inf and low <= value <= high and not (above and value == low):
+        return
+    if high == inf:
+        allowed = f"above {low}" if above else f"{low} or more"
+    else:
+        allowed = f"above {low}, at most {high}" if above else f"{low} to {high}"
+    raise ConfigError(f"{name} = {value} is out of range; allowed: {allowed}{unit and f' ({unit})'}.")
+
+
+def not_empty(name: str, value: Sized) -> None:
+    """Raise ConfigError for an empty text or list."""
+    if not len(value):
+        raise ConfigError(f"{name} is empty: at least one is needed.")

@@ -17,7 +17,7 @@ from fedmrg_core.engine.generation_cache import GenerationCache, GenerationJob
 from fedmrg_core.engine.memory.wire import Packed, pack, unpack
 from fedmrg_core.engine.messages import PERSONAL, GenerateReply, GenerateTask
 from fedmrg_core.engine.pool import Call, Pool
-from fedmrg_core.errors import choose
+from fedmrg_core.errors import choose, in_range, not_empty
 from fedmrg_core.seeding import generator
 
 if TYPE_CHECKING:
@@ -44,8 +44,12 @@ class EvaluateConfig:
     oracle: bool
 
     def __post_init__(self) -> None:
+        not_empty("evaluate.parts", self.parts)
         for part in self.parts:
             choose("evaluate.parts", part, ("test", "unseen", "val"))
+        in_range("evaluate.batch_size", self.batch_size, 1)
+        choose("evaluate.labeler", self.labeler, ("rules", "chexbert"))
+        in_range("evaluate.resamples", self.resamples, 0)
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def test_other_parameters_find_nothing_that_is_kept(run: Run, tmp_path: Path) ->
 
 
 def test_a_row_that_reads_no_film_asks_nobody(toy_cache: Path, run: Run) -> None:
-    algorithm = toy_config("constant").build_algorithm()
+    algorithm = toy_config("constant").algorithm
     pool = Watched(run.worker)
     frame = evaluate(algorithm, run.federation, run.server, run.store, pool, CONFIG, 0)
     assert pool.asked == []

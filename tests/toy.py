@@ -37,22 +37,22 @@ def toy_config(algo: str, *overrides: str, seed: int = 0) -> settings.Config:
 @cache
 def federation(cache_dir: Path, image_size: int = 64) -> Federation:
     config = toy_config("fedavg")
-    return prepare(config.part("data"), "phantom/ci", 0, image_size, cache_dir, None, progress=False)
+    return prepare(config.data, "phantom/ci", 0, image_size, cache_dir, None, progress=False)
 
 
 def toy_spec(cache_dir: Path, algo: str, *overrides: str, seed: int = 0, **fields: Any) -> WorkerSpec:
     """The spec of an algorithm's config; `fields` replace fields of the algorithm."""
     config = toy_config(algo, *overrides, seed=seed)
-    model = config.part("model")
+    model = config.model
     corpus = PublicCorpus(PhantomConfig.load(), model.warmup_studies, 0)
     return WorkerSpec(
         federation=str(federation(cache_dir, model.image_size).directory),
         base=str(ensure_base(model, corpus, 0, cache_dir, progress=False)),
         model=model,
-        algorithm=replace(config.build_algorithm(), **fields),
-        train=config.part("train"),
+        algorithm=replace(config.algorithm, **fields),
+        train=config.train,
         seed=seed,
-        device=replace(config.part("device"), device="cpu"),
+        device=replace(config.device, device="cpu"),
     )
 
 

@@ -55,5 +55,5 @@ def _html() -> Environment:
 
 
 def _environment(**options: Any) -> Environment:
-    layout = {"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True}
+    layout: dict[str, Any] = {"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True}
     return Environment(loader=PackageLoader("benchmark.board"), undefined=StrictUndefined, **layout, **options)

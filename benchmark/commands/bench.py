@@ -89,16 +89,11 @@ def _stored_config(options: Options, args: argparse.Namespace) -> Config:
     path = options.runs / options.resume / "config.json"
     if not path.exists():
         choose("run", options.resume, [p.parent.name for p in options.runs.glob("*/config.json")])
-    config = settings.from_dict(json.loads(path.read_text()))
-    newer = settings.lacking(config)
-    if newer:
-        raise ConfigError(f"run {options.resume} is older than the setting {newer[0]}: begin it anew.")
-    if args.actors is None:
-        return config
-    engine = {**config.table["engine"], "actors": args.actors}
-    config = replace(config, table={**config.table, "engine": engine})
-    settings.check(config)
-    return config
+    try:
+        config = settings.from_dict(json.loads(path.read_text()))
+    except ConfigError as error:
+        raise ConfigError(f"run {options.resume} cannot be continued: {error} Begin it again.") from None
+    return config if args.actors is None else replace(config, pool=replace(config.pool, actors=args.actors))
 
 
 def run_experiment(config: Config, options: Options | None = None) -> dict[str, Any]:
@@ -114,8 +109,7 @@ def run_experiment(config: Config, options: Options | None = None) -> dict[str, 
 
     options = options or Options()
     config = _on_device(config)
-    model = config.part("model")
-    check_checkpoints(model.encoder, model.lm)
+    check_checkpoints(config.model.encoder, config.model.lm)
     check_labeler(config)
     experiment = Experiment(config, options)
     with interruptible():
@@ -126,9 +120,9 @@ def _on_device(config: Config) -> Config:
     """`device = "auto"` resolved; a GPU that is asked for and not there is refused."""
     import torch
 
-    device = config.table["engine"]["device"]
+    device = config.device.device
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("engine.device = cuda, but torch sees no GPU here. Use auto or cpu.")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    return replace(config, table={**config.table, "engine": {**config.table["engine"], "device": device}})
+    return replace(config, device=replace(config.device, device=device))

@@ -17,12 +17,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.run.options import ROOT
 from benchmark.scoring.generations import PER_STUDY
 from benchmark.scoring.report_table import check_place, replacing
 from benchmark.scoring.summary import PART
 from fedmrg_core.errors import ConfigError, DataError, choose
 from fedmrg_core.metrics.catalogue import shown
+from fedmrg_core.paths import ROOT
 from fedmrg_core.runfolder import RunFolder
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def load(name: str, root: Path) -> pd.DataFrame:
             if not (folder / PER_STUDY).exists():
                 done = RunFolder(folder).finished()
                 way = f"score --run {folder.name} --update" if done else f"bench --resume {folder.name}"
-                raise DataError(f"holds no {PER_STUDY}: `fedmrg {way}` makes it", folder)
+                raise DataError(f"holds no {PER_STUDY}: `fedmrg {way}` makes it", str(folder))
             return pd.read_parquet(folder / PER_STUDY)
     file = Path(name)
     if not file.is_file() and not file.suffix:

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.run.options import ROOT
 from benchmark.scoring.generations import extra_metrics, write_outputs
 from benchmark.scoring.report_table import check_place, column, read_table, replacing
 from benchmark.scoring.rescore import main as rescore
 from benchmark.scoring.summary import contents, score_text
 from fedmrg_core.errors import ConfigError, DataError
+from fedmrg_core.paths import ROOT
 from fedmrg_core.types import CONDITIONS, LabelState
 
 if TYPE_CHECKING:

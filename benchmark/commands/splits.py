@@ -154,8 +154,8 @@ def _draw(found: dict[str, list[Measure]], png: Path) -> None:
     rows = []
     for dataset in dict.fromkeys(name.split("/")[0] for name in found):
         draw_measures({name: found[name] for name in found if name.split("/")[0] == dataset}, png)
-        with Image.open(png) as row:
-            rows.append(row.convert("RGB"))
+        with Image.open(png) as drawn:
+            rows.append(drawn.convert("RGB"))
     whole = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), "white")
     for at, row in enumerate(rows):
         whole.paste(row, (0, sum(above.height for above in rows[:at])))

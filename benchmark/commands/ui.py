@@ -15,7 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Become the UI's server, until Ctrl-C."""
-    from benchmark.board.results import ROOT
+    from fedmrg_core.paths import ROOT
     from fedmrg_core.tracking import default_uri
 
     uri = default_uri(ROOT)

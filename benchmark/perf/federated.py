@@ -15,7 +15,7 @@ import resource
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -119,7 +119,7 @@ class Recorder:
     def share(self, packed: Any) -> Any:
         return self._pool.share(packed)
 
-    def map(self, calls: list[Call], deadline_s: float = 0.0, keep_going: bool = False) -> Iterator[Any]:
+    def map(self, calls: Sequence[Call], deadline_s: float = 0.0, keep_going: bool = False) -> Iterator[Any]:
         self.seconds = []
         for reply in self._pool.map(calls, deadline_s, keep_going):
             self.seconds.append(reply.seconds)
@@ -207,7 +207,7 @@ def noop(case: Case) -> Iterator[Setting]:
     hospitals = [Hospital(f"c{i:04d}", True, {"train": np.arange(1)}) for i in range(case.clients)]
     federation = SimpleNamespace(hospitals=hospitals, reports=SimpleNamespace(lengths=np.ones(1, np.int32)))
     params = {f"layer{i}": torch.zeros(int(case.payload_mb * 2**20 / 4 / ARRAYS)) for i in range(ARRAYS)}
-    train = settings.load("fedavg", overrides=_overrides(case)).part("train")
+    train = settings.load("fedavg", overrides=_overrides(case)).train
     stop = start_ray(config)
     pool = RayPool(case.private_mb, config, Keeping)
     try:
@@ -227,18 +227,18 @@ def real(case: Case) -> Iterator[Setting]:
 
     sets = [*(TOY if case.toy or case.large else SHORT), *(LARGE if case.large else ()), *_overrides(case)]
     config = settings.load(case.algo, case.split, overrides=sets)
-    model = config.part("model")
-    given = prepare(config.part("data"), case.split, 0, model.image_size, CACHE, None, progress=False)
+    model = config.model
+    given = prepare(config.data, case.split, 0, model.image_size, CACHE, None, progress=False)
     base = ensure_base(model, PublicCorpus(PhantomConfig.load(), model.warmup_studies, 0), 0, CACHE, progress=False)
     with dealt(given, case.clients or 1, case.studies) as folder:
         spec = WorkerSpec(
             federation=str(folder if case.clients else given.directory),
             base=str(base),
             model=model,
-            algorithm=config.build_algorithm(),
-            train=config.part("train"),
+            algorithm=config.algorithm,
+            train=config.train,
             seed=0,
-            device=replace(config.part("device"), device="cpu"),
+            device=replace(config.device, device="cpu"),
             share_from=2**62 if case.own else LEAST,
         )
         with Workers(spec, PoolConfig(case.actors, 0.0, 512, 3600.0)) as workers:

@@ -69,7 +69,7 @@ def draw(case: Case, folder: Path, count: int) -> list[Path]:
         grain = rng.normal(0, 2, (case.height, case.width))
         film = Image.fromarray(np.clip(np.asarray(large) + grain, 0, 255).astype(np.uint8))
         paths.append(folder / f"{at:05d}.{case.suffix}")
-        film.save(paths[-1], **({"quality": 95} if case.suffix == "jpg" else {}))
+        film.save(paths[-1], quality=95)  # of JPEG; PNG has none
     return paths
 
 
@@ -107,8 +107,8 @@ def measure(case: Case, count: int, repeats: int) -> list[dict[str, Any]]:
             "cache_bytes": sum(map(_size, root.glob("cache-0/*/*.arrow"))) / count,
         }
     rows = []
-    for name, times in spent.items():
-        cpu, wall = (count / statistics.median(one) for one in zip(*times[1:], strict=True))
+    for name, turns in spent.items():
+        cpu, wall = (count / statistics.median(pair[at] for pair in turns[1:]) for at in (0, 1))
         rows.append({"files": case.name, "size": case.size, "engine": name, "cpu": cpu, "wall": wall, **sizes})
     return rows
 
@@ -187,17 +187,17 @@ def loader_share(rounds: int) -> dict[str, float]:
 
         return wrapped
 
-    batch, images, write = Worker.batch, Federation.images, Worker.write
+    batch, images, write = Worker.batch, Federation.images, Worker.generate
     config = settings.load("fedlora", split="phantom/ci", overrides=[*QUICK_BASE, f"train.rounds={rounds}"])
     with tempfile.TemporaryDirectory() as temporary:
         options = Options(quiet=True, runs=Path(temporary) / "runs", cache=Path(temporary) / "cache", track=False)
         try:
             Worker.batch = timed("batches", batch)  # type: ignore[method-assign]
             Federation.images = timed("films", images)  # type: ignore[method-assign]
-            Worker.write = _aside(spent, write)  # type: ignore[method-assign]
+            Worker.generate = _aside(spent, write)  # type: ignore[method-assign]
             result = run_experiment(config, options)
         finally:
-            Worker.batch, Federation.images, Worker.write = batch, images, write  # type: ignore[method-assign]
+            Worker.batch, Federation.images, Worker.generate = batch, images, write  # type: ignore[method-assign]
     return {
         "clients_s": result["provenance"]["client_seconds"],
         "batches_s": spent["batches"],
@@ -250,11 +250,11 @@ def main() -> None:
         parser.error("--json is needed")
     rows = [row for case in CASES for row in measure(case, given.films, given.repeats)]
     peaks = {count: peak_mb(count) for count in (2_000, 16_000)}
-    figures = {"load": os.getloadavg()[0], "films": rows, "peak_mb": peaks, "loader": loader_share(2)}
+    seconds = loader_share(2)
+    figures = {"load": os.getloadavg()[0], "films": rows, "peak_mb": peaks, "loader": seconds}
     write_atomic(given.json, json.dumps(figures, indent=1).encode())
     print(table(rows))
     print("\npeak memory of a build, MB: " + ", ".join(f"{count:,} films {mb:.0f}" for count, mb in peaks.items()))
-    seconds = figures["loader"]
     parts = ", ".join(
         f"{name} {100 * seconds[f'{name}_s'] / seconds['clients_s']:.2f} %" for name in ("batches", "films")
     )

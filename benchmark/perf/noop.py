@@ -52,7 +52,7 @@ class Case:
 class NoOpWorker:
     """What an actor holds instead of a model; its spec is the milliseconds that a client takes."""
 
-    room = staticmethod(tree.alloc)
+    alloc = staticmethod(tree.alloc)
 
     def __init__(self, sleep_ms: float) -> None:
         settle_process()

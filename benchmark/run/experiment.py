@@ -15,7 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmark.run import provenance
-from benchmark.run.options import BENCH_VERSION, DRAWS, ROOT, Options, new_run_id
+from benchmark.run.options import BENCH_VERSION, DRAWS, Options, new_run_id
 from benchmark.run.settings import Config
 from benchmark.run.workers import Workers
 from benchmark.scoring.generations import PER_STUDY, meteor_ready, save_per_study, score_generations
@@ -35,6 +35,7 @@ from fedmrg_core.engine.warmup import ensure_base
 from fedmrg_core.errors import FedMRGError
 from fedmrg_core.evaluate import evaluate
 from fedmrg_core.files import write_atomic
+from fedmrg_core.paths import ROOT
 from fedmrg_core.runfolder import RunFolder
 from fedmrg_core.tracking import Tracker, default_uri, describe
 
@@ -47,7 +48,7 @@ class Experiment:
 
     def __init__(self, config: Config, options: Options) -> None:
         self.config, self.options = config, options
-        self.algorithm = config.build_algorithm()
+        self.algorithm = config.algorithm
         self.faults = Faults.from_table(config.faults)
         self.run_id = options.resume or new_run_id(config)
         self.progress = not options.quiet and sys.stderr.isatty()
@@ -58,10 +59,10 @@ class Experiment:
             "bench_version": BENCH_VERSION,
             "run_id": self.run_id,
             "status": "failed",
-            "algorithm": config.algorithm,
-            "split": config.split,
-            "preset": config.preset,
-            "seed": config.seed,
+            "algorithm": config.name,
+            "split": config.run.split,
+            "preset": config.run.preset,
+            "seed": config.run.seed,
             "config": config.as_dict(),
             "config_hash": config.hash(),
         }
@@ -70,7 +71,7 @@ class Experiment:
         """Prepare, train, evaluate, store. Ray and MLflow are shut down whatever happens."""
         start = time.perf_counter()
         os.environ.setdefault("FEDMRG_CACHE", str(self.options.cache))
-        device = self.config.part("device")
+        device = self.config.device
         facts = provenance.collect(ROOT, device.device, device.precision)
         facts["determinism"] = determinism(device)
         self.result["provenance"] = {**facts, "started": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
@@ -95,10 +96,9 @@ class Experiment:
         return self.result
 
     def _check_faults(self, federation: Federation) -> None:
-        codec = self.config.table["codec"]
-        feedback = codec["error_feedback"] and codec["kind"] != "identity"
+        feedback = self.config.codec.error_feedback and self.config.codec.kind != "identity"
         clients = [hospital.name for hospital in federation.hospitals if hospital.seen]
-        self.faults.check(clients, self.config.table["engine"]["actors"], feedback)
+        self.faults.check(clients, self.config.pool.actors, feedback)
 
     def _timed(self, name: str, stage: Callable[..., Any], *args: Any) -> Any:
         start = time.perf_counter()
@@ -111,12 +111,12 @@ class Experiment:
         """The federation of the config's data and split, from the cache where it is there."""
         config = self.config
         return prepare(
-            data=config.part("data"),
-            split=config.split,
-            seed=config.seed,
-            image_size=config.table["model"]["image_size"],
+            data=config.data,
+            split=config.run.split,
+            seed=config.run.seed,
+            image_size=config.model.image_size,
             cache_dir=self.options.cache,
-            clients=config.clients,
+            clients=config.run.clients or None,
             progress=self.progress,
         )
 
@@ -124,8 +124,8 @@ class Experiment:
         """The warmed-up base, of the seed's draw."""
         from fedmrg_core.data.phantom import PhantomConfig, PublicCorpus
 
-        model = self.config.part("model")
-        draw = self.config.seed % DRAWS
+        model = self.config.model
+        draw = self.config.run.seed % DRAWS
         corpus = PublicCorpus(PhantomConfig.load(), model.warmup_studies, draw)
         return ensure_base(model, corpus, draw, self.options.cache, self.progress)
 
@@ -143,11 +143,11 @@ class Experiment:
         spec = WorkerSpec(
             federation=str(federation.directory),
             base=str(self.base),
-            model=self.config.part("model"),
+            model=self.config.model,
             algorithm=self.algorithm,
-            train=self.config.part("train"),
-            seed=self.config.seed,
-            device=self.config.part("device"),
+            train=self.config.train,
+            seed=self.config.run.seed,
+            device=self.config.device,
             faults=self.faults.faults,
         )
         with ExitStack() as preparing, ExitStack() as running:
@@ -162,8 +162,8 @@ class Experiment:
 
     def _placed(self, spec: WorkerSpec, federation: Federation) -> PoolConfig:
         """The pool's settings; on a GPU with as many actors as fit it, of which the result tells."""
-        films = self.config.table["evaluate"]["batch_size"]
-        pool, facts = fit_gpu(self.config.part("pool"), spec, federation, films)
+        films = self.config.evaluate.batch_size
+        pool, facts = fit_gpu(self.config.pool, spec, federation, films)
         if facts:
             self.result["provenance"]["gpu"] = facts
         if facts and pool.actors < facts["asked"]:
@@ -181,7 +181,7 @@ class Experiment:
         self.folder.truncate_to_round(server.round)
         if not self.algorithm.trains:
             return server, store
-        train, engine = self.config.part("train"), self.config.table["engine"]
+        train, keep, wait_s = self.config.train, self.config.keep_checkpoints, self.config.pool.wait_s
         bar = tqdm(total=train.rounds, initial=server.round, desc="rounds", unit="round", disable=not self.progress)
 
         def on_round(server: ServerState, store: ClientStore, log: RoundLog) -> None:
@@ -189,10 +189,10 @@ class Experiment:
             bar.update()
             bar.set_postfix(loss=f"{log.row.get('loss', 0):.3f}")
 
-        pool, seed = workers.pool, self.config.seed
+        pool, seed = workers.pool, self.config.run.seed
         policy = self.faults.policy
         place = self.folder.path / "checkpoints"
-        with AsyncCheckpointer(place, engine["keep_checkpoints"], engine["wait_s"], self._checkpoint) as checkpoints:
+        with AsyncCheckpointer(place, keep, wait_s, self._checkpoint) as checkpoints:
             server = run_rounds(self.algorithm, federation, train, seed, pool, server, store, on_round, policy)
         bar.close()
         return server, store
@@ -222,9 +222,9 @@ class Experiment:
             bar.total = total
             bar.update()
 
-        config = self.config.part("evaluate")
+        config = self.config.evaluate
         kept = None if self._hides_text(federation) else self.folder.path / WRITTEN
-        pool, seed = workers.pool, self.config.seed
+        pool, seed = workers.pool, self.config.run.seed
         known = len(pool.events)
         try:
             return evaluate(self.algorithm, federation, server, store, pool, config, seed, on_batch, kept)
@@ -233,7 +233,7 @@ class Experiment:
             bar.close()
 
     def _hides_text(self, federation: Federation) -> bool:
-        return federation.credentialed and not self.config.table["data"]["allow_text"]
+        return federation.credentialed and not self.config.data.allow_text
 
     def _score(self, federation: Federation, frame: Any) -> tuple[dict[str, Any], dict[str, str]]:
         from dataclasses import asdict

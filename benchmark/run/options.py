@@ -32,5 +32,5 @@ class Options:
 def new_run_id(config: Config) -> str:
     """Unique per start, and readable: time, algorithm, split, seed."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    split = config.split.replace("/", "-")
-    return f"{stamp}-{config.algorithm}-{split}-s{config.seed}-{os.urandom(2).hex()}"
+    split = config.run.split.replace("/", "-")
+    return f"{stamp}-{config.name}-{split}-s{config.run.seed}-{os.urandom(2).hex()}"

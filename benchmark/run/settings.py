@@ -1,5 +1,9 @@
-"""One experiment's settings: frozen dataclasses filled from defaults.toml < algos/ < presets/ < k=v, checked by name
-and type before anything starts."""
+"""One experiment's settings: frozen dataclasses filled from defaults.toml < algos/ < presets/ < k=v, checked by name,
+type and range before anything starts.
+
+    config = settings.load("fedavg", split="phantom/ci", overrides=["rounds=3"])
+    config.train.rounds
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,20 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from fedmrg_core.errors import ConfigError, choose
+from fedmrg_core.errors import ConfigError, choose, in_range, not_empty
+
+if TYPE_CHECKING:
+    from fedmrg_core.algorithms.base import Algorithm
+    from fedmrg_core.codec import CodecConfig
+    from fedmrg_core.data.config import DataConfig
+    from fedmrg_core.engine.device import DeviceConfig
+    from fedmrg_core.engine.pool import PoolConfig
+    from fedmrg_core.engine.trainer import TrainConfig
+    from fedmrg_core.evaluate import EvaluateConfig
+    from fedmrg_core.models.config import ModelConfig
+    from fedmrg_core.models.tuning import Tuning
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SECTIONS = ("run", "train", "model", "tuning", "codec", "data", "engine", "evaluate", "algorithm")
@@ -22,92 +37,115 @@ FLOAT32 = "float32"
 """The engine's precision that needs no mention in a config hash; another one computes something else."""
 
 Table = dict[str, dict[str, Any]]
+"""Plain values by section and name, as in a TOML file."""
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """split: data set and division, as in splits/. preset: model and budget. seed: of everything random in the run.
+    clients: number of seen hospitals that take part; 0 = all of the split."""
+
+    split: str
+    preset: str
+    seed: int
+    clients: int
+
+    def __post_init__(self) -> None:
+        in_range("run.seed", self.seed, 0)
+        in_range("run.clients", self.clients, 0)
 
 
 @dataclass(frozen=True)
 class Config:
-    """A resolved, checked configuration. `table` holds every section as plain values; the properties give each part
-    its dataclass, built where it is used (so that reading a config imports no torch)."""
+    """A resolved, checked configuration, one dataclass per section of defaults.toml ([engine] fills `pool`, `device`
+    and `keep_checkpoints`).
 
-    algorithm: str
+    name: of the config file in configs/algos. method: the registered algorithm behind it. algorithm: its options, with
+    tuning and codec, ready to run. faults: content of a fault file (engine/failures.py); it belongs to what a run
+    computes.
+    """
+
+    name: str
     method: str
-    table: Table
+    run: RunConfig
+    train: TrainConfig
+    model: ModelConfig
+    tuning: Tuning
+    codec: CodecConfig
+    data: DataConfig
+    pool: PoolConfig
+    device: DeviceConfig
+    keep_checkpoints: int
+    evaluate: EvaluateConfig
+    algorithm: Algorithm
     faults: dict[str, Any] = field(default_factory=dict)
-    """Content of a fault file (engine/policy.py); it belongs to what a run computes."""
 
-    @property
-    def split(self) -> str:
-        return str(self.table["run"]["split"])
+    def __post_init__(self) -> None:
+        in_range("engine.keep_checkpoints", self.keep_checkpoints, 1)
 
-    @property
-    def preset(self) -> str:
-        return str(self.table["run"]["preset"])
-
-    @property
-    def seed(self) -> int:
-        return int(self.table["run"]["seed"])
-
-    @property
-    def clients(self) -> int | None:
-        return int(self.table["run"]["clients"]) or None
+    def table(self) -> Table:
+        """Every section as plain values."""
+        parts = {name: asdict(getattr(self, name)) for name in SECTIONS if name != "engine"}
+        own = {key: value for key, value in parts["algorithm"].items() if key not in ("tuning", "codec")}
+        engine = {**asdict(self.pool), **asdict(self.device), "keep_checkpoints": self.keep_checkpoints}
+        return {name: {**parts, "engine": engine, "algorithm": own}[name] for name in SECTIONS}
 
     def as_dict(self) -> dict[str, Any]:
         """What result.json holds and `from_dict` reads."""
         faults = {"faults": self.faults} if self.faults else {}
-        return {"name": self.algorithm, "method": self.method, **self.table, **faults}
+        return {"name": self.name, "method": self.method, **self.table(), **faults}
 
     def hash(self) -> str:
-        """SHA-256 over what decides the numbers, but for seed and machine settings."""
-        table = {name: part for name, part in self.table.items() if name not in UNRANKED}
+        """SHA-256 over what decides the numbers, without the seed and the machine's settings."""
+        table: dict[str, Any] = {name: values for name, values in self.table().items() if name not in UNRANKED}
         table["run"] = {key: value for key, value in table["run"].items() if key != "seed"}
-        if table["algorithm"].get("guidance") == 1.0:  # the setting is newer than the boards, and so it changes nothing
+        if table["algorithm"].get("guidance") == 1.0:  # newer than the boards' results; this value changes nothing
             table["algorithm"] = {key: value for key, value in table["algorithm"].items() if key != "guidance"}
-        precision = self.table["engine"].get("precision", FLOAT32)
-        if precision != FLOAT32:
-            table["engine"] = {"precision": precision}
+        if self.device.precision != FLOAT32:
+            table["engine"] = {"precision": self.device.precision}
         if self.faults:
             table["faults"] = self.faults
-        text = json.dumps({"algorithm": self.algorithm, "method": self.method, **table}, sort_keys=True)
+        text = json.dumps({"method": self.method, **table}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def part(self, name: str) -> Any:
-        """The dataclass of a section: "train", "model", "tuning", "data", "evaluate", or "pool" and "device" for the
-        engine's."""
-        section = "engine" if name in ("pool", "device") else name
-        cls = section_class(name, self.table[section])
-        names = {f.name for f in fields(cls)}
-        return cls(**{key: _frozen(value) for key, value in self.table[section].items() if key in names})
 
-    def build_algorithm(self) -> Any:
-        """The algorithm with its options, tuning and codec."""
-        from fedmrg_core.algorithms.registry import get
+def build(name: str, method: str, table: Table, faults: dict[str, Any] | None = None) -> Config:
+    """The dataclasses of a complete table. Raises ConfigError for a value out of range. The imports are here, so that
+    `fedmrg bench --help` needs no torch."""
+    from fedmrg_core.algorithms.registry import get
+    from fedmrg_core.codec import CodecConfig
+    from fedmrg_core.data.config import DataConfig
+    from fedmrg_core.engine.device import DeviceConfig
+    from fedmrg_core.engine.pool import PoolConfig
+    from fedmrg_core.engine.trainer import TrainConfig
+    from fedmrg_core.evaluate import EvaluateConfig
+    from fedmrg_core.models.config import ModelConfig
+    from fedmrg_core.models.tuning import Tuning
 
-        cls = get(self.method)
-        options = {key: _frozen(value) for key, value in self.table["algorithm"].items()}
-        return cls(tuning=self.part("tuning"), codec=self.part("codec"), **options)
+    tuning, codec = _part(Tuning, table["tuning"]), _part(CodecConfig, table["codec"])
+    own = {key: _frozen(value) for key, value in table["algorithm"].items()}
+    return Config(
+        name,
+        method,
+        run=_part(RunConfig, table["run"]),
+        train=_part(TrainConfig, table["train"]),
+        model=_part(ModelConfig, table["model"]),
+        tuning=tuning,
+        codec=codec,
+        data=_part(DataConfig, table["data"]),
+        pool=_part(PoolConfig, table["engine"]),
+        device=_part(DeviceConfig, table["engine"]),
+        keep_checkpoints=table["engine"]["keep_checkpoints"],
+        evaluate=_part(EvaluateConfig, table["evaluate"]),
+        algorithm=get(method)(tuning=tuning, codec=codec.build(), **own),
+        faults=faults or {},
+    )
 
 
-def section_class(name: str, values: Mapping[str, Any]) -> Any:
-    """The dataclass behind a section. Imported here, since a config must be readable without torch."""
-    if name == "codec":
-        from fedmrg_core.codec import CODECS
-
-        return CODECS[choose("codec.kind", values["kind"], CODECS)]
-    if name == "data":
-        from fedmrg_core.data.config import DataConfig as cls
-    elif name == "train":
-        from fedmrg_core.engine.trainer import TrainConfig as cls
-    elif name == "pool":
-        from fedmrg_core.engine.ray.pool import PoolConfig as cls
-    elif name == "device":
-        from fedmrg_core.engine.device import DeviceConfig as cls
-    elif name == "evaluate":
-        from fedmrg_core.evaluate import EvaluateConfig as cls
-    elif name == "model":
-        from fedmrg_core.models.config import ModelConfig as cls
-    else:
-        from fedmrg_core.models.tuning import Tuning as cls
-    return cls
+def _part(cls: type[Part], values: Mapping[str, Any]) -> Part:
+    """A dataclass from the values that bear its fields' names."""
+    return cls(**{one.name: _frozen(values[one.name]) for one in fields(cls)})  # type: ignore[arg-type]
 
 
 def algorithm_names() -> list[str]:
@@ -143,52 +181,26 @@ def load(
             _set(table, "run", key, given)
     for override in overrides:
         _override(table, override)
-    config = Config(algo, method, table)
-    check(config)
-    return config
+    return build(algo, method, table)
 
 
 def from_dict(stored: Mapping[str, Any]) -> Config:
-    """The inverse of `Config.as_dict`, for a resume. A setting that is newer than the run and changes no result has its
-    default."""
-    defaults = _read(CONFIGS / "defaults.toml")
-    table = {name: {**(defaults[name] if name in UNRANKED else {}), **stored[name]} for name in SECTIONS}
-    return Config(str(stored["name"]), str(stored["method"]), table, dict(stored.get("faults", {})))
+    """The inverse of `Config.as_dict`, for a resume. A machine setting that is newer than the run has its default.
 
-
-def lacking(config: Config) -> list[str]:
-    """Settings that a stored configuration does not have, since it is older than they are."""
-    defaults = _read(CONFIGS / "defaults.toml")
-    return [f"{name}.{key}" for name, part in defaults.items() for key in part if key not in config.table[name]]
-
-
-def check(config: Config) -> None:
-    """Bounds that a type cannot tell."""
-    train, model, tuning = config.table["train"], config.table["model"], config.table["tuning"]
-    _bound("train.participation", train["participation"], 0 < train["participation"] <= 1, "above 0, at most 1")
-    for name in ("batch_size", "local_epochs"):
-        _bound(f"train.{name}", train[name], train[name] >= 1, "1 or more")
-    for name in ("rounds", "local_steps", "lr", "adapter_lr", "weight_decay", "clip_norm"):
-        _bound(f"train.{name}", train[name], train[name] >= 0, "0 or more")
-    _bound("tuning.rank", tuning["rank"], tuning["rank"] >= 1, "1 or more")
-    _bound("model.image_size", model["image_size"], 16 <= model["image_size"] <= 2048, "16 to 2048 (pixels)")
-    _bound("model.prompt_states", model["prompt_states"], model["prompt_states"] in (3, 4), "3 or 4")
-    _bound("model.prompt_from_head", model["prompt_from_head"], 0 <= model["prompt_from_head"] <= 1, "0 to 1")
-    _bound("engine.actors", config.table["engine"]["actors"], 0 <= config.table["engine"]["actors"] <= 512, "0 to 512")
-    _bound("run.seed", config.seed, config.seed >= 0, "0 or more")
-    choose("train.optimizer", train["optimizer"], ("adamw", "sgd"))
-    choose("train.schedule", train["schedule"], ("constant", "cosine"))
-    choose("tuning.kind", tuning["kind"], ("full", "lora"))
-    choose("engine.device", config.table["engine"]["device"], ("auto", "cpu", "cuda"))
-    choose("engine.precision", config.table["engine"]["precision"], (FLOAT32, "bf16"))
-    choose("codec.kind", config.table["codec"]["kind"], ("identity", "lowrank", "int8", "int4"))
-    choose("data.on_bad", config.table["data"]["on_bad"], ("stop", "skip"))
-    choose("data.small", config.table["data"]["small"], ("refuse", "merge"))
-
-
-def _bound(name: str, value: Any, holds: bool, allowed: str) -> None:
-    if not holds:
-        raise ConfigError(f"{name} = {value} is out of range; allowed: {allowed}.")
+    Raises ConfigError for a stored configuration that is damaged, or of another version of this program.
+    """
+    for name in ("name", "method", *SECTIONS):
+        if not isinstance(stored.get(name), Mapping if name in SECTIONS else str):
+            raise ConfigError(f"the stored configuration has no '{name}'.")
+    method = str(stored["method"])
+    table = {**_read(CONFIGS / "defaults.toml"), "algorithm": _algorithm_defaults(method)}
+    for section in SECTIONS:
+        for key, value in stored[section].items():
+            _set(table, section, key, value)
+        newer = [key for key in table[section] if key not in stored[section]]
+        if newer and section not in (*UNRANKED, "algorithm"):
+            raise ConfigError(f"the stored configuration is older than the setting {section}.{newer[0]}.")
+    return build(str(stored["name"]), method, table, dict(stored.get("faults", {})))
 
 
 def _algorithm_defaults(method: str) -> dict[str, Any]:
@@ -230,7 +242,7 @@ def _elsewhere(key: str) -> None:
 def _section_of(table: Table, key: str) -> str:
     homes = [section for section in SECTIONS if key in table[section]]
     if len(homes) > 1:
-        raise ConfigError(f"'{key}' stands in several sections: say {' or '.join(f'{s}.{key}' for s in homes)}.")
+        raise ConfigError(f"'{key}' is in several sections: say {' or '.join(f'{s}.{key}' for s in homes)}.")
     if not homes:
         _elsewhere(key)
         choose("setting", key, {name for part in table.values() for name in part})
@@ -243,7 +255,7 @@ def _parse(name: str, text: str, default: Any) -> Any:
         return choose(name, text.lower(), ("true", "false")) == "true"
     if isinstance(default, list | tuple):
         items = [item.strip() for item in text.strip("[]").split(",") if item.strip()]
-        return [_parse(name, item.strip("\"'"), default[0]) for item in items] if default else items
+        return [_parse(name, item.strip("\"'"), default[0]) for item in items]
     if isinstance(default, int | float):
         kind = "a whole number" if isinstance(default, int) else "a number"
         try:
@@ -254,15 +266,29 @@ def _parse(name: str, text: str, default: Any) -> Any:
 
 
 def _set(table: Table, section: str, key: str, value: Any) -> None:
-    """Put a value where a value of that kind stands already."""
+    """Replace a value by one of the same type."""
     choose("section", section, table)
     choose(f"setting of [{section}]", key, table[section])
     default = table[section][key]
-    if isinstance(default, float) and isinstance(value, int):
+    if isinstance(default, float) and type(value) is int:
         value = float(value)
-    if type(value) is not type(default) and not (isinstance(value, list) and isinstance(default, tuple)):
-        raise ConfigError(f"{section}.{key} takes {type(default).__name__}, not {value!r}.")
+    if not _same_type(value, default):
+        raise ConfigError(f"{section}.{key} takes {_type_name(default)}, not {value!r}.")
+    if isinstance(value, list | tuple):
+        not_empty(f"{section}.{key}", value)
     table[section][key] = value
+
+
+def _same_type(value: Any, default: Any) -> bool:
+    if isinstance(default, list | tuple):
+        return isinstance(value, list | tuple) and all(type(item) is type(default[0]) for item in value)
+    return type(value) is type(default)
+
+
+def _type_name(default: Any) -> str:
+    if isinstance(default, list | tuple):
+        return f"a list of {type(default[0]).__name__}"
+    return type(default).__name__
 
 
 def _frozen(value: Any) -> Any:

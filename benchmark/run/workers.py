@@ -20,8 +20,8 @@ class Workers:
     """The pool of a run, and the initial parameters; closes the pool, and Ray where it was started here."""
 
     def __init__(self, spec: WorkerSpec, config: PoolConfig) -> None:
-        places = {"federation": os.path.abspath(spec.federation), "base": os.path.abspath(spec.base)}
-        self._spec, self._config = replace(spec, **places), config
+        federation, base = os.path.abspath(spec.federation), os.path.abspath(spec.base)
+        self._spec, self._config = replace(spec, federation=federation, base=base), config
         self._stop: Callable[[], None] = lambda: None
         self.pool: Pool
 

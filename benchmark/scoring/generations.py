@@ -25,17 +25,17 @@ def score_generations(config: Config, federation: Federation, generations: pd.Da
     """The scorecard of a run's generations, as its config says; `changes` overrides arguments of `full_scorecard`."""
     from fedmrg_core.metrics.scorecard import full_scorecard
 
-    evaluate = config.part("evaluate")
+    evaluate = config.evaluate
     reports = [federation.reports[row] for h in federation.hospitals if h.seen for row in h.rows["train"]]
     settings = {"labeler": evaluate.labeler, "weights": evaluate.weights, "resamples": evaluate.resamples}
-    return full_scorecard(generations, reports, **{**settings, "seed": config.seed, **changes})
+    return full_scorecard(generations, reports, **{**settings, "seed": config.run.seed, **changes})
 
 
 def meteor_ready(config: Config, federation: Federation) -> AbstractContextManager[None]:
     """METEOR made ready, while a run trains, for the words of the references that will be scored."""
     from fedmrg_core.metrics.java import made_ready
 
-    scored = ("val", "test") if "val" in config.part("evaluate").parts else ("test",)
+    scored = ("val", "test") if "val" in config.evaluate.parts else ("test",)
     return made_ready(federation.reports[r] for h in federation.hospitals for part in scored for r in h.rows[part])
 
 
@@ -43,7 +43,7 @@ def check_labeler(config: Config) -> None:
     """Raises ConfigError or DataError, before any training, where the config's labeler cannot be had."""
     from fedmrg_core.metrics.scorecard import labeler_of
 
-    evaluate = config.part("evaluate")
+    evaluate = config.evaluate
     labeler_of(evaluate.labeler, evaluate.weights)
 
 

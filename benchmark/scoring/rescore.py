@@ -94,7 +94,7 @@ def _prepared(result: Mapping[str, Any], root: Path) -> tuple[Config, Federation
     except (KeyError, TypeError) as error:
         raise FedMRGError(f"run {result['run_id']} has a config that this version cannot read: {error}") from error
     if federation.data_sha256 != result["provenance"]["data_sha256"]:
-        raise DataError(f"the data of {config.split} is not what run {result['run_id']} had: its hash differs")
+        raise DataError(f"the data of {config.run.split} is not what run {result['run_id']} had: its hash differs")
     return config, federation
 
 

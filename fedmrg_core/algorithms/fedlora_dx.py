@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fedmrg_core.algorithms.base import Client, register
 from fedmrg_core.algorithms.fedlora import FedLoRA
-from fedmrg_core.errors import ConfigError
+from fedmrg_core.errors import in_range
 from fedmrg_core.models.report_model import Batch, ReportModel, VisionOutput
 from fedmrg_core.types import LabelState
 
@@ -34,8 +34,8 @@ class FedLoRADx(FedLoRA):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.guidance <= 10:
-            raise ConfigError(f"algorithm.guidance = {self.guidance} is out of range; allowed: 0 to 10.")
+        in_range("algorithm.dx_weight", self.dx_weight, 0)
+        in_range("algorithm.guidance", self.guidance, 0, 10)
 
     def prompt_guidance(self) -> float:
         return self.guidance

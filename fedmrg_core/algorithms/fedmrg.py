@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fedmrg_core.algorithms.base import Client, ServerState, Update, register
 from fedmrg_core.algorithms.fedlora_dx import FedLoRADx, training_prompts
-from fedmrg_core.errors import ConfigError
+from fedmrg_core.errors import ConfigError, in_range
 from fedmrg_core.models.report_model import Batch, DecoderOutput, ReportModel, VisionOutput
 from fedmrg_core.types import LabelState, Payload, State
 
@@ -46,6 +46,11 @@ class FedMRG(FedLoRADx):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("kd_l2g", "kd_g2l", "lambda_intra", "lambda_inter"):
+            in_range(f"algorithm.{name}", getattr(self, name), 0)
+        for name in ("temperature", "tau"):
+            in_range(f"algorithm.{name}", getattr(self, name), 0, above=True)
+        in_range("algorithm.prototype_decay", self.prototype_decay, 0, 1)
         if self.specialised and not self.tuning.lora:
             raise ConfigError("tuning.kind = full makes no adapters: fedmrg takes lora, or specialised=false.")
 

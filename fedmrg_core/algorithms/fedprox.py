@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fedmrg_core.algorithms.base import Algorithm, Client, register
+from fedmrg_core.errors import in_range
 from fedmrg_core.models.report_model import Batch
 
 
@@ -20,6 +21,9 @@ class FedProx(Algorithm):
     """
 
     mu: float = 0.01
+
+    def __post_init__(self) -> None:
+        in_range("algorithm.mu", self.mu, 0)
 
     def local_loss(self, client: Client, batch: Batch) -> Tensor:
         loss = super().local_loss(client, batch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fedmrg_core.errors import choose
+from fedmrg_core.errors import choose, in_range
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         choose("data.on_bad", self.on_bad, ("stop", "skip"))
         choose("data.small", self.small, ("refuse", "merge"))
+        in_range("data.deal", self.deal, 1)
 
     @property
     def unseen_names(self) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fedmrg_core.errors import choose
+
 WORKSPACE = ":4096:8"
 """CUBLAS_WORKSPACE_CONFIG under which cuBLAS promises to repeat itself."""
 
@@ -24,6 +26,10 @@ class DeviceConfig:
     device: str = "cpu"
     precision: str = "float32"
     gradient_checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        choose("engine.device", self.device, ("auto", "cpu", "cuda"))
+        choose("engine.precision", self.precision, ("float32", "bf16"))
 
 
 def settle_device(config: DeviceConfig) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from fedmrg_core.errors import ConfigError, choose
+from fedmrg_core.errors import ConfigError, choose, in_range, not_empty
 
 POLICIES = ("fail", "drop", "reuse_last")
 KINDS = (
@@ -37,6 +37,11 @@ class Policy:
     deadline_s: float = 0.0
     over_selection: float = 0.0
 
+    def __post_init__(self) -> None:
+        choose("on_failure", self.on_failure, POLICIES)
+        in_range("[policy] deadline_s", self.deadline_s, 0, unit="seconds")
+        in_range("[policy] over_selection", self.over_selection, 0, unit="a share")
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -49,6 +54,15 @@ class Fault:
     times: int = 1
     seconds: float = 1.0
     value: str = "nan"
+
+    def __post_init__(self) -> None:
+        choose("kind of a fault", self.kind, KINDS)
+        not_empty("rounds of a fault", self.rounds)
+        for number in self.rounds:
+            in_range("rounds of a fault", number, 0)
+        in_range("times of a fault", self.times, 0, unit="0 = every attempt")
+        in_range("seconds of a fault", self.seconds, 0)
+        choose("value of a fault", self.value, ("nan", "inf"))
 
     def hits(self, client: str, round_number: int, attempt: int) -> bool:
         """Whether it strikes this attempt (1-based) at a client's round."""
@@ -68,9 +82,6 @@ class Faults:
         for name in table:
             choose("section of the fault file", name, ("policy", "fault"))
         policy = Policy(**_checked(Policy, table.get("policy", {}), "[policy]"))
-        choose("on_failure", policy.on_failure, POLICIES)
-        _require(policy.deadline_s >= 0, "[policy] deadline_s", policy.deadline_s, "0 or more (seconds)")
-        _require(policy.over_selection >= 0, "[policy] over_selection", policy.over_selection, "0 or more (a share)")
         entries = table.get("fault", [])
         return cls(policy, tuple(_fault(entry, number) for number, entry in enumerate(entries, 1)))
 
@@ -110,15 +121,12 @@ def _fault(entry: Any, number: int) -> Fault:
     for name in ("kind", "rounds"):
         if name not in given:
             raise ConfigError(f"{where} lacks '{name}'.")
-    choose(f"kind of {where}", given["kind"], KINDS)
-    rounds = given["rounds"]
-    whole = bool(rounds) and all(type(r) is int and r >= 0 for r in rounds)
-    _require(whole, f"{where} rounds", rounds, "whole numbers from 0")
-    fault = Fault(**{**given, "rounds": tuple(rounds)})
-    choose(f"value of {where}", fault.value, ("nan", "inf"))
-    _require(fault.times >= 0, f"{where} times", fault.times, "0 or more (0 = every attempt)")
-    _require(fault.seconds >= 0, f"{where} seconds", fault.seconds, "0 or more")
-    return fault
+    if any(type(number) is not int for number in given["rounds"]):
+        raise ConfigError(f"{where} rounds takes whole numbers, not {given['rounds']}.")
+    try:
+        return Fault(**{**given, "rounds": tuple(given["rounds"])})
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def _checked(cls: type, values: Any, where: str) -> dict[str, Any]:
@@ -132,8 +140,3 @@ def _checked(cls: type, values: Any, where: str) -> dict[str, Any]:
         if isinstance(value, bool) or not isinstance(value, wanted[str(kinds[name])]):
             raise ConfigError(f"{where} {name} takes {kinds[name]}, not {value!r}.")
     return dict(values)
-
-
-def _require(holds: bool, name: str, value: Any, allowed: str) -> None:
-    if not holds:
-        raise ConfigError(f"{name} = {value} is out of range; allowed: {allowed}.")

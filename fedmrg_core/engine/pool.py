@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from fedmrg_core.errors import FedMRGError
+from fedmrg_core.errors import FedMRGError, in_range
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,12 @@ class PoolConfig:
     gpus_per_actor: float
     object_store_mb: int
     wait_s: float
+
+    def __post_init__(self) -> None:
+        in_range("engine.actors", self.actors, 0, 512)
+        in_range("engine.gpus_per_actor", self.gpus_per_actor, 0, 1)
+        in_range("engine.object_store_mb", self.object_store_mb, 80, unit="MB")
+        in_range("engine.wait_s", self.wait_s, 0, above=True, unit="seconds")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fedmrg_core.engine.device import release_memory
-from fedmrg_core.errors import FedMRGError
+from fedmrg_core.errors import FedMRGError, choose, in_range
 from fedmrg_core.models.report_model import Batch
 
 
@@ -38,6 +38,15 @@ class TrainConfig:
     schedule: str
     weight_decay: float
     clip_norm: float
+
+    def __post_init__(self) -> None:
+        in_range("train.participation", self.participation, 0, 1, above=True)
+        for name in ("batch_size", "local_epochs"):
+            in_range(f"train.{name}", getattr(self, name), 1)
+        for name in ("rounds", "local_steps", "lr", "adapter_lr", "weight_decay", "clip_norm"):
+            in_range(f"train.{name}", getattr(self, name), 0)
+        choose("train.optimizer", self.optimizer, ("adamw", "sgd"))
+        choose("train.schedule", self.schedule, ("constant", "cosine"))
 
     def scale(self, round_number: int) -> float:
         """The schedule's factor in a round (0-based)."""

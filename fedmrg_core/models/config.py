@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fedmrg_core.errors import ConfigError, in_range, not_empty
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -43,3 +45,23 @@ class ModelConfig:
     warmup_steps: int
     warmup_lr: float
     warmup_batch: int
+
+    def __post_init__(self) -> None:
+        for name in ("encoder", "lm", "encoder_channels"):
+            not_empty(f"model.{name}", getattr(self, name))
+        in_range("model.image_size", self.image_size, 16, 2048, unit="pixels")
+        for channels in self.encoder_channels:
+            in_range("model.encoder_channels", channels, 1)
+        for name in ("lm_hidden", "lm_layers", "lm_heads", "lm_intermediate", "warmup_studies", "warmup_batch"):
+            in_range(f"model.{name}", getattr(self, name), 1)
+        for name in ("warmup_vision_steps", "warmup_prompt_steps", "warmup_steps", "warmup_lr"):
+            in_range(f"model.{name}", getattr(self, name), 0)
+        in_range("model.vocab_size", self.vocab_size, 260)
+        in_range("model.max_tokens", self.max_tokens, 2)
+        in_range("model.prompt_states", self.prompt_states, 3, 4)
+        in_range("model.prompt_from_head", self.prompt_from_head, 0, 1)
+        if self.lm_hidden % (2 * self.lm_heads):
+            raise ConfigError(
+                f"model.lm_hidden = {self.lm_hidden} is no multiple of twice model.lm_heads = {self.lm_heads}:"
+                " each head needs an even, whole number of features."
+            )

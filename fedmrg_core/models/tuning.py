@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from fedmrg_core.errors import ConfigError
+from fedmrg_core.errors import ConfigError, choose, in_range, not_empty
 from fedmrg_core.seeding import derive_seed
 
 
@@ -29,6 +29,12 @@ class Tuning:
     rank: int = 8
     alpha: float = 16.0
     targets: tuple[str, ...] = ("q_proj", "v_proj")
+
+    def __post_init__(self) -> None:
+        choose("tuning.kind", self.kind, ("full", "lora"))
+        in_range("tuning.rank", self.rank, 1)
+        in_range("tuning.alpha", self.alpha, 0, above=True)
+        not_empty("tuning.targets", self.targets)
 
     @property
     def lora(self) -> bool:

@@ -142,7 +142,7 @@ def test_states_that_lie_on_disk_are_written_before_the_next_round_can_change_th
     assert (tmp_path / "round_00001" / "manifest.json").exists()
 
 
-@pytest.mark.parametrize("algo", [name for name in algorithm_names() if toy_config(name).build_algorithm().trains])
+@pytest.mark.parametrize("algo", [name for name in algorithm_names() if toy_config(name).algorithm.trains])
 def test_no_algorithm_writes_into_a_former_rounds_state(algo: str, toy_cache: Path) -> None:
     """What a background write relies on: references taken after a round still hold its bits after the next."""
 

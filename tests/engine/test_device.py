@@ -170,7 +170,7 @@ def test_settings_of_the_device_are_checked_and_only_precision_enters_the_hash()
     old = plain.as_dict()
     old["engine"] = {k: v for k, v in old["engine"].items() if k not in ("precision", "gradient_checkpointing")}
     assert settings.from_dict(old).hash() == plain.hash()  # a run of before these settings can be resumed
-    assert settings.from_dict(old).part("device").precision == "float32"
+    assert settings.from_dict(old).device.precision == "float32"
 
 
 def test_what_is_promised_of_the_bits_stands_in_words() -> None:

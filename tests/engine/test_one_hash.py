@@ -33,7 +33,7 @@ def _spec(toy_cache: Path) -> WorkerSpec:
 
 def outcome(run: Run) -> tuple[str, pd.DataFrame]:
     """The hash of a run and all its reports, written over the same workers."""
-    config = replace(toy_config("fedmrg").part("evaluate"), batch_size=4)
+    config = replace(toy_config("fedmrg").evaluate, batch_size=4)
     frame = evaluate(run.spec.algorithm, run.federation, run.server, run.store, run.pool, config, run.spec.seed)
     return params_sha256(run.server, run.store), frame
 

@@ -15,7 +15,7 @@ ROWS, LENGTHS = np.arange(100, 300), generator("lengths").integers(10, 400, 200)
 
 
 def train(**changes: object) -> TrainConfig:
-    config: TrainConfig = toy_config("fedavg").part("train")
+    config: TrainConfig = toy_config("fedavg").train
     return replace(config, **{"local_steps": 0, "local_epochs": 2, "batch_size": 16, **changes})
 
 

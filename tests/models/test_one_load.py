@@ -49,7 +49,7 @@ def test_a_base_from_a_checkpoint_is_loaded_once_by_every_actor(toy_cache: Path,
     """Several clients, rounds and an evaluation, in this process and with two actors: reports and bits agree too."""
     overrides = (f"lm={half_checkpoint}", "tuning.targets=query_key_value", "warmup_steps=2")
     spec = replace(toy_spec(toy_cache, "fedmrg", *overrides), share_from=1)
-    config = toy_config("fedmrg", *overrides).part("evaluate")
+    config = toy_config("fedmrg", *overrides).evaluate
 
     def through(pool: SerialPool | RayPool, calls: int) -> tuple[list[dict[str, int]], str, list[str]]:
         run = Run(spec, pool)
