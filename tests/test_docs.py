@@ -80,7 +80,7 @@ def test_every_command_in_the_pages_parses(command):
         if call[0] == "bench" and args and not args.resume and not args.data:
             from benchmark.commands.bench import DEFAULT, _config
 
-            assert _config(args).algorithm == (args.algo or DEFAULT)
+            assert _config(args).name == (args.algo or DEFAULT)
 
 
 @pytest.mark.parametrize("page", PAGES)
