@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fedmrg_core.engine.generation_cache import GenerationCache
 from fedmrg_core.engine.pool import Call, SerialPool
 from fedmrg_core.evaluate import EvaluateConfig, evaluate
 from fedmrg_core.types import State
@@ -37,16 +38,16 @@ def _run(toy_cache: Path) -> Run:
     return Run(toy_spec(toy_cache, "fedmrg", "train.rounds=1"))
 
 
-def table(run: Run, pool: SerialPool, kept: Path | None = None, params: State | None = None) -> Any:
+def table(run: Run, pool: SerialPool, file: Path | None = None, params: State | None = None) -> Any:
     server = run.server.moved(params or run.server.params)
-    return evaluate(run.spec.algorithm, run.federation, server, run.store, pool, CONFIG, 0, kept=kept)
+    return evaluate(run.spec.algorithm, run.federation, server, run.store, pool, CONFIG, 0, cache=GenerationCache(file))
 
 
 def test_the_costliest_batches_go_first_and_every_row_keeps_its_place(run: Run) -> None:
     pool = Watched(run.worker)
     frame = table(run, pool)
     tasks = [call.made() for call in pool.asked]
-    costs = [len(task.rows) * (2 if task.personal else 1) for task in tasks]
+    costs = [len(task.rows) * (2 if task.private else 1) for task in tasks]
     assert costs == sorted(costs, reverse=True)
     assert len(set(costs)) > 2
     for view in ("global", "personal", "oracle"):
@@ -54,7 +55,7 @@ def test_the_costliest_batches_go_first_and_every_row_keeps_its_place(run: Run) 
             rows = frame[(frame.view == view) & (frame.hospital == hospital.name)]
             expected = [run.federation.study_ids[row] for row in hospital.rows["test"]]
             assert list(rows.study_id) == (expected if hospital.seen or view != "personal" else [])
-    alone = [number for number, task in enumerate(tasks) if task.personal][-1]
+    alone = [number for number, task in enumerate(tasks) if task.private][-1]
     reports = next(iter(SerialPool(run.worker).map([pool.asked[alone]]))).reports
     ids = [run.federation.study_ids[row] for row in tasks[alone].rows]
     personal = frame[frame.view == "personal"].set_index("study_id")
@@ -62,30 +63,30 @@ def test_the_costliest_batches_go_first_and_every_row_keeps_its_place(run: Run) 
 
 
 def test_a_cut_off_generation_goes_on_from_the_batches_that_are_done(run: Run, tmp_path: Path) -> None:
-    whole, kept = table(run, Watched(run.worker)), tmp_path / "written.jsonl"
+    whole, file = table(run, Watched(run.worker)), tmp_path / "written.jsonl"
     with pytest.raises(KeyboardInterrupt):
-        table(run, Watched(run.worker, limit=5), kept)
-    with kept.open("ab") as file:
-        file.write(b'{"key": "torn')
+        table(run, Watched(run.worker, limit=5), file)
+    with file.open("ab") as stream:
+        stream.write(b'{"key": "torn')
     second = Watched(run.worker)
-    again = table(run, second, kept)
+    again = table(run, second, file)
     assert again.equals(whole)
     third = Watched(run.worker)
-    assert table(run, third, kept).equals(whole)
+    assert table(run, third, file).equals(whole)
     assert third.asked == []
     everything = Watched(run.worker)
     table(run, everything)
     assert len(second.asked) == len(everything.asked) - 5
 
 
-def test_other_parameters_find_nothing_that_is_kept(run: Run, tmp_path: Path) -> None:
-    kept = tmp_path / "written.jsonl"
+def test_other_parameters_find_nothing(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "written.jsonl"
     first = Watched(run.worker)
-    table(run, first, kept)
+    table(run, first, file)
     name = next(iter(run.server.params))
     moved = {**run.server.params, name: run.server.params[name] + 1.0}
     second = Watched(run.worker)
-    table(run, second, kept, moved)
+    table(run, second, file, moved)
     assert len(second.asked) == len(first.asked)
 
 

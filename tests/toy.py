@@ -13,13 +13,13 @@ from fedmrg_core.algorithms.base import Algorithm, ServerState
 from fedmrg_core.data.cache.federation import Federation
 from fedmrg_core.data.cache.prepare import prepare
 from fedmrg_core.data.phantom import PhantomConfig, PublicCorpus
-from fedmrg_core.engine.client import Worker, WorkerSpec
 from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.failures import Policy
 from fedmrg_core.engine.fault_injection import FaultyWorker
 from fedmrg_core.engine.pool import Pool, PoolConfig, SerialPool
 from fedmrg_core.engine.rounds import RoundLog, run_rounds
 from fedmrg_core.engine.warmup import ensure_base
+from fedmrg_core.engine.worker import Worker, WorkerSpec
 
 SMALL = (
     "lm_hidden=32", "lm_layers=1", "lm_heads=2", "lm_intermediate=64", "encoder_channels=8,8,16,16",

@@ -29,10 +29,10 @@ from benchmark.perf.noop import ARRAYS, NoOpWorker
 from benchmark.run import settings
 from benchmark.run.options import CACHE
 from benchmark.run.workers import Workers
+from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm, ServerState
 from fedmrg_core.data.cache.federation import LABELS, META, PLACES, TEXTS, Federation, Hospital
 from fedmrg_core.data.cache.prepare import prepare
-from fedmrg_core.engine.client import WorkerSpec
 from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.memory.process import settle_process
 from fedmrg_core.engine.memory.shared_weights import LEAST
@@ -43,6 +43,7 @@ from fedmrg_core.engine.ray.pool import PoolConfig, RayPool, start_ray
 from fedmrg_core.engine.rounds import RoundLog, run_rounds
 from fedmrg_core.engine.trainer import TrainConfig
 from fedmrg_core.engine.warmup import ensure_base
+from fedmrg_core.engine.worker import WorkerSpec
 from fedmrg_core.types import State
 
 SHORT = ("warmup_studies=1000", "warmup_vision_steps=300", "warmup_prompt_steps=200", "warmup_steps=200")
@@ -95,9 +96,9 @@ class Keeping(NoOpWorker):
         super().__init__(0.0)
         self._width = int(private_mb * 2**20 / 4)
 
-    def train(self, task: TrainTask, broadcast: Packed) -> TrainReply:
+    def train(self, task: TrainTask, broadcast: Packed, alloc: tree.Allocator = tree.alloc) -> TrainReply:
         mine = unpack(task.private).get("personal") or {"w": torch.zeros(self._width)}
-        reply = super().train(task, broadcast)
+        reply = super().train(task, broadcast, alloc)
         return replace(reply, private=pack({"personal": {"w": mine["w"] + 1}}) if self._width else reply.private)
 
 

@@ -173,7 +173,7 @@ def loader_share(rounds: int) -> dict[str, float]:
     from benchmark.run import settings
     from benchmark.run.options import Options
     from fedmrg_core.data.cache.federation import Federation
-    from fedmrg_core.engine.client import Worker
+    from fedmrg_core.engine.worker import Worker
 
     spent = {"films": 0.0, "batches": 0.0}
 

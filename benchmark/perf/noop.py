@@ -52,16 +52,14 @@ class Case:
 class NoOpWorker:
     """What an actor holds instead of a model; its spec is the milliseconds that a client takes."""
 
-    alloc = staticmethod(tree.alloc)
-
     def __init__(self, sleep_ms: float) -> None:
         settle_process()
         self._seconds = sleep_ms / 1000
 
-    def train(self, task: TrainTask, broadcast: Packed) -> TrainReply:
+    def train(self, task: TrainTask, broadcast: Packed, alloc: tree.Allocator = tree.alloc) -> TrainReply:
         time.sleep(self._seconds)
         received = unpack(broadcast)["shared"]
-        delta = tree.flat_like(received, self.alloc)
+        delta = tree.flat_like(received, alloc)
         for name, tensor in received.items():
             torch.add(tensor, 1, out=delta[name])
         return TrainReply(task.client_id, pack({"delta": delta}), EMPTY, 1.0, {"loss": 0.0}, 1, self._seconds)

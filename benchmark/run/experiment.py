@@ -24,14 +24,15 @@ from fedmrg_core.data.cache.federation import Federation
 from fedmrg_core.data.cache.prepare import prepare
 from fedmrg_core.engine import checkpoint
 from fedmrg_core.engine.async_checkpoint import AsyncCheckpointer
-from fedmrg_core.engine.client import WorkerSpec
 from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.device import determinism
 from fedmrg_core.engine.failures import Faults
+from fedmrg_core.engine.generation_cache import GenerationCache
 from fedmrg_core.engine.ray.gpu_fit import fit_gpu
 from fedmrg_core.engine.ray.pool import PoolConfig
 from fedmrg_core.engine.rounds import RoundLog, params_sha256, run_rounds
 from fedmrg_core.engine.warmup import ensure_base
+from fedmrg_core.engine.worker import WorkerSpec
 from fedmrg_core.errors import FedMRGError
 from fedmrg_core.evaluate import evaluate
 from fedmrg_core.files import write_atomic
@@ -223,14 +224,18 @@ class Experiment:
             bar.update()
 
         config = self.config.evaluate
-        kept = None if self._hides_text(federation) else self.folder.path / WRITTEN
+        cache = GenerationCache(None if self._hides_text(federation) else self.folder.path / WRITTEN, self._facts())
         pool, seed = workers.pool, self.config.run.seed
         known = len(pool.events)
         try:
-            return evaluate(self.algorithm, federation, server, store, pool, config, seed, on_batch, kept)
+            return evaluate(self.algorithm, federation, server, store, pool, config, seed, on_batch, cache)
         finally:
             self.late_failures = pool.events[known:]
             bar.close()
+
+    def _facts(self) -> tuple[object, ...]:
+        """What decides reports besides the parameters that a run trains."""
+        return self.config.model, self.result["provenance"]["model_sha256"], self.config.device
 
     def _hides_text(self, federation: Federation) -> bool:
         return federation.credentialed and not self.config.data.allow_text

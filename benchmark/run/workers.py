@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 from benchmark.run import provenance
-from fedmrg_core.engine.client import Worker, WorkerSpec
 from fedmrg_core.engine.fault_injection import FaultyWorker
 from fedmrg_core.engine.pool import Pool, SerialPool
 from fedmrg_core.engine.ray.pool import PoolConfig, RayPool, start_ray
 from fedmrg_core.engine.ray.preflight import check_nodes
+from fedmrg_core.engine.worker import Worker, WorkerSpec
 
 
 class Workers:

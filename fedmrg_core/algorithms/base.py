@@ -11,23 +11,23 @@ A toy algorithm that halves the server's step, in full:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from torch import Tensor
 
 from fedmrg_core import tree
 from fedmrg_core.codec import IDENTITY, Codec
-from fedmrg_core.models.report_model import Batch, ReportModel
-from fedmrg_core.models.tuning import FULL, Tuning
+from fedmrg_core.models.report_model import Batch, ReportModel, VisionOutput
+from fedmrg_core.models.tuning import FULL, AdapterWeights, Tuning
 from fedmrg_core.types import Payload, State
 
 
 @dataclass(frozen=True)
 class ServerState:
-    """All that the server knows between rounds; with the clients' private states, all that a resume needs.
+    """All that the server knows between rounds. With the clients' private states, it is all that a resume needs.
 
     params: the shared parameters. memory: an algorithm's own named groups (prototypes, momentum, control variates).
     round: rounds finished. diagnostics: figures of the last round for the log (not part of the state's identity).
@@ -44,8 +44,21 @@ class ServerState:
 
 
 @dataclass(frozen=True)
+class ClientState:
+    """What a client stores between rounds and never sends, as the personal view of an evaluation sees it.
+
+    personal: parameters of the model that do not travel; empty before the client's first round. memory: the
+    algorithm's own named groups, as the client's script left them.
+    """
+
+    client_id: str
+    personal: State = field(default_factory=dict)
+    memory: Payload = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Update:
-    """One client's decoded upload. weight: its number of training studies."""
+    """One client's decoded upload. weight: its number of training studies, or 1 where `weighting` is "uniform"."""
 
     client_id: str
     weight: float
@@ -56,32 +69,64 @@ def _weighted_delta(update: Update) -> tuple[State, float]:
     return update.payload["delta"], update.weight
 
 
+Parts = Callable[[str], bool] | Sequence[str]
+"""Which parameters a fit trains: a predicate on their names, or prefixes of them."""
+
+
 class Client(Protocol):
-    """What a client's script may touch. It never sees another client, the server's state or a test study."""
+    """What a client's script may use. It never sees another client, the server's state or a test study."""
 
     client_id: str
     model: ReportModel
     received: Payload
-    """The broadcast, as decoded on this client; its group "shared" is loaded into the model already."""
+    """The broadcast, as decoded on this client. Its group "shared" is already loaded into the model."""
     memory: Payload
-    """The algorithm's private state on this client: what is put here comes back next round; it never travels."""
+    """The algorithm's private groups on this client. They are stored until its next round and never sent."""
     scratch: dict[str, Tensor]
-    """Empty at the start of each round and gone at its end."""
+    """Empty at the start of each round, dropped at its end."""
     label_prior: Tensor
     """p_d = (n_pos + 1) / (n + 2) per condition [14], on this client's own training part."""
     last_epoch: bool
+    """Whether the current batch belongs to the fit's last epoch."""
+    steps: int
+    """Optimiser steps so far in this round, over all fits."""
+    lr: float
+    """This round's learning rate after the schedule; LoRA factors and the prompt table have `adapter_lr` instead."""
 
-    def fit(self) -> None:
-        """Run the round's local training with the algorithm's `local_loss`."""
+    def fit(
+        self,
+        parts: Parts | None = None,
+        loss: LocalLoss | None = None,
+        epochs: int | None = None,
+        steps: int | None = None,
+    ) -> int:
+        """Train with a fresh optimiser on the round's batches, from the first one; returns the steps made.
+
+        parts: train only these parameters, the others do not move; None = all. loss: instead of `local_loss`; the
+        round's row shows its mean under the function's name. epochs, steps: how long, instead of the configuration's.
+        Every step counts in the round's row. Raises FedMRGError if the loss is not finite.
+        """
+
+    def load(self, state: State) -> None:
+        """Copy tensors into the live model, by parameter name; frozen ones are restored before the next client."""
 
     def delta(self) -> State:
-        """Shared parameters now, less the ones received."""
+        """Shared parameters now, minus the received ones."""
 
     def shared(self) -> State:
         """The live shared parameters (not a copy), for terms in a loss."""
 
+    def personal(self) -> State:
+        """The live personal parameters (not a copy)."""
+
+    def state(self) -> State:
+        """A copy of everything that training moves, running statistics included, for `memory` and `load`."""
+
     def log(self, name: str, value: Tensor) -> None:
-        """Record a part of the loss (a scalar); the round's row holds its mean over steps."""
+        """Record a part of the loss (a scalar); the round's row shows its mean over steps."""
+
+
+LocalLoss = Callable[[Client, Batch], Tensor]
 
 
 @dataclass(frozen=True)
@@ -97,9 +142,13 @@ class Algorithm:
     diagnosis: ClassVar[bool] = False
     """Whether the model has its diagnosis branch (D, Q)."""
     adapters: ClassVar[tuple[str, ...]] = ("generic",)
-    """LoRA adapters to create, where tuning is LoRA."""
+    """LoRA adapters to create, if tuning is LoRA."""
     trains: ClassVar[bool] = True
     """False for a trivial row: no round is run."""
+    weighting: ClassVar[Literal["size", "uniform"]] = "size"
+    """What an update weighs: its client's number of training studies, or 1."""
+    needs_all: ClassVar[bool] = False
+    """True if `aggregate` needs all updates at once: it then gets a list, and memory grows with the cohort."""
 
     # ---- both sides, once per process
 
@@ -108,8 +157,12 @@ class Algorithm:
         model.tune(self.tuning, self.adapters, self.diagnosis, seed)
 
     def is_shared(self, name: str) -> bool:
-        """Whether a trainable parameter travels; one that does not is personal."""
+        """Whether a trainable parameter travels; if not, it is personal."""
         return True
+
+    def rank_of(self, client_id: str) -> int | None:
+        """The LoRA rank that this client trains and sends; None = the tuning's. Only slices of the factors travel."""
+        return None
 
     # ---- server
 
@@ -121,10 +174,11 @@ class Algorithm:
         """What goes down to one client. Tensors that are the same objects for all clients are sent once."""
         return {"shared": server.params}
 
-    def aggregate(self, server: ServerState, updates: Iterable[Update]) -> ServerState:
-        """Fold the cohort's updates, which arrive one at a time in an order that does not depend on placement.
+    def aggregate(self, server: ServerState, updates: Iterable[Update], rng: np.random.Generator) -> ServerState:
+        """Fold the cohort's updates, which arrive one at a time, in an order that does not depend on placement.
 
-        An update that is let go of before the next is asked for (as `map` does) frees its memory for that one.
+        rng: seeded by (run, round), for noise and random draws; use no other. To keep one update in memory at a time,
+        hold no reference to it when you ask for the next (`map` holds none, a `for` loop does).
         """
         return self.server_step(server, tree.weighted_mean(map(_weighted_delta, updates)))
 
@@ -135,7 +189,7 @@ class Algorithm:
     # ---- client
 
     def client_round(self, client: Client) -> Payload:
-        """One client's work in a round; returns what it sends up."""
+        """One client's work in a round; returns the groups that it sends, at least "delta"."""
         client.fit()
         return {"delta": client.delta()}
 
@@ -147,22 +201,31 @@ class Algorithm:
     # ---- inference
 
     def prompt_guidance(self) -> float:
-        """How strongly reports follow their diagnosis prompt, as `ReportModel.write` takes it."""
+        """How strongly reports follow their diagnosis prompt, as `ReportModel.generate` takes it."""
         return 1.0
 
-    def reading_path(self, personal: bool) -> Sequence[str]:
-        """Adapters that a report is written with, in the personal or the global view."""
-        return self.adapters
+    def has_personal_view(self, client: ClientState) -> bool:
+        """Whether a seen client's reports differ from the global view's; if not, they are not generated twice."""
+        return bool(client.personal)
 
-    def eval_params(self, server: ServerState, personal: State | None) -> State:
-        """Parameters to evaluate; personal=None: the global view, or an unseen client."""
-        return server.params if personal is None else {**server.params, **personal}
+    def eval_params(self, server: ServerState, client: ClientState | None) -> State:
+        """Parameters that generate reports; client=None: the global view, which an unseen client gets too."""
+        return server.params if client is None else {**server.params, **client.personal}
+
+    def adapter_weights(self, client: ClientState | None) -> AdapterWeights:
+        """Adapters that generate reports, each with its weight: 1.0 adds it as it was trained, 0.5 adds half of it.
+        client=None: the global view."""
+        return dict.fromkeys(self.adapters, 1.0)
+
+    def study_weights(self, vision: VisionOutput, client: ClientState | None) -> AdapterWeights:
+        """The same for each study of a batch: a weight may be a tensor [B] computed from the encoder's output."""
+        return self.adapter_weights(client)
 
     def replies(
         self, corpus: Mapping[str, Sequence[str]], hospital: str, count: int, generator: np.random.Generator
     ) -> list[str] | None:
-        """Reports of a trivial row, which reads no film: from `corpus`, the seen hospitals' training
-        reports. None: the model writes."""
+        """Reports of a trivial row, which reads no film, from `corpus`, the seen hospitals' training reports.
+        None: the model generates them."""
         return None
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import prod
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,7 +37,7 @@ class FedLoRA(Algorithm):
     def __post_init__(self) -> None:
         choose("algorithm.aggregation", self.aggregation, ("factors", "svd"))
 
-    def aggregate(self, server: ServerState, updates: Iterable[Update]) -> ServerState:
+    def aggregate(self, server: ServerState, updates: Iterable[Update], rng: np.random.Generator) -> ServerState:
         names = [name for name in server.params if A in name]
         products = {name: Product() for name in names}
 
@@ -47,7 +48,7 @@ class FedLoRA(Algorithm):
                 products[name].add(left, right, update.weight)
             return update
 
-        server = super().aggregate(server, map(watch, updates))
+        server = super().aggregate(server, map(watch, updates), rng)
         figures = {"lora_product_error": product_error(server.params, products)} if names else {}
         if self.aggregation == "svd":
             factors, lost = mean_product_factors(products, self.tuning.rank)
@@ -56,9 +57,11 @@ class FedLoRA(Algorithm):
 
 
 class Product:
-    """The weighted mean of the clients' products B A of one matrix, as the factors of so many clients as are smaller
-    than the matrix itself; beyond them it is multiplied out, exactly (float64), so that its memory is that of one
-    matrix and not of the cohort."""
+    """The weighted mean of the clients' products B A of one matrix.
+
+    It holds the clients' factors while they are smaller than the matrix, and the dense sum (float64) from then on:
+    memory is bounded by one matrix, whatever the size of the cohort.
+    """
 
     def __init__(self) -> None:
         self._pairs: list[tuple[Tensor, Tensor, float]] = []
@@ -77,8 +80,8 @@ class Product:
             self._sum.addmm_(b.double(), a.double(), alpha=w)
 
     def factors(self) -> tuple[Tensor, Tensor]:
-        """Two matrices in float64 whose product is the mean: ([w1 B1 .. wn Bn], [A1; ..; An]) with weights that add
-        up to 1, or the mean itself beside an identity."""
+        """Two float64 matrices whose product is the mean: ([w1 B1 .. wn Bn], [A1; ..; An]) with weights that add up
+        to 1, or the dense mean and an identity matrix."""
         if self._sum is not None:
             wide = self._sum.shape[0] < self._sum.shape[1]
             one = torch.eye(min(self._sum.shape), dtype=torch.float64)
@@ -88,7 +91,7 @@ class Product:
 
     @property
     def num_bytes(self) -> int:
-        """What is kept."""
+        """Bytes of the tensors held."""
         tensors = [self._sum] if self._sum is not None else [t for b, a, _ in self._pairs for t in (b, a)]
         return sum(tensor.nbytes for tensor in tensors)
 

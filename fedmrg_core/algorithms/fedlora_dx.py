@@ -1,4 +1,4 @@
-"""FedLoRA with the diagnosis branch and nothing else of FedMRG: the row that tells what the prompts alone bring."""
+"""FedLoRA with the diagnosis branch and nothing else of FedMRG: this row shows what the prompts alone contribute."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from fedmrg_core.types import LabelState
 class FedLoRADx(FedLoRA):
     """FedLoRA + D, Q and L_dx (diagnosis-driven prompts, PromptMRG, Jin et al., AAAI 2024).
 
-    dx_weight: weight of the diagnosis cross-entropy; 0 leaves the head as the base has it. logit_prior: adjust the
-    positive logit by log p_d in training (Menon et al., ICLR 2021; DESIGN section 5), so that rare conditions are not
-    given up. Off, because the argmax that prompts the decoder then says "positive" too often (leaderboards/LOG.md).
-    guidance: how strongly reports follow their prompt; 1 = as they were trained to, 0 = they are written without one.
+    dx_weight: weight of the diagnosis cross-entropy; 0 leaves the head as the base has it. logit_prior: add log p_d to
+    the positive logit in training (Menon et al., ICLR 2021), so that the head still finds rare conditions. Off by
+    default: the argmax that prompts the decoder then says "positive" too often (leaderboards/LOG.md).
+    guidance: how strongly reports follow their prompt; 1 = as in training, 0 = reports are generated without a prompt.
     """
 
     dx_weight: float = 4.0
@@ -69,7 +69,7 @@ def diagnosis_cross_entropy(logits: Tensor, states: Tensor, label_prior: Tensor 
 
 
 def training_prompts(model: ReportModel, vision: VisionOutput, states: Tensor) -> Tensor:
-    """Prompts from the label states; for a share `prompt_from_head` of the samples from the head's own argmax."""
+    """Prompts from the label states; a share `prompt_from_head` of the samples is prompted by the head's argmax."""
     share = model.config.prompt_from_head
     if share > 0:
         assert vision.diagnosis is not None

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fedmrg_core.algorithms.base import Client, ServerState, Update, register
+from fedmrg_core.algorithms.base import Client, ClientState, ServerState, Update, register
 from fedmrg_core.algorithms.fedlora_dx import FedLoRADx, training_prompts
 from fedmrg_core.errors import ConfigError, in_range
 from fedmrg_core.models.report_model import Batch, DecoderOutput, ReportModel, VisionOutput
@@ -25,13 +26,13 @@ GENERIC, SPECIALISED = "generic", "specialised"
 @register("fedmrg")
 @dataclass(frozen=True)
 class FedMRG(FedLoRADx):
-    """All parts on by default; each is one flag, and a term that is off is not computed.
+    """All parts are on by default. Each is one flag, and a term that is off is not computed.
 
-    prompts: the diagnosis prompts in the decoder's input, in training and in writing (the head and L_dx stay).
-    specialised: the adapter s_k that stays home. kd_l2g, kd_g2l: weights of boosting from the local path to the generic
-    one and back; 0 = off. temperature: of the boosting's soft targets. lambda_intra, lambda_inter, tau: the two
-    contrasts and their temperature; 0 = off. prototype_decay: EMA of a client's prototype on the server; 0 keeps only
-    the newest.
+    prompts: diagnosis prompts in the decoder's input, in training and in generation (the head and L_dx stay).
+    specialised: the adapter s_k that never leaves the hospital. kd_l2g, kd_g2l: weights of boosting from the
+    specialised to the generic path and back; 0 = off. temperature: of the boosting's soft targets; large values flatten
+    them. lambda_intra, lambda_inter: weights of the two contrasts; 0 = off. tau: their temperature. prototype_decay:
+    EMA of a client's prototype on the server; 0 uses only the newest mean.
     """
 
     prompts: bool = True
@@ -61,8 +62,9 @@ class FedMRG(FedLoRADx):
     def is_shared(self, name: str) -> bool:
         return f".{SPECIALISED}." not in name
 
-    def reading_path(self, personal: bool) -> tuple[str, ...]:
-        return (GENERIC, SPECIALISED) if personal and self.specialised else (GENERIC,)
+    def adapter_weights(self, client: ClientState | None) -> dict[str, float]:
+        both = client is not None and self.specialised
+        return {GENERIC: 1.0, SPECIALISED: 1.0} if both else {GENERIC: 1.0}
 
     def prompt_guidance(self) -> float:
         return self.guidance if self.prompts else 0.0
@@ -74,7 +76,7 @@ class FedMRG(FedLoRADx):
         prototypes = server.memory.get("prototypes")
         return {**payload, "prototypes": prototypes} if prototypes else payload
 
-    def aggregate(self, server: ServerState, updates: Iterable[Update]) -> ServerState:
+    def aggregate(self, server: ServerState, updates: Iterable[Update], rng: np.random.Generator) -> ServerState:
         prototypes = dict(server.memory.get("prototypes", {}))
 
         def watch(update: Update) -> Update:
@@ -83,7 +85,7 @@ class FedMRG(FedLoRADx):
                 prototypes[update.client_id] = self.blend(prototypes.get(update.client_id), fresh)
             return update
 
-        server = super().aggregate(server, map(watch, updates))
+        server = super().aggregate(server, map(watch, updates), rng)
         return replace(server, memory={**server.memory, "prototypes": prototypes} if prototypes else server.memory)
 
     def blend(self, old: Tensor | None, mean: Tensor) -> Tensor:
@@ -109,8 +111,8 @@ class FedMRG(FedLoRADx):
         loss = generic.loss + self.diagnosis_loss(client, vision, batch) + self.contrast(client, vision, batch)
         if not self.specialised:
             return loss
-        still = None if prompts is None else prompts.detach()
-        special = model.decode(batch, vision.prefix.detach(), still, (GENERIC, SPECIALISED), constant=(GENERIC,))
+        constant = None if prompts is None else prompts.detach()
+        special = model.decode(batch, vision.prefix.detach(), constant, (GENERIC, SPECIALISED), constant=(GENERIC,))
         client.log("specialised", special.loss)
         loss = loss + special.loss
         if self.kd_l2g > 0:
@@ -131,9 +133,9 @@ class FedMRG(FedLoRADx):
         if self.lambda_inter <= 0 and self.lambda_intra <= 0:
             return loss
         z = F.normalize(vision.mean.float(), dim=-1)
-        with torch.autocast(z.device.type, enabled=False):  # tau = 0.07 leaves bf16 few digits
+        with torch.autocast(z.device.type, enabled=False):  # bf16 has too few digits for tau = 0.07
             if self.lambda_inter > 0:
-                self._remember(client, z.detach())
+                self._add_to_prototype(client, z.detach())
                 inter = inter_contrast(z, client.received.get("prototypes", {}), client.client_id, self.tau)
                 client.log("inter", inter)
                 loss = loss + self.lambda_inter * inter
@@ -144,8 +146,8 @@ class FedMRG(FedLoRADx):
         return loss
 
     @staticmethod
-    def _remember(client: Client, z: Tensor) -> None:
-        """Add up z over the last local epoch: its mean is this client's next prototype."""
+    def _add_to_prototype(client: Client, z: Tensor) -> None:
+        """Sum z over the last local epoch: its mean becomes this client's prototype."""
         if client.last_epoch:
             zero = torch.zeros(z.shape[1], device=z.device)
             client.scratch["z_sum"] = client.scratch.get("z_sum", zero) + z.sum(dim=0)
@@ -163,8 +165,8 @@ def boosting_loss(teacher: DecoderOutput, student: DecoderOutput, mask: Tensor, 
 
 
 def inter_contrast(z: Tensor, prototypes: State, own: str, tau: float) -> Tensor:
-    """-log softmax of z.mu_own/tau over the clients that have a prototype, mean over z [B, C]; 0 below two of them,
-    or while this client has none."""
+    """-log softmax of z.mu_own/tau over the clients that have a prototype, mean over z [B, C]; 0 with fewer than two
+    prototypes, or while this client has none."""
     names = sorted(prototypes)
     if len(names) < 2 or own not in names:
         return torch.zeros((), device=z.device)

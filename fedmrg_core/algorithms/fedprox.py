@@ -1,4 +1,4 @@
-"""FedProx (Li et al., MLSys 2020): a proximal term holds each client near the model it received."""
+"""FedProx (Li et al., MLSys 2020): a proximal term pulls each client towards the model it received."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds algorithms by name. A new one is one file in this package: by being there it is imported, and registered."""
+"""Finds algorithms by name. Every module of this package is imported, and its `@register` makes it known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trivial rows: what a score means is told by the rows that read no film. They stand on every board."""
+"""Trivial rows, which read no film or were never trained. They are on every board, to show what a score is worth."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fedmrg_core.algorithms.fedlora_dx import FedLoRADx
 
 
 def commonest(reports: Sequence[str]) -> str:
-    """The report that occurs most often; among equals the first in alphabetical order."""
+    """The most frequent report; among equally frequent ones the first in alphabetical order."""
     counts = Counter(reports)
     return min(counts, key=lambda report: (-counts[report], report))
 

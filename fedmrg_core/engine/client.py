@@ -1,171 +1,57 @@
-"""One worker process: the model and the data once, and clients as data that pass through it.
-
-A client's private state comes with its task and goes back with its reply; the worker keeps nothing between tasks, so
-it does not matter where a client runs.
-"""
+"""One client in one round: what an algorithm's script (`client_round`) works with."""
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fedmrg_core import tree
-from fedmrg_core.algorithms.base import Algorithm, ServerState
-from fedmrg_core.data.cache.federation import Federation, Hospital
-from fedmrg_core.engine.device import DeviceConfig, autocast, settle_device, to_device
-from fedmrg_core.engine.failures import Fault
-from fedmrg_core.engine.memory.process import settle_process
-from fedmrg_core.engine.memory.shared_weights import LEAST, SharedWeights
-from fedmrg_core.engine.memory.wire import Packed, pack, unpack
-from fedmrg_core.engine.messages import MEMORY, PERSONAL, RESIDUE, GenerateReply, GenerateTask, TrainReply, TrainTask
-from fedmrg_core.engine.trainer import MicroBatcher, TrainConfig, batch_rows, build_optimizer, fit, parameter_groups
-from fedmrg_core.models.config import ModelConfig
-from fedmrg_core.models.report_model import Batch, ReportModel, build_model, load_state, models_built
-from fedmrg_core.seeding import generator, torch_seed
+from fedmrg_core.algorithms.base import LocalLoss, Parts
+from fedmrg_core.data.cache.federation import Hospital
+from fedmrg_core.engine.device import autocast
+from fedmrg_core.engine.messages import MEMORY, PERSONAL, RESIDUE, memory_of
+from fedmrg_core.engine.trainer import MicroBatcher, batch_rows, build_optimizer, fit, parameter_groups
+from fedmrg_core.models.report_model import Batch
+from fedmrg_core.seeding import generator
 from fedmrg_core.types import CONDITIONS, LabelState, Payload, State
 
+if TYPE_CHECKING:
+    from fedmrg_core.engine.worker import Worker
 
-@dataclass(frozen=True)
-class WorkerSpec:
-    """All that a process needs to become a worker; small, and the same for each of them. share_from: bytes of frozen
-    parameters from which on the processes of a machine share them."""
-
-    federation: str
-    base: str
-    model: ModelConfig
-    algorithm: Algorithm
-    train: TrainConfig
-    seed: int
-    device: DeviceConfig
-    faults: tuple[Fault, ...] = ()
-    share_from: int = LEAST
-
-
-class Worker:
-    """Holds one model. `train` and `write` are all that a pool calls. alloc: gives the buffers of uploads."""
-
-    alloc: tree.Allocator = staticmethod(tree.alloc)
-
-    def __init__(self, spec: WorkerSpec) -> None:
-        settle_process()
-        settle_device(spec.device)
-        self.spec = spec
-        self.federation = Federation.open(Path(spec.federation))
-        self.hospitals = {hospital.name: hospital for hospital in self.federation.hospitals}
-        frozen = SharedWeights(Path(spec.base), spec.share_from)
-        with frozen if spec.model.lm != "tiny" and spec.device.device == "cpu" else nullcontext():
-            self.model = self._load()
-            self.moving: State = {**self.model.trainable(), **self.model.buffers_of_state()}
-            self.shared_bytes = frozen.share(self.model, self.moving)
-        self.initial = tree.clone({name: tensor.cpu() for name, tensor in self.moving.items()})
-
-    def _load(self) -> ReportModel:
-        """The model as the algorithm wants it: once in a worker's life."""
-        spec = self.spec
-        model = build_model(spec.model, Path(spec.base), spec.seed)
-        spec.algorithm.configure_model(model, spec.seed)
-        if spec.device.gradient_checkpointing:
-            model.checkpoint_gradients()
-        return model.to(spec.device.device)
-
-    def facts(self, task: None = None, shared: None = None) -> dict[str, int]:
-        """This process's id, the models it has built in its life, and the bytes that it shares with others."""
-        return {"pid": os.getpid(), "models_built": models_built(), "shared_bytes": self.shared_bytes}
-
-    def shared_names(self) -> list[str]:
-        """What travels: trainable parameters in the model's order, then running statistics."""
-        return [name for name in self.initial if self.spec.algorithm.is_shared(name)]
-
-    def personal_names(self) -> list[str]:
-        """What moves and stays at home."""
-        return [name for name in self.initial if not self.spec.algorithm.is_shared(name)]
-
-    def train(self, task: TrainTask, broadcast: Packed) -> TrainReply:
-        """Run one client for one round."""
-        start = time.perf_counter()
-        spec = self.spec
-        received, private = unpack(broadcast), unpack(task.private)
-        personal = private.get(PERSONAL) or {name: self.initial[name] for name in self.personal_names()}
-        load_state(self.model, {**received["shared"], **personal})
-        self.model.train()
-        context = ClientContext(self, self.hospitals[task.client_id], task.round, received, private)
-        with torch_seed(spec.seed, task.round, task.client_id, "train"):
-            payload = spec.algorithm.client_round(context)
-        payload["delta"], residue = spec.algorithm.codec.encode(payload["delta"], private.get(RESIDUE, {}))
-        return TrainReply(
-            client_id=task.client_id,
-            upload=pack(payload),
-            private=pack(context.private_state(residue)),
-            weight=float(len(context.rows)),
-            losses=context.mean_losses(),
-            steps=context.steps,
-            seconds=time.perf_counter() - start,
-            events=context.events(),
-        )
-
-    def generate(self, task: GenerateTask, broadcast: Packed) -> GenerateReply:
-        """Report on one batch of films."""
-        start = time.perf_counter()
-        algorithm, personal = self.spec.algorithm, None
-        if task.personal is not None:
-            personal = unpack(task.personal)[PERSONAL]
-        server = ServerState(unpack(broadcast)["shared"])
-        unadapted = {name: self.initial[name] for name in self.personal_names()}
-        load_state(self.model, {**unadapted, **algorithm.eval_params(server, personal)})
-        self.model.eval()
-        rows = np.array(task.rows)
-        path = algorithm.reading_path(personal=personal is not None)
-        with autocast(self.spec.device):
-            states = self.states(rows) if task.oracle else None
-            writing = self.model.generate(self.images(rows), path, states, algorithm.prompt_guidance())
-        head = None if writing.head is None else writing.head.numpy()
-        return GenerateReply(writing.reports, head, time.perf_counter() - start)
-
-    def images(self, rows: np.ndarray) -> Tensor:
-        """Films as uint8 [k, S, S] on the worker's device."""
-        return self._there(torch.from_numpy(np.ascontiguousarray(self.federation.images(rows))))
-
-    def states(self, rows: np.ndarray) -> Tensor:
-        """Label states int64 [k, 14] on the worker's device."""
-        return self._there(torch.from_numpy(self.federation.labels[rows].astype(np.int64)))
-
-    def batch(self, rows: np.ndarray) -> Batch:
-        """Everything that training needs of some studies."""
-        tokens, mask = self.model.text.batch([self.federation.reports[row] for row in rows])
-        return Batch(self.images(rows), self._there(tokens), self._there(mask), self.states(rows))
-
-    def _there(self, tensor: Tensor) -> Tensor:
-        return to_device(tensor, self.spec.device.device)
+T = TypeVar("T", bound=Tensor)
 
 
 class ClientContext:
-    """The `Client` of DESIGN section 4: what an algorithm's script is given for one client and one round."""
+    """The `Client` protocol of `algorithms/base.py`, on a worker's model. It exists for one client and one round."""
 
     def __init__(
-        self, worker: Worker, hospital: Hospital, round_number: int, received: Payload, private: Payload
+        self,
+        worker: Worker,
+        hospital: Hospital,
+        round_number: int,
+        received: Payload,
+        private: Payload,
+        alloc: tree.Allocator = tree.alloc,
     ) -> None:
+        """received: the broadcast. private: the client's stored groups. alloc: gives the buffer of the upload."""
         self.client_id = hospital.name
         self.model = worker.model
         device = worker.spec.device.device
-        memory = {k.removeprefix(MEMORY): v for k, v in private.items() if k.startswith(MEMORY)}
-        self.received, self.memory = _on(device, received), _on(device, memory)
+        self.received, self.memory = _on(device, received), _on(device, memory_of(private))
         self.scratch: dict[str, Tensor] = {}
         self.last_epoch = False
-        self.steps = 0
+        self.steps = self.studies = 0
         self.rows = hospital.rows["train"]
-        self._worker, self._round, self._arrived = worker, round_number, received
-        self._micro = MicroBatcher(self._mark)
+        self.lr = worker.spec.train.lr * worker.spec.train.scale(round_number)
+        self._worker, self._round, self._arrived, self._alloc = worker, round_number, received, alloc
+        self._micro = MicroBatcher(self._snapshot)
         self._losses: dict[str, Tensor] = {}
-        self._loss = 0.0
+        self._means: list[tuple[int, dict[str, float]]] = []
         self.label_prior = label_prior(worker.federation.labels[self.rows]).to(device)
         self._shared = {name: worker.moving[name] for name in worker.shared_names()}
         self._personal = {name: worker.moving[name] for name in worker.personal_names()}
@@ -173,66 +59,117 @@ class ClientContext:
     def shared(self) -> State:
         return dict(_parameters(self._shared))
 
+    def personal(self) -> State:
+        return dict(_parameters(self._personal))
+
+    def state(self) -> State:
+        return tree.clone({**self._shared, **self._personal})
+
+    def load(self, state: State) -> None:
+        self._worker.load(state)
+
     def delta(self) -> State:
         now = {name: tensor.detach().cpu() for name, tensor in self._shared.items()}
-        return tree.subtract(now, self._arrived["shared"], self._worker.alloc)
+        return tree.subtract(now, self._arrived["shared"], self._alloc)
 
     def log(self, name: str, value: Tensor) -> None:
         value = value.detach() * self._micro.share if self._micro.share < 1 else value.detach()
         self._losses[name] = self._losses[name] + value if name in self._losses else value
 
-    def fit(self) -> None:
+    def fit(
+        self,
+        parts: Parts | None = None,
+        loss: LocalLoss | None = None,
+        epochs: int | None = None,
+        steps: int | None = None,
+    ) -> int:
         spec = self._worker.spec
-        shared, personal = _parameters(self._shared), _parameters(self._personal)
-        groups = parameter_groups({**shared, **personal}, spec.train, spec.train.scale(self._round))
-        steps, loss = fit(
-            self._batches(),
-            self._local_loss,
-            build_optimizer(groups, spec.train.optimizer, spec.train.weight_decay),
-            (list(shared.values()), list(personal.values())),
-            spec.train.clip_norm,
-            micro=self._micro,
-        )
-        self.steps += steps
-        self._loss = loss
+        chosen = [_chosen(_parameters(state), parts) for state in (self._shared, self._personal)]
+        if parts is not None and not any(chosen):
+            return 0
+        steps = spec.train.steps_of(len(self.rows), epochs, steps)
+        groups = parameter_groups({**chosen[0], **chosen[1]}, spec.train, spec.train.scale(self._round))
+        with self._held({**chosen[0], **chosen[1]}, parts):
+            done, mean = fit(
+                self._batches(steps),
+                lambda batch: self._local_loss(batch, loss),
+                build_optimizer(groups, spec.train.optimizer, spec.train.weight_decay),
+                [list(group.values()) for group in chosen],
+                spec.train.clip_norm,
+                micro=self._micro,
+            )
+        self.steps += done
+        self._note("loss" if loss is None else getattr(loss, "__name__", "other_loss"), mean, done)
+        return done
 
-    def _local_loss(self, batch: Batch) -> Tensor:
+    def _local_loss(self, batch: Batch, loss: LocalLoss | None = None) -> Tensor:
         spec = self._worker.spec
         with autocast(spec.device):
-            return spec.algorithm.local_loss(self, batch)
+            return (loss or spec.algorithm.local_loss)(self, batch)
 
-    def _mark(self) -> Callable[[], None]:
-        """What is noted so far; the function that comes back takes back what was noted since."""
+    @contextmanager
+    def _held(self, chosen: State, parts: Parts | None) -> Iterator[None]:
+        """Inside the block only the chosen parameters need gradients; running statistics that `parts` does not select
+        come back as they were."""
+        if parts is None:
+            yield
+            return
+        moving = {**self._shared, **self._personal}
+        held = [p for name, p in _parameters(moving).items() if name not in chosen]
+        buffers = {n: t for n, t in moving.items() if not isinstance(t, torch.nn.Parameter)}
+        before = tree.clone({n: t for n, t in buffers.items() if n not in _chosen(buffers, parts)})
+        for parameter in held:
+            parameter.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for parameter in held:
+                parameter.requires_grad_(True)
+                parameter.grad = None
+            self.load(before)
+
+    def _note(self, name: str, mean: float, steps: int) -> None:
+        """Close the books of one fit: the means of its loss and of the parts that it logged."""
+        parts = {part: float(total) / max(steps, 1) for part, total in self._losses.items()}
+        self._means.append((steps, {name: mean, **parts}))
+        self._losses = {}
+
+    def _snapshot(self) -> Callable[[], None]:
+        """Remember what is logged so far; returns a function that forgets what was logged since."""
         losses, scratch = dict(self._losses), dict(self.scratch)
 
-        def take_back() -> None:
+        def undo() -> None:
             self._losses, self.scratch = dict(losses), dict(scratch)
 
-        return take_back
+        return undo
 
     def events(self) -> tuple[dict[str, Any], ...]:
-        """Micro-batches, where memory did not suffice for whole ones."""
+        """Micro-batches, if memory did not suffice for whole batches."""
         size = self._micro.size
         if not size:
             return ()
         said = f"memory for {size} studies at a time; terms that compare studies of a batch saw only those"
         return ({"kind": "micro_batch", "client": self.client_id, "round": self._round, "size": size, "message": said},)
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self, steps: int) -> Iterator[Batch]:
         seed, number = self._worker.spec.seed, self._round
         draws = lambda epoch: generator(seed, number, self.client_id, "batches", epoch)  # noqa: E731
         lengths = self._worker.federation.reports.lengths[self.rows]
-        for rows, last in batch_rows(self.rows, lengths, self._worker.spec.train, draws):
+        for rows, last in batch_rows(self.rows, lengths, self._worker.spec.train.batch_size, steps, draws):
             self.last_epoch = last
+            self.studies += len(rows)
             yield self._worker.batch(rows)
 
     def mean_losses(self) -> dict[str, float]:
-        """The loss and its logged parts, means over the round's steps."""
-        parts = {name: float(total) / max(self.steps, 1) for name, total in self._losses.items()}
-        return {"loss": self._loss, **parts}
+        """Every fit's loss and its logged parts: means over the steps of the fits that have them."""
+        if self._losses:
+            self._note("", 0.0, 1)  # logged outside a fit
+        names = {name: None for _, means in self._means for name in means if name}
+        found = {name: [(steps, means[name]) for steps, means in self._means if name in means] for name in names}
+        return {"loss": 0.0, **{name: _mean(values) for name, values in found.items()}}
 
     def private_state(self, residue: State) -> Payload:
-        """What goes back to the driver's store, and nowhere else."""
+        """The groups that go to the driver's store, and nowhere else."""
         groups: dict[str, Any] = {f"{MEMORY}{name}": state for name, state in self.memory.items()}
         if self._personal:
             groups[PERSONAL] = {name: p.detach().cpu().clone() for name, p in self._personal.items()}
@@ -241,13 +178,26 @@ class ClientContext:
         return groups
 
 
+def _mean(values: list[tuple[int, float]]) -> float:
+    if len(values) == 1:
+        return values[0][1]
+    return sum(steps * value for steps, value in values) / max(sum(steps for steps, _ in values), 1)
+
+
 def _on(device: str, payload: Payload) -> Payload:
-    """The tensors on the device; those that are there already are the same objects."""
+    """The tensors on the device; those that are on it already are the same objects."""
     return {group: {name: tensor.to(device) for name, tensor in state.items()} for group, state in payload.items()}
 
 
 def _parameters(state: State) -> dict[str, torch.nn.Parameter]:
     return {name: tensor for name, tensor in state.items() if isinstance(tensor, torch.nn.Parameter)}
+
+
+def _chosen(state: dict[str, T], parts: Parts | None) -> dict[str, T]:
+    if parts is None:
+        return state
+    chosen = parts if callable(parts) else lambda name: name.startswith(tuple(parts))
+    return {name: value for name, value in state.items() if chosen(name)}
 
 
 def label_prior(labels: np.ndarray) -> Tensor:

@@ -7,15 +7,16 @@ import signal
 import time
 from dataclasses import replace
 
-from fedmrg_core.engine.client import Worker
+from fedmrg_core import tree
 from fedmrg_core.engine.memory.wire import Packed, pack, unpack
 from fedmrg_core.engine.messages import TrainReply, TrainTask
+from fedmrg_core.engine.worker import Worker
 
 
 class FaultyWorker(Worker):
     """A Worker whose `spec.faults` strike at their client, round and attempt."""
 
-    def train(self, task: TrainTask, broadcast: Packed) -> TrainReply:
+    def train(self, task: TrainTask, broadcast: Packed, alloc: tree.Allocator = tree.alloc) -> TrainReply:
         due = {f.kind: f for f in self.spec.faults if f.hits(task.client_id, task.round, task.attempt)}
         if "kill_actor" in due:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -25,7 +26,7 @@ class FaultyWorker(Worker):
             raise RuntimeError("injected by the fault file")
         if "out_of_memory" in due:
             raise MemoryError("injected by the fault file")
-        reply = super().train(task, broadcast)
+        reply = super().train(task, broadcast, alloc)
         if "nonfinite_update" in due:
             reply = replace(reply, upload=_spoiled(reply.upload, float(due["nonfinite_update"].value)))
         if "truncated_payload" in due:

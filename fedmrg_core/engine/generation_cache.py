@@ -1,7 +1,7 @@
-"""Batches of reports that are written already, by what decides their bits: parameters, films, path, prompts.
+"""Batches of reports that a run has generated already, so that an interrupted generation continues with the rest.
 
-A run whose generation was cut off goes on from the batches that are done. One line of JSON a batch; a torn one is
-passed over, and its batch written again.
+One line of JSON per batch. Its key is a hash of everything that decides the reports: the code, the model, the
+parameters, the films. A line that was cut off is skipped, and its batch generated again.
 """
 
 from __future__ import annotations
@@ -17,50 +17,62 @@ from typing import Any
 import numpy as np
 
 from fedmrg_core import tree
+from fedmrg_core.algorithms.base import Algorithm, ServerState
 from fedmrg_core.engine.memory.wire import Packed, unpack
-from fedmrg_core.engine.messages import PERSONAL, GenerateReply, GenerateTask
-from fedmrg_core.types import State
+from fedmrg_core.engine.messages import GenerateReply, GenerateTask
+from fedmrg_core.paths import ROOT
 
 
 @dataclass(frozen=True)
 class GenerationJob:
-    """One batch to write: its piece and its place in it, the adapters that it is read with, and what reads the private
-    parameters of those (the same for all batches of a piece), None = there are none."""
+    """Batch number `batch` of part number `part` of an evaluation.
 
-    piece: int
-    place: int
+    adapters: how many of them each film passes. private: reads the client's private state (the same for all batches
+    of a part); None = the global view.
+    """
+
+    part: int
+    batch: int
     task: GenerateTask
     who: str
-    path: tuple[str, ...]
-    personal: Callable[[], Packed] | None = None
+    adapters: int
+    private: Callable[[], Packed] | None = None
 
     def made(self) -> GenerateTask:
         """The task as it is sent."""
-        return replace(self.task, personal=self.personal()) if self.personal is not None else self.task
+        return replace(self.task, private=self.private()) if self.private is not None else self.task
 
     @property
     def cost(self) -> int:
-        """Films x adapters on the way: more of either takes longer."""
-        return len(self.task.rows) * max(1, len(self.path))
+        """Films x adapters: more of either takes longer."""
+        return len(self.task.rows) * max(1, self.adapters)
 
 
 class GenerationCache:
-    """The batches of one run folder's file, and what is added to it."""
+    """The batches in one run folder's file. Without a file nothing is found and nothing is stored."""
 
-    def __init__(self, file: Path | None, params: State) -> None:
-        """file: None = nothing is found and nothing kept. params: the server's, which every batch is written with."""
-        self._file = file
-        self._params = tree.sha256(params) if file is not None else ""
+    def __init__(self, file: Path | None = None, facts: Any = ()) -> None:
+        """facts: what decides the reports and no argument of `begin` tells, such as the model's settings, the base's
+        hash and the precision; anything with a faithful `repr`."""
+        self._file, self._facts = file, repr(facts)
         self._lines: dict[str, dict[str, Any]] = {}
-        self._personal: dict[int, str] = {}
+        self._private: dict[int, str] = {}
         if file is not None and file.exists():
             for line in file.read_bytes().splitlines():
-                with suppress(ValueError):  # torn when the run or the power was cut
+                with suppress(ValueError, KeyError, TypeError):  # cut off when the run or the power was
                     found = json.loads(line)
                     self._lines[found["key"]] = found
 
+    def begin(self, algorithm: Algorithm, server: ServerState, data_sha256: str) -> None:
+        """State what the batches of this evaluation are generated with."""
+        if self._file is not None:
+            memory = {f"memory/{g}/{n}": t for g, state in server.memory.items() for n, t in state.items()}
+            params = tree.sha256({f"shared/{name}": tensor for name, tensor in server.params.items()}, memory)
+            guidance = algorithm.prompt_guidance()
+            self._facts = repr((self._facts, code_sha256(), algorithm, guidance, params, data_sha256))
+
     def find(self, job: GenerationJob) -> GenerateReply | None:
-        """The reply to a batch that the same parameters wrote before."""
+        """The reply to a batch, if the same code and parameters generated it before."""
         line = self._lines.get(self._key(job)) if self._lines else None
         if line is None:
             return None
@@ -68,22 +80,33 @@ class GenerationCache:
         return GenerateReply(list(line["reports"]), head, 0.0)
 
     def add(self, job: GenerationJob, reply: GenerateReply) -> None:
-        """Keep a reply. The file is not forced to the disk: what a power cut takes is only written again."""
+        """Store a reply. There is no fsync: a batch that a power cut loses is generated again."""
         if self._file is None:
             return
         head = None if reply.head is None else reply.head.tolist()
         with self._file.open("a", encoding="utf-8") as file:
             line = json.dumps({"key": self._key(job), "reports": reply.reports, "head": head})
-            file.write(f"\n{line}\n")  # apart from what a cut may have left before it
+            file.write(f"\n{line}\n")  # the first line break ends a line that was cut off
 
     def _key(self, job: GenerationJob) -> str:
-        facts = [self._params, self._personal_of(job), job.task.rows, job.path, job.task.oracle]
+        task = job.task
+        facts = [self._facts, self._private_of(job), task.rows, task.oracle, task.client_id, task.round]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
-    def _personal_of(self, job: GenerationJob) -> str:
-        """Hash of the private parameters, made once for all batches of a piece."""
-        if job.personal is None:
+    def _private_of(self, job: GenerationJob) -> str:
+        """Hash of the private state, computed once for all batches of a part."""
+        if job.private is None:
             return ""
-        if job.piece not in self._personal:
-            self._personal[job.piece] = tree.sha256(unpack(job.personal())[PERSONAL])
-        return self._personal[job.piece]
+        if job.part not in self._private:
+            groups = unpack(job.private())
+            named = {f"{g}/{n}": tensor for g, state in groups.items() for n, tensor in state.items()}
+            self._private[job.part] = tree.sha256(named)
+        return self._private[job.part]
+
+
+def code_sha256() -> str:
+    """Hash of the core's source files."""
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "fedmrg_core").rglob("*.py")):
+        digest.update(f"{path.relative_to(ROOT).as_posix()}\0".encode() + path.read_bytes())
+    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""The federated rounds: choose a cohort, dispatch it longest-first, fold its updates, commit, write a checkpoint."""
+"""The federated rounds: choose a cohort, dispatch it longest-first, fold its updates, commit."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from math import ceil
 from typing import Any, cast
+
+import numpy as np
 
 from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm, ServerState, Update
@@ -15,17 +18,18 @@ from fedmrg_core.data.cache.federation import Federation, Hospital
 from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.failures import Policy
 from fedmrg_core.engine.memory.wire import pack, unpack
-from fedmrg_core.engine.messages import TrainReply, TrainTask
+from fedmrg_core.engine.messages import SHARED, TrainReply, TrainTask
 from fedmrg_core.engine.pool import Call, ClientError, Pool
 from fedmrg_core.engine.trainer import TrainConfig
-from fedmrg_core.errors import FedMRGError
+from fedmrg_core.errors import FedMRGError, first_line
+from fedmrg_core.models.lora_ranks import pad_ranks, slice_ranks
 from fedmrg_core.seeding import generator
 from fedmrg_core.types import Payload
 
 
 @dataclass
 class RoundLog:
-    """What one round is remembered by: the row of rounds.jsonl and the rows of ledger.jsonl."""
+    """The record of one round: its row of rounds.jsonl and its rows of ledger.jsonl."""
 
     round: int
     row: dict[str, Any] = field(default_factory=dict)
@@ -44,7 +48,7 @@ def cohort(hospitals: list[Hospital], participation: float, seed: int, round_num
 def stand_ins(
     hospitals: list[Hospital], chosen: list[Hospital], share: float, seed: int, round_number: int
 ) -> list[Hospital]:
-    """ceil(share x cohort) further clients, drawn by (seed, round) from those that were not chosen."""
+    """ceil(share x cohort) further clients, drawn by (seed, round) from the clients outside the cohort."""
     taken = {hospital.name for hospital in chosen}
     others = [hospital for hospital in hospitals if hospital.name not in taken]
     count = min(len(others), ceil(share * len(chosen)))
@@ -71,7 +75,7 @@ def run_rounds(
     on_round: Callable[[ServerState, ClientStore, RoundLog], None],
     policy: Policy | None = None,
 ) -> ServerState:
-    """Run rounds from `server.round` up to `train.rounds`; `on_round` sees each one once it is committed.
+    """Run rounds from `server.round` up to `train.rounds`; `on_round` is called after each commit.
 
     policy: what to do about clients that fail; None = stop.
     """
@@ -83,15 +87,15 @@ def run_rounds(
         chosen = cohort(seen, train.participation, seed, server.round)
         spare = stand_ins(seen, chosen, policy.over_selection, seed, server.round)
         names = [{hospital.name for hospital in group} for group in (chosen, spare)]
-        asked = [hospital for group in names for hospital in order if hospital.name in group]
-        one = _Round(algorithm, pool, server, store, asked, len(chosen), policy)
-        server = one.run()
+        clients = [hospital for group in names for hospital in order if hospital.name in group]
+        one = _Round(algorithm, pool, server, store, clients, len(chosen), policy)
+        server = one.run(generator(seed, server.round, "aggregate"))
         on_round(server, store, one.log)
     return server
 
 
 class _Round:
-    """One round in the making."""
+    """One round while it runs."""
 
     def __init__(
         self,
@@ -99,28 +103,31 @@ class _Round:
         pool: Pool,
         server: ServerState,
         store: ClientStore,
-        asked: list[Hospital],
-        wanted: int,
+        clients: list[Hospital],
+        cohort_size: int,
         policy: Policy,
     ) -> None:
-        """asked: the cohort and, behind it, stand-ins. wanted: how many updates are taken."""
+        """clients: the cohort, then its stand-ins. cohort_size: how many updates are accepted."""
         self.algorithm, self.pool, self.server, self.store = algorithm, pool, server, store
-        self.clients = [hospital.name for hospital in asked]
-        self.weights = {hospital.name: float(len(hospital.rows["train"])) for hospital in asked}
-        self.wanted, self.policy = wanted, policy
+        self.clients = [hospital.name for hospital in clients]
+        self.studies = {hospital.name: float(len(hospital.rows["train"])) for hospital in clients}
+        self.cohort_size, self.policy = cohort_size, policy
         self.accepted: list[str] = []
         self.log = RoundLog(server.round)
         self._losses: dict[str, float] = {}
-        self._weight = 0.0
-        self._work = 0.0
+        self._weight = self._work = 0.0
+        self._steps = self._trained = 0
 
-    def run(self) -> ServerState:
+    def run(self, rng: np.random.Generator) -> ServerState:
         start = time.perf_counter()
         events = len(self.pool.events)
         calls = self._calls()
         sent = time.perf_counter()
         try:
-            server = self.algorithm.aggregate(self.server, self._updates(calls))
+            updates = self._updates(calls)
+            server = self.algorithm.aggregate(
+                self.server, list(updates) if self.algorithm.needs_all else updates, rng
+            )
         except BaseException:
             self.store.rollback()
             raise
@@ -132,11 +139,12 @@ class _Round:
         return server
 
     def _calls(self) -> list[Call]:
-        """One call a client. Broadcasts made of the same tensors are packed and put once."""
+        """One call per client. Broadcasts made of the same tensors are packed and put once."""
         calls: list[Call] = []
         last: tuple[Payload, Any] | None = None
         for client in self.clients:
             payload = self.algorithm.broadcast(self.server, client)
+            payload = {**payload, SHARED: slice_ranks(payload[SHARED], self.algorithm.rank_of(client))}
             if last is None or not _same(last[0], payload):
                 last = (payload, self.pool.share(pack(payload)))
             self._enter(client, "download", payload)
@@ -144,25 +152,25 @@ class _Round:
         return calls
 
     def _task_of(self, client: str) -> Callable[[], TrainTask]:
-        """Made when it is sent: a private state may lie on disk."""
+        """Built when it is sent: a private state may be on disk."""
         return lambda: TrainTask(client, self.server.round, self.store.get(client))
 
     def _updates(self, calls: list[Call]) -> Iterator[Update]:
         replies = self.pool.map(calls, self.policy.deadline_s, keep_going=self.policy.on_failure != "fail")
         with closing(cast(Generator[Any], replies)):
-            for client in self.clients:
-                update = self._judge(client, next(replies))
-                if update is not None:
-                    self.accepted.append(client)
-                    yield update
-                    del update  # so that its memory can serve the next
-                if len(self.accepted) == self.wanted:
-                    break
+            # map, filter and islice hold no update between two steps: its memory is free for the next one
+            yield from islice(filter(None, map(self._update_of, self.clients, replies)), self.cohort_size)
         if not self.accepted:
             raise FedMRGError(f"round {self.server.round}: every client failed: {self.pool.events[-1]['message']}")
 
-    def _judge(self, client: str, reply: Any) -> Update | None:
-        """An accepted update; or what the policy puts in the place of one that failed, None = nothing."""
+    def _update_of(self, client: str, reply: Any) -> Update | None:
+        """The accepted update of a reply, or what the policy takes instead of a failed one: None = nothing."""
+        update = self._accept_or_replace(client, reply)
+        if update is not None:
+            self.accepted.append(client)
+        return update
+
+    def _accept_or_replace(self, client: str, reply: Any) -> Update | None:
         start = time.perf_counter()
         try:
             if isinstance(reply, FedMRGError):
@@ -173,14 +181,14 @@ class _Round:
                 raise
             update, done = None, "drop"
             if self.policy.on_failure == "reuse_last" and client in self.store.remembered():
-                update, done = Update(client, self.weights[client], unpack(self.store.last(client))), "reuse_last"
+                update, done = Update(client, self._weight_of(client), unpack(self.store.last(client))), "reuse_last"
             event = {"kind": getattr(error, "kind", "client_error"), "client": client, "round": self.server.round}
-            message, took = str(error).splitlines()[0], round(time.perf_counter() - start, 3)
+            message, took = first_line(error), round(time.perf_counter() - start, 3)
             self.pool.events.append({**event, "policy": done, "message": message, "recovery_s": took})
             return update
 
     def _accept(self, reply: TrainReply) -> Update:
-        """Decode and check one upload; a tensor that is not finite is refused by name before it reaches the sum."""
+        """Decode and check one upload. A tensor that is not finite is refused by name before it reaches the sum."""
         who = f"client {reply.client_id}, round {self.server.round}"
         self.pool.events.extend(reply.events)
         try:
@@ -189,18 +197,29 @@ class _Round:
             self._count(reply.client_id, "upload", "truncated", reply.upload.num_bytes)
             raise ClientError(f"{who}: {error}", "truncated_payload") from None
         self._enter(reply.client_id, "upload", payload)
-        payload["delta"] = self.algorithm.codec.decode(payload["delta"])
+        delta = self.algorithm.codec.decode(payload["delta"])
+        shapes = {name: tensor.shape for name, tensor in self.server.params.items()}
+        payload["delta"] = pad_ranks(delta, shapes, self.algorithm.rank_of(reply.client_id))
         for group, state in payload.items():
             bad = tree.nonfinite(state)
             if bad is not None:
                 raise ClientError(f"{who}: {group} '{bad}' is not finite", "nonfinite_update")
-        keep = pack(payload) if self.policy.on_failure == "reuse_last" else None
-        self.store.stage(reply.client_id, reply.private, keep)
+        last = pack(payload) if self.policy.on_failure == "reuse_last" else None
+        self.store.stage(reply.client_id, reply.private, last)
+        self._add_figures(reply)
+        return Update(reply.client_id, self._weight_of(reply.client_id), payload)
+
+    def _add_figures(self, reply: TrainReply) -> None:
+        studies = self.studies[reply.client_id]
         for name, value in reply.losses.items():
-            self._losses[name] = self._losses.get(name, 0.0) + value * reply.weight
-        self._weight += reply.weight
+            self._losses[name] = self._losses.get(name, 0.0) + value * studies
+        self._weight += studies
         self._work += reply.seconds
-        return Update(reply.client_id, reply.weight, payload)
+        self._steps += reply.steps
+        self._trained += reply.studies
+
+    def _weight_of(self, client: str) -> float:
+        return self.studies[client] if self.algorithm.weighting == "size" else 1.0
 
     def _enter(self, client: str, direction: str, payload: Payload) -> None:
         for group, state in payload.items():
@@ -218,6 +237,8 @@ class _Round:
             "clients": sorted(self.clients),
             "accepted": sorted(self.accepted),
             **losses,
+            "steps": self._steps,
+            "studies": self._trained,
             "upload_bytes": total["upload"],
             "download_bytes": total["download"],
             "diagnostics": dict(server.diagnostics),
@@ -227,7 +248,7 @@ class _Round:
 
 
 def _same(left: Payload, right: Payload) -> bool:
-    """Whether two payloads are made of the very same tensors."""
+    """Whether two payloads consist of the same tensor objects."""
     return left.keys() == right.keys() and all(
         left[g].keys() == right[g].keys() and all(left[g][n] is right[g][n] for n in left[g]) for g in left
     )

@@ -1,4 +1,4 @@
-"""The only optimiser loop: a fresh optimiser, a given stream of batches, one loss function."""
+"""The only optimiser loop: a fresh optimiser, a stream of batches, one loss function."""
 
 from __future__ import annotations
 
@@ -48,6 +48,19 @@ class TrainConfig:
         choose("train.optimizer", self.optimizer, ("adamw", "sgd"))
         choose("train.schedule", self.schedule, ("constant", "cosine"))
 
+    def steps_of(self, studies: int, epochs: int | None = None, steps: int | None = None) -> int:
+        """Optimiser steps of one fit on so many studies: `steps`, or `epochs` passes over them, or what the
+        configuration says where neither is given; 0 without a study."""
+        if epochs is not None and steps is not None:
+            raise ValueError("fit takes epochs or steps, not both")
+        if studies == 0:
+            return 0
+        if steps is not None:
+            return steps
+        if epochs is None and self.local_steps:
+            return self.local_steps
+        return (self.local_epochs if epochs is None else epochs) * -(-studies // self.batch_size)
+
     def scale(self, round_number: int) -> float:
         """The schedule's factor in a round (0-based)."""
         if self.schedule == "constant" or self.rounds <= 1:
@@ -71,19 +84,17 @@ def batches_of(rows: np.ndarray, lengths: np.ndarray, size: int, draw: np.random
 
 
 def batch_rows(
-    rows: np.ndarray, lengths: np.ndarray, config: TrainConfig, draw: Callable[[int], np.random.Generator]
+    rows: np.ndarray, lengths: np.ndarray, size: int, steps: int, draw: Callable[[int], np.random.Generator]
 ) -> Iterator[tuple[np.ndarray, bool]]:
-    """Yield (rows of a batch, whether it belongs to the last epoch). `draw(epoch)` gives that epoch's generator."""
-    if len(rows) == 0:
-        return
-    per_epoch = -(-len(rows) // config.batch_size)
-    steps = config.local_steps or config.local_epochs * per_epoch
+    """Yield `steps` times (rows of a batch, whether it belongs to the last epoch); `draw(epoch)` gives that epoch's
+    generator."""
+    per_epoch = -(-len(rows) // size)
     first_of_last = max(0, steps - per_epoch)
     for step in range(steps):
-        epoch, place = divmod(step, per_epoch)
-        if place == 0:
-            batches = batches_of(rows, lengths, config.batch_size, draw(epoch))
-        yield batches[place], step >= first_of_last
+        epoch, number = divmod(step, per_epoch)
+        if number == 0:
+            batches = batches_of(rows, lengths, size, draw(epoch))
+        yield batches[number], step >= first_of_last
 
 
 def parameter_groups(parameters: Mapping[str, nn.Parameter], config: TrainConfig, scale: float) -> list[dict[str, Any]]:
@@ -103,26 +114,25 @@ def build_optimizer(groups: list[dict[str, Any]], optimizer: str, weight_decay: 
 
 
 class MicroBatcher:
-    """How much of a batch goes through the model at once: all of it, until memory runs out; from then on halves, or
-    halves of halves, whose gradients add up (micro-batches).
+    """How much of a batch goes through the model at once: all of it, until memory runs out. From then on it is halved,
+    as often as needed, and the gradients of the parts add up (micro-batches).
 
-    A part's loss counts by its share of the batch's report tokens. That is exact, up to the order of a sum, for terms
-    that are means over report tokens (cross-entropy, boosting) and for those that do not look at the batch (a proximal
-    term); near for means over studies (the diagnosis term: a study counts by its length); and another loss for terms
-    that compare the studies of a batch (an intra-batch contrast sees the part alone).
+    The loss of a part counts by its share of the batch's report tokens. Up to the order of a sum this is exact for
+    means over report tokens (cross-entropy, boosting) and for terms that do not depend on the batch (a proximal term).
+    It is approximate for means over studies (the diagnosis term: a study counts by its length). Terms that compare the
+    studies of a batch change: an intra-batch contrast sees only the part.
     """
 
-    def __init__(self, mark: Callable[[], Callable[[], None]] = lambda: lambda: None) -> None:
-        """mark: called before each batch; what it returns takes back what a loss noted since, if the batch is tried
-        once more."""
+    def __init__(self, snapshot: Callable[[], Callable[[], None]] = lambda: lambda: None) -> None:
+        """snapshot: called before each batch; returns an undo function for a retry after running out of memory."""
         self.size = 0
         self.share = 1.0
-        self._mark = mark
+        self._snapshot = snapshot
 
     def gradients(self, batch: Batch, loss_fn: Callable[[Batch], Tensor], optimizer: torch.optim.Optimizer) -> Tensor:
         """Set the gradients of a batch's loss; returns the loss. Raises torch.OutOfMemoryError where not even one
         study fits."""
-        take_back = self._mark()
+        undo = self._snapshot()
         while True:
             optimizer.zero_grad(set_to_none=True)
             try:
@@ -131,8 +141,8 @@ class MicroBatcher:
                 now = min(self.size or len(batch.images), len(batch.images))
                 if now <= 1:
                     raise
-            self.size = -(-now // 2)  # out of the handler: what the failed try held is free again
-            take_back()
+            self.size = -(-now // 2)  # outside the handler, where the failed attempt's memory is free again
+            undo()
             release_memory()
 
     def _whole(self, batch: Batch, loss_fn: Callable[[Batch], Tensor]) -> Tensor:

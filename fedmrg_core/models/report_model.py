@@ -3,7 +3,7 @@ tokens from Q; [prefix][prompts][instruction] -> language model -> report (DESIG
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fedmrg_core.models.config import ModelConfig
 from fedmrg_core.models.encoders import build_encoder
 from fedmrg_core.models.language import Text, build_language_model, guidance_processors
-from fedmrg_core.models.tuning import AdapterSwitch, Tuning, add_adapter, init_adapters
+from fedmrg_core.models.tuning import AdapterSwitch, AdapterWeights, Tuning, add_adapter, init_adapters
 from fedmrg_core.seeding import torch_seed
 from fedmrg_core.types import CONDITIONS, LabelState, State
 
@@ -152,10 +152,11 @@ class ReportModel(nn.Module):
         batch: Batch,
         prefix: Tensor,
         prompts: Tensor | None,
-        adapters: Sequence[str] = ("generic",),
+        adapters: Sequence[str] | AdapterWeights = ("generic",),
         constant: Sequence[str] = (),
     ) -> DecoderOutput:
-        """Teacher-forced pass over the reports through `adapters`, of which `constant` ones stay put.
+        """Teacher-forced pass over the reports through `adapters` (names, or weights by name); those in `constant` get
+        no gradient.
 
         Reports are padded on the right and attention is causal, so padding is never seen: no mask is needed.
         """
@@ -170,16 +171,22 @@ class ReportModel(nn.Module):
 
     @torch.no_grad()
     def generate(
-        self, images: Tensor, adapters: Sequence[str], states: Tensor | None = None, guidance: float = 1.0
+        self,
+        images: Tensor,
+        adapters: Sequence[str] | AdapterWeights | Callable[[VisionOutput], AdapterWeights],
+        states: Tensor | None = None,
+        guidance: float = 1.0,
     ) -> Generation:
         """Greedy reports for films [B, S, S]. The prompt is the head's argmax unless `states` [B, 14] are given
         (an oracle, to be named so).
 
+        adapters: names, weights, or a function that gives each study its weights.
         guidance: 1 = the prompt as it is, 0 = no prompt. Else every word's log-probability is blank + guidance x
         (prompted - blank), where `blank` reads a prompt that names no finding, at twice the cost (classifier-free
         guidance, Ho and Salimans 2022; for language models Sanchez et al., ICML 2024).
         """
         vision = self.encode(images)
+        adapters = adapters(vision) if callable(adapters) else adapters
         head = None if vision.diagnosis is None else vision.diagnosis.float().softmax(dim=-1)
         if head is not None and states is None:
             states = head.argmax(dim=-1)
@@ -188,6 +195,7 @@ class ReportModel(nn.Module):
         if states is not None and prompts is not None and guidance != 1:
             blank = self.prompts(torch.full_like(states, int(LabelState.BLANK)))
             context = torch.cat([context, self._context(vision.prefix, blank)])
+            adapters = twice(adapters)
             processors = guidance_processors(guidance)
         with self.adapters.path(adapters):
             tokens = self.lm.generate(
@@ -201,6 +209,13 @@ class ReportModel(nn.Module):
             )
         reports = [self.text.decode(row) for row in tokens[: len(images)].tolist()]
         return Generation(reports, None if head is None else head.cpu())
+
+
+def twice(adapters: Sequence[str] | AdapterWeights) -> Sequence[str] | AdapterWeights:
+    """Weights for a batch whose studies are in it twice, one block behind the other."""
+    if not isinstance(adapters, Mapping):
+        return adapters
+    return {name: torch.cat([w, w]) if isinstance(w, Tensor) else w for name, w in adapters.items()}
 
 
 @dataclass(frozen=True)

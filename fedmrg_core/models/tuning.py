@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fedmrg_core.errors import ConfigError, choose, in_range, not_empty
 from fedmrg_core.seeding import derive_seed
@@ -40,6 +40,9 @@ class Tuning:
     def lora(self) -> bool:
         return self.kind == "lora"
 
+
+AdapterWeights = Mapping[str, float | Tensor]
+"""Adapter -> its weight in a forward pass: 1.0 adds it as it was trained; a tensor [B] has one weight per study."""
 
 FULL = Tuning("full")
 LORA = Tuning("lora")
@@ -83,7 +86,7 @@ class AdapterSwitch:
     def __init__(self, lm: nn.Module) -> None:
         self._layers: list[Any] = [m for m in lm.modules() if hasattr(m, "lora_A") and hasattr(m, "set_adapter")]
         self._trainable: dict[str, list[nn.Parameter]] = {}
-        self._now: tuple[Sequence[str], Sequence[str]] = ((), ())
+        self._now: tuple[Sequence[str] | AdapterWeights, Sequence[str]] = ((), ())
         for name, parameter in lm.named_parameters():
             if ".lora_" in name:
                 self._trainable.setdefault(name.rsplit(".", 2)[-2], []).append(parameter)
@@ -92,7 +95,7 @@ class AdapterSwitch:
     def names(self) -> tuple[str, ...]:
         return tuple(self._trainable)
 
-    def _activate(self, names: Sequence[str]) -> None:
+    def _activate(self, names: Sequence[str] | AdapterWeights) -> None:
         for layer in self._layers:
             layer.set_adapter(list(names))
         for parameters in self._trainable.values():  # set_adapter freezes what it leaves: switch it back on
@@ -100,8 +103,9 @@ class AdapterSwitch:
                 parameter.requires_grad_(True)
 
     @contextmanager
-    def path(self, active: Sequence[str], constant: Sequence[str] = ()) -> Iterator[None]:
-        """Inside the block, `active` adapters add up and `constant` ones get no gradient from it."""
+    def path(self, active: Sequence[str] | AdapterWeights, constant: Sequence[str] = ()) -> Iterator[None]:
+        """Inside the block, `active` adapters add up (by their weights, if given) and `constant` ones get no gradient
+        from it."""
         if not self._layers:
             yield
             return
@@ -111,10 +115,26 @@ class AdapterSwitch:
         for parameter in held:
             parameter.requires_grad_(False)
         try:
-            yield
+            with self._scaled(active):
+                yield
         finally:
             for parameter in held:
                 parameter.requires_grad_(True)
+
+    @contextmanager
+    def _scaled(self, active: Sequence[str] | AdapterWeights) -> Iterator[None]:
+        """Inside the block, adapters count by their weights; a weight of 1.0 changes nothing, not even a bit."""
+        given = active if isinstance(active, Mapping) else {}
+        weights = {name: weight for name, weight in given.items() if isinstance(weight, Tensor) or weight != 1.0}
+        before = [(layer, name, layer.scaling[name]) for layer in self._layers for name in weights]
+        try:
+            for layer, name, scale in before:
+                weight = weights[name]
+                layer.scaling[name] = scale * (weight.view(-1, 1, 1) if isinstance(weight, Tensor) else weight)
+            yield
+        finally:
+            for layer, name, scale in before:
+                layer.scaling[name] = scale
 
     def contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         """For torch's gradient checkpointing, called at the forward pass of each layer: what that pass runs in, and

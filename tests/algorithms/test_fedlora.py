@@ -8,6 +8,7 @@ import torch
 
 from fedmrg_core.algorithms.base import ServerState, Update
 from fedmrg_core.algorithms.fedlora import FedLoRA, Product, mean_product_factors, product_error
+from fedmrg_core.seeding import generator
 
 NAME = "lm.q_proj.lora_A.generic.weight"
 OTHER = NAME.replace(".lora_A.", ".lora_B.")
@@ -81,7 +82,7 @@ def test_an_update_is_gone_when_the_next_is_asked_for() -> None:
             yield Seen(client, weight, {"delta": {OTHER: b, NAME: a}})
 
     server = ServerState({name: torch.zeros_like(t) for name, t in means(3).items()})
-    moved = FedLoRA().aggregate(server, updates())
+    moved = FedLoRA().aggregate(server, updates(), generator(0))
     torch.testing.assert_close(moved.params, means(3))
     assert moved.diagnostics["lora_product_error"] == pytest.approx(product_error(means(3), products(3)), rel=1e-4)
 

@@ -12,9 +12,10 @@ import torch.nn.functional as F
 
 from fedmrg_core.algorithms.fedlora_dx import diagnosis_cross_entropy
 from fedmrg_core.algorithms.fedmrg import FedMRG, boosting_loss, inter_contrast, intra_contrast
-from fedmrg_core.engine.client import ClientContext, Worker
+from fedmrg_core.engine.client import ClientContext
 from fedmrg_core.engine.memory.wire import pack, unpack
 from fedmrg_core.engine.messages import TrainTask
+from fedmrg_core.engine.worker import Worker
 from fedmrg_core.models.report_model import Batch, DecoderOutput
 from tests.toy import Run, same, toy_spec
 

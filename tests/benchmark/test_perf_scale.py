@@ -40,7 +40,7 @@ def test_a_recorder_notes_every_clients_seconds_and_changes_nothing() -> None:
             return float(self)
 
     class Worker:
-        def train(self, task: float, shared: object) -> Reply:
+        def train(self, task: float, shared: object, alloc: object = None) -> Reply:
             return Reply(task)
 
     pool = Recorder(SerialPool(Worker()))

@@ -14,10 +14,11 @@ from torch import Tensor
 from benchmark.run import settings
 from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm
-from fedmrg_core.engine.client import ClientContext, Worker
+from fedmrg_core.engine.client import ClientContext
 from fedmrg_core.engine.device import DeviceConfig, autocast, determinism, to_device
 from fedmrg_core.engine.rounds import params_sha256
 from fedmrg_core.engine.trainer import MicroBatcher, build_optimizer
+from fedmrg_core.engine.worker import Worker
 from fedmrg_core.errors import ConfigError
 from fedmrg_core.models.report_model import Batch, load_state
 from fedmrg_core.models.tuning import AdapterSwitch
@@ -138,7 +139,7 @@ def test_what_a_failed_try_noted_is_taken_back_and_parts_are_logged_by_their_sha
     step.gradients()
     whole, count = dict(client._losses), 8.0
     client._losses, client.last_epoch = {}, True
-    client._micro = MicroBatcher(client._mark)
+    client._micro = MicroBatcher(client._snapshot)
     step.gradients(out_of_memory_above(4, client._local_loss, []), client._micro)
     assert float(client.scratch["z_count"]) == count
     assert float(client._losses["specialised"]) == pytest.approx(float(whole["specialised"]), rel=1e-5)

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from fedmrg_core.engine import checkpoint
-from fedmrg_core.engine.client import WorkerSpec
 from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.failures import Fault, Faults, Policy
 from fedmrg_core.engine.fault_injection import FaultyWorker
 from fedmrg_core.engine.memory.wire import pack, unpack
 from fedmrg_core.engine.ray.pool import RayPool
 from fedmrg_core.engine.rounds import params_sha256
+from fedmrg_core.engine.worker import WorkerSpec
 from fedmrg_core.errors import ConfigError, FedMRGError
 from tests.toy import TWO_ACTORS, Run, toy_spec
 

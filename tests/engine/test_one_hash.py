@@ -18,9 +18,9 @@ import pytest
 from benchmark.commands.bench import run_experiment
 from benchmark.run import settings
 from benchmark.run.options import Options
-from fedmrg_core.engine.client import WorkerSpec
 from fedmrg_core.engine.ray.pool import RayPool
 from fedmrg_core.engine.rounds import params_sha256
+from fedmrg_core.engine.worker import WorkerSpec
 from fedmrg_core.evaluate import evaluate
 from tests.benchmark.test_bench import start, wait_for_rounds
 from tests.toy import TWO_ACTORS, Run, toy_config, toy_spec

@@ -18,7 +18,6 @@ import torch
 from ray.cluster_utils import Cluster
 
 from benchmark.run import workers as workers_module
-from fedmrg_core.engine.client import WorkerSpec
 from fedmrg_core.engine.failures import Fault
 from fedmrg_core.engine.fault_injection import FaultyWorker
 from fedmrg_core.engine.memory.shared_slots import SlotHandle, SlotPool
@@ -30,6 +29,7 @@ from fedmrg_core.engine.ray.pool import PoolConfig, RayPool, start_ray
 from fedmrg_core.engine.ray.preflight import NodeReport, check_nodes
 from fedmrg_core.engine.ray.preflight import inspect_node as inspect_here
 from fedmrg_core.engine.rounds import params_sha256
+from fedmrg_core.engine.worker import WorkerSpec
 from fedmrg_core.errors import FedMRGError
 from tests.toy import TWO_ACTORS, Run, toy_spec
 
@@ -102,11 +102,11 @@ def large_replies(seconds: float, config: PoolConfig) -> RayPool:
         def __init__(self, spec: float) -> None:
             self.seconds = spec
 
-        def say(self, task: int, shared: Any) -> TrainReply:
+        def say(self, task: int, shared: Any, alloc: Any = None) -> TrainReply:
             time.sleep(self.seconds)
             return TrainReply(str(task), Packed((), np.full(2**18, task, dtype=np.uint8)), EMPTY, 1.0, {}, 1, 0.0)
 
-        def gpu(self, task: int, shared: Any) -> tuple[str, bool]:
+        def gpu(self, task: int, shared: Any, alloc: Any = None) -> tuple[str, bool]:
             return os.environ["CUDA_VISIBLE_DEVICES"], torch.zeros(1).is_cpu
 
     return RayPool(seconds, config, Large)

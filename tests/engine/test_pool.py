@@ -12,13 +12,13 @@ import pytest
 import torch
 
 import fedmrg_core.engine.ray.pool as pool_module
-from fedmrg_core.engine.client import WorkerSpec
 from fedmrg_core.engine.memory import process as memory
 from fedmrg_core.engine.memory.wire import EMPTY, pack, unpack
 from fedmrg_core.engine.messages import TrainTask
 from fedmrg_core.engine.pool import Call, SerialPool
 from fedmrg_core.engine.ray.pool import RayPool
 from fedmrg_core.engine.rounds import params_sha256
+from fedmrg_core.engine.worker import WorkerSpec
 from fedmrg_core.errors import FedMRGError
 from tests.toy import TWO_ACTORS, Run, toy_spec
 
@@ -73,7 +73,7 @@ def echo() -> type[Any]:
         def __init__(self, spec: None) -> None:
             pass
 
-        def say(self, task: int, shared: Any) -> tuple[int, int]:
+        def say(self, task: int, shared: Any, alloc: Any = None) -> tuple[int, int]:
             if task < 0:
                 raise ValueError("no word")
             return task, shared.num_bytes
@@ -174,7 +174,7 @@ def test_a_call_that_kills_its_actor_takes_no_other_with_it() -> None:
         def __init__(self, spec: None) -> None:
             pass
 
-        def say(self, task: int, shared: Any) -> int:
+        def say(self, task: int, shared: Any, alloc: Any = None) -> int:
             if task == 3:
                 os.kill(os.getpid(), signal.SIGKILL)
             return task

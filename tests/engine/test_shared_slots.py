@@ -105,7 +105,7 @@ def test_who_keeps_replies_keeps_their_values() -> None:
         def __init__(self, spec: None) -> None:
             pass
 
-        def say(self, task: int, shared: Any) -> TrainReply:
+        def say(self, task: int, shared: Any, alloc: Any = None) -> TrainReply:
             payload = Packed((), np.full(2**17, task, dtype=np.uint8))
             return TrainReply(str(task), payload, EMPTY, 1.0, {}, 1, 0.0)
 

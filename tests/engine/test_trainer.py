@@ -28,17 +28,21 @@ def test_an_epoch_holds_every_study_once_and_little_padding() -> None:
 
 
 def test_epochs_differ_and_the_last_one_is_told() -> None:
-    stream = list(batch_rows(ROWS, LENGTHS, train(), lambda epoch: generator("draw", epoch)))
+    stream = list(batch_rows(ROWS, LENGTHS, 16, train().steps_of(200), lambda epoch: generator("draw", epoch)))
     assert [last for _, last in stream] == [False] * 13 + [True] * 13
     first, second = (np.concatenate([rows for rows, last in stream if last is which]) for which in (False, True))
     assert sorted(first) == sorted(second) == list(ROWS)
     assert list(first) != list(second)
 
 
-def test_local_steps_count_instead_of_epochs_and_no_study_means_no_batch() -> None:
-    draw = lambda epoch: generator("draw", epoch)  # noqa: E731
-    assert len(list(batch_rows(ROWS, LENGTHS, train(local_steps=15), draw))) == 15
-    assert not list(batch_rows(ROWS[:0], LENGTHS[:0], train(), draw))
+def test_steps_of_a_fit() -> None:
+    assert train().steps_of(200) == 2 * 13
+    assert train(local_steps=15).steps_of(200) == 15
+    assert train(local_steps=15).steps_of(200, epochs=3) == 3 * 13
+    assert train().steps_of(200, steps=0) == 0
+    assert train(local_steps=15).steps_of(0) == 0
+    with pytest.raises(ValueError, match="not both"):
+        train().steps_of(200, epochs=1, steps=1)
 
 
 def test_the_cosine_goes_from_1_to_a_tenth() -> None:

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from fedmrg_core import tree
-from fedmrg_core.engine.client import Worker
 from fedmrg_core.engine.memory.process import from_files
 from fedmrg_core.engine.memory.shared_weights import LEAST
 from fedmrg_core.engine.pool import Call, SerialPool
 from fedmrg_core.engine.ray.pool import RayPool, start_ray
 from fedmrg_core.engine.rounds import params_sha256
+from fedmrg_core.engine.worker import Worker
 from fedmrg_core.evaluate import evaluate
 from fedmrg_core.models.report_model import models_built
 from tests.toy import TWO_ACTORS, Run, toy_config, toy_spec

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fedmrg_core.engine.client import Worker
+from fedmrg_core.engine.worker import Worker
 from fedmrg_core.errors import FedMRGError
 from fedmrg_core.models.encoders import HuggingFaceEncoder
 from fedmrg_core.models.pretrained import check_checkpoints

@@ -13,6 +13,7 @@ from typing import Any
 from fedmrg_core.engine.memory.process import keep_freed
 from fedmrg_core.engine.memory.shared_slots import SlotClient, SlotHandle
 from fedmrg_core.engine.pool import as_client_error
+from fedmrg_core.tree import Allocator
 
 
 class WorkerActor:
@@ -32,9 +33,8 @@ class WorkerActor:
         bytes of these; seconds in all."""
         with self._turn():
             writer = self._slots.at(place)
-            self._worker.alloc = writer.alloc
             start = time.perf_counter()
-            replies = [self._one(method, task, who, shared) for task, who in tasks]
+            replies = [self._one(method, task, who, shared, writer.alloc) for task, who in tasks]
             took = time.perf_counter() - start
         with self._next:  # free again once whoever waits has begun
             pass
@@ -50,9 +50,9 @@ class WorkerActor:
         finally:
             self._works.release()
 
-    def _one(self, method: str, task: Any, who: str, shared: Any) -> Any:
+    def _one(self, method: str, task: Any, who: str, shared: Any, alloc: Allocator) -> Any:
         try:
-            return getattr(self._worker, method)(task, shared)
+            return getattr(self._worker, method)(task, shared, alloc)
         except Exception as error:
             where = "".join(traceback.format_tb(error.__traceback__)[-1:]).strip()
             return as_client_error(error, who, f"\n{where}")

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from fedmrg_core.data.cache.federation import Federation
-from fedmrg_core.engine.client import Worker, WorkerSpec
 from fedmrg_core.engine.memory.wire import EMPTY, pack, unpack
-from fedmrg_core.engine.messages import PERSONAL, GenerateTask, TrainTask
+from fedmrg_core.engine.messages import GenerateTask, TrainTask, client_state, server_payload
 from fedmrg_core.engine.ray.pool import PoolConfig
 from fedmrg_core.engine.rounds import longest_first
+from fedmrg_core.engine.worker import Worker, WorkerSpec
 from fedmrg_core.errors import FedMRGError
 from fedmrg_core.models.report_model import Batch
 
@@ -132,8 +132,9 @@ def work_hardest(spec: WorkerSpec, client: str, films: int) -> int:
     server = spec.algorithm.init_server(shared, 1)
     broadcast = pack(spec.algorithm.broadcast(server, client))
     reply = worker.train(TrainTask(client, 0, EMPTY), broadcast)
-    personal = reply.private if PERSONAL in unpack(reply.private) else None
-    worker.generate(GenerateTask(tuple(worker.rows[:films].tolist()), personal), pack({"shared": shared}))
+    personal = spec.algorithm.has_personal_view(client_state(client, unpack(reply.private)))
+    task = GenerateTask(tuple(worker.rows[:films].tolist()), reply.private if personal else None, client_id=client)
+    worker.generate(task, pack(server_payload(server)))
     return reply.steps
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
-from fedmrg_core.engine.client import Worker
 from fedmrg_core.engine.memory.process import unmap_read_pages
 from fedmrg_core.engine.memory.shared_slots import SlotHandle, SlotPool
 from fedmrg_core.engine.memory.wire import Packed
@@ -20,6 +19,7 @@ from fedmrg_core.engine.pool import Call, ClientError, late
 from fedmrg_core.engine.pool import PoolConfig as PoolConfig
 from fedmrg_core.engine.ray.placement import Node, Placement, actor_class, actor_lost_errors, on_node
 from fedmrg_core.engine.ray.placement import start_ray as start_ray
+from fedmrg_core.engine.worker import Worker
 from fedmrg_core.errors import FedMRGError
 
 MAX_TRIES = 3

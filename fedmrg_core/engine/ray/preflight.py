@@ -16,9 +16,9 @@ import numpy as np
 import fedmrg_core
 from fedmrg_core.data.cache.federation import Federation
 from fedmrg_core.data.cache.films import SHARD_FILMS
-from fedmrg_core.engine.client import WorkerSpec
 from fedmrg_core.engine.pool import PoolConfig
 from fedmrg_core.engine.ray.placement import ask_nodes
+from fedmrg_core.engine.worker import WorkerSpec
 from fedmrg_core.errors import FedMRGError
 from fedmrg_core.models.language import Text
 from fedmrg_core.models.pretrained import check_checkpoints
