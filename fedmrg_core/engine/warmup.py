@@ -25,10 +25,12 @@ from fedmrg_core.data.source import Source
 from fedmrg_core.engine.memory.process import settle_process
 from fedmrg_core.engine.trainer import batches_of, build_optimizer, fit
 from fedmrg_core.models.config import ModelConfig
-from fedmrg_core.models.language import train_tokenizer
+from fedmrg_core.models.registry import get_language_model
 from fedmrg_core.models.report_model import Batch, ReportModel, build_model
+from fedmrg_core.models.tokenizer import TOKENIZER_FILE, train_tokenizer
 from fedmrg_core.models.tuning import FULL
 from fedmrg_core.seeding import generator, torch_seed
+from fedmrg_core.types import State
 
 FORMAT = 5
 """Raised when the recipe below changes: older caches are then passed by."""
@@ -64,23 +66,30 @@ def _build(folder: Path, config: ModelConfig, corpus: Source, seed: int, progres
     from safetensors.torch import save_file
 
     studies = corpus.studies()
-    if config.lm == "tiny":
-        train_tokenizer((study.report for study in studies), config.vocab_size).save(str(folder / "tokenizer.json"))
+    trained_here = get_language_model(config.lm).trained_here
+    if trained_here:
+        train_tokenizer((study.report for study in studies), config.vocab_size).save(str(folder / TOKENIZER_FILE))
     model = build_model(config, folder, seed)
     if config.warmup_steps + config.warmup_vision_steps + config.warmup_prompt_steps:
         settle_process()
         _warm_up(model, config, corpus, seed, progress)
-        moved = {n: t for n, t in model.state_dict().items() if config.lm == "tiny" or not n.startswith("lm.")}
-        save_file(tree.clone({n: t for n, t in moved.items() if n != "lm.lm_head.weight"}), folder / "base.safetensors")
+        moved = {n: t for n, t in model.state_dict().items() if trained_here or not n.startswith("lm.")}
+        save_file(tree.clone(_untied(moved)), folder / "base.safetensors")
     facts = {"seed": seed, "model": asdict(config), "sha256": model_sha256(model), "corpus": corpus.fingerprint()}
     (folder / "base.json").write_text(json.dumps(facts, indent=1))
+
+
+def _untied(state: State) -> State:
+    """Without the second name of a tensor that has two (an output layer that shares the word embeddings)."""
+    names = {(tensor.data_ptr(), tensor.numel()): name for name, tensor in reversed(state.items())}
+    return {name: tensor for name, tensor in state.items() if names[tensor.data_ptr(), tensor.numel()] == name}
 
 
 def _warm_up(model: ReportModel, config: ModelConfig, corpus: Source, seed: int, progress: bool) -> None:
     """Train the base: to see (encoder and diagnosis head), to write what a prompt says (language model and prompts),
     then all of it; deterministic on one thread."""
     model.tune(FULL, (), diagnosis=True, seed=seed)
-    model.lm.requires_grad_(config.lm == "tiny")
+    model.lm.requires_grad_(get_language_model(config.lm).trained_here)
     model.dx_places.requires_grad_(True)
     model.train()
     films = _Films(model, corpus, config)
@@ -154,7 +163,7 @@ class _Films:
 
     def __init__(self, model: ReportModel, corpus: Source, config: ModelConfig) -> None:
         studies = corpus.studies()
-        self.text, self.size = model.text, config.warmup_batch
+        self.tokenizer, self.size = model.tokenizer, config.warmup_batch
         self.reports = [study.report for study in studies]
         self.images = torch.from_numpy(np.stack([corpus.image(study, config.image_size) for study in studies]))
         self.states = torch.tensor([study.labels for study in studies], dtype=torch.int64)
@@ -164,7 +173,7 @@ class _Films:
         rows, epoch = np.arange(len(self.reports)), 0
         while steps > 0:
             for batch in batches_of(rows, lengths, self.size, generator(seed, "warmup", name, epoch))[:steps]:
-                tokens, mask = self.text.batch([self.reports[row] for row in batch])
+                tokens, mask = self.tokenizer.batch([self.reports[row] for row in batch])
                 yield Batch(self.images[batch], tokens, mask, self.states[batch])
                 steps -= 1
             epoch += 1

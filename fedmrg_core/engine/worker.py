@@ -39,6 +39,7 @@ from fedmrg_core.engine.messages import (
 from fedmrg_core.engine.trainer import TrainConfig
 from fedmrg_core.models.config import ModelConfig
 from fedmrg_core.models.lora_ranks import pad_ranks, slice_ranks
+from fedmrg_core.models.registry import get_language_model
 from fedmrg_core.models.report_model import Batch, ReportModel, build_model, load_state, models_built
 from fedmrg_core.seeding import torch_seed
 from fedmrg_core.types import State
@@ -70,7 +71,8 @@ class Worker:
         self.federation = Federation.open(Path(spec.federation))
         self.hospitals = {hospital.name: hospital for hospital in self.federation.hospitals}
         frozen = SharedWeights(Path(spec.base), spec.share_from)
-        with frozen if spec.model.lm != "tiny" and spec.device.device == "cpu" else nullcontext():
+        pretrained = not get_language_model(spec.model.lm).trained_here
+        with frozen if pretrained and spec.device.device == "cpu" else nullcontext():
             self._hold(self._build())
             self.shared_bytes = frozen.share(self.model, self.moving)
 
@@ -166,7 +168,7 @@ class Worker:
 
     def batch(self, rows: np.ndarray) -> Batch:
         """Images, tokens and label states of some studies, for training."""
-        tokens, mask = self.model.text.batch([self.federation.reports[row] for row in rows])
+        tokens, mask = self.model.tokenizer.batch([self.federation.reports[row] for row in rows])
         return Batch(self.images(rows), self._to_device(tokens), self._to_device(mask), self.states(rows))
 
     def _to_device(self, tensor: Tensor) -> Tensor:

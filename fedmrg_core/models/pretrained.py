@@ -1,11 +1,12 @@
-"""Hugging Face checkpoints, safetensors only; what cannot be loaded is the user's one line."""
+"""Hugging Face checkpoints, safetensors only. One that cannot be loaded is a user's error, said in one line."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from fedmrg_core.errors import ConfigError
+from fedmrg_core.errors import ConfigError, first_line
+from fedmrg_core.models.registry import encoder_names, language_model_names
 
 
 def load_pretrained(setting: str, path: str, load: Callable[..., Any], **options: Any) -> Any:
@@ -13,10 +14,10 @@ def load_pretrained(setting: str, path: str, load: Callable[..., Any], **options
     try:
         return load(path, **options)
     except (OSError, ValueError) as error:
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        names = encoder_names() if setting == "encoder" else language_model_names()
         raise ConfigError(
-            f"{setting}={path} cannot be loaded: {reason} (give the folder of a checkpoint with model.safetensors, or "
-            "a Hugging Face id where the hub can be reached)"
+            f"{setting}={path} cannot be loaded: {first_line(error)} (give one of {', '.join(names)}, the folder of a "
+            "checkpoint with model.safetensors, or a Hugging Face id where the hub can be reached)"
         ) from None
 
 
@@ -24,6 +25,6 @@ def check_checkpoints(encoder: str, lm: str) -> None:
     """Read the configurations of those that are checkpoints, before anything is built on them. Raises ConfigError."""
     from transformers import AutoConfig
 
-    for setting, path, own in (("encoder", encoder, "conv"), ("lm", lm, "tiny")):
-        if path != own:
+    for setting, path, names in (("encoder", encoder, encoder_names()), ("lm", lm, language_model_names())):
+        if path not in names:
             load_pretrained(setting, path, AutoConfig.from_pretrained)

@@ -1,5 +1,6 @@
-"""The whole model: image -> encoder E -> connector P -> visual prefix; mean patch -> diagnosis head D -> 14 prompt
-tokens from Q; [prefix][prompts][instruction] -> language model -> report (DESIGN section 5)."""
+"""The whole model. Film -> encoder E -> connector P -> visual prefix. Mean patch -> diagnosis head D -> 14 prompt
+tokens from the table Q. [prefix][prompts][instruction] -> language model -> report.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedmrg_core.models.config import ModelConfig
-from fedmrg_core.models.encoders import build_encoder
-from fedmrg_core.models.language import Text, build_language_model, guidance_processors
+from fedmrg_core.models.guidance import guidance_processors
+from fedmrg_core.models.registry import build_encoder, get_language_model
+from fedmrg_core.models.tokenizer import ReportTokenizer
 from fedmrg_core.models.tuning import AdapterSwitch, AdapterWeights, Tuning, add_adapter, init_adapters
 from fedmrg_core.seeding import torch_seed
 from fedmrg_core.types import CONDITIONS, LabelState, State
@@ -33,14 +35,14 @@ class Batch:
     states: Tensor
 
     def part(self, start: int, stop: int) -> Batch:
-        """Some of its studies, by place."""
+        """Studies `start` to `stop` of the batch."""
         return Batch(self.images[start:stop], self.tokens[start:stop], self.mask[start:stop], self.states[start:stop])
 
 
 @dataclass(frozen=True)
 class VisionOutput:
-    """What the encoder made of a batch: patches [B, P, C]; mean [B, C]; prefix [B, P, H];
-    diagnosis logits [B, 14, 4], or None without a diagnosis branch."""
+    """Encoded films: patches [B, P, C]; their mean [B, C]; visual prefix [B, P, H]; diagnosis logits [B, 14, 4], or
+    None without a diagnosis branch. All float."""
 
     patches: Tensor
     mean: Tensor
@@ -50,27 +52,36 @@ class VisionOutput:
 
 @dataclass(frozen=True)
 class DecoderOutput:
-    """One decoder pass over the report: logits [B, L, V], last hidden state [B, L, H], cross-entropy [] (mean over
-    report tokens)."""
+    """One decoder pass over the reports: logits [B, L, V], last hidden states [B, L, H], and loss [], the mean
+    cross-entropy over report tokens. All float."""
 
     logits: Tensor
     hidden: Tensor
     loss: Tensor
 
 
-class ReportModel(nn.Module):
-    """Its parts bear the names `encoder. connector. dx_head. dx_prompts. dx_places. lm.`, which algorithms go by.
+@dataclass(frozen=True)
+class Generation:
+    """Generated reports, B of them; and the diagnosis head's probabilities float32 [B, 14, 4] on the CPU, or None
+    without a diagnosis branch."""
 
-    dx_places tells the 14 prompt tokens apart. PromptMRG tells the condition by the token's position, which its
-    decoder's absolute position embeddings make visible; a rotary decoder sees distances only, so that the same four
-    rows would all look alike. It is part of the base and never moves in a federation.
+    reports: list[str]
+    head: Tensor | None
+
+
+class ReportModel(nn.Module):
+    """Parameter names begin with `encoder. connector. dx_head. dx_prompts. dx_places. lm.`; algorithms select by them.
+
+    dx_places: position embeddings of the 14 prompt tokens. In PromptMRG the decoder's absolute positions tell which
+    condition a token is about. A rotary decoder sees distances only, so it needs them added. They belong to the base
+    and never move in a federation.
     """
 
-    def __init__(self, config: ModelConfig, text: Text) -> None:
+    def __init__(self, config: ModelConfig, tokenizer: ReportTokenizer) -> None:
         super().__init__()
-        self.config, self.text = config, text
+        self.config, self.tokenizer = config, tokenizer
         self.encoder = build_encoder(config)
-        self.lm: Any = build_language_model(config, text)
+        self.lm: Any = get_language_model(config.lm).build(config, tokenizer)
         width = int(self.lm.config.hidden_size)
         self.connector = nn.Linear(self.encoder.width, width)
         self.dx_head = nn.Linear(self.encoder.width, len(CONDITIONS) * STATES)
@@ -78,8 +89,8 @@ class ReportModel(nn.Module):
         self.dx_places = nn.Embedding(len(CONDITIONS), width)
         spread = float(self.lm.get_input_embeddings().weight.detach().std())
         for table in (self.dx_prompts, self.dx_places):
-            nn.init.normal_(table.weight, std=spread)  # as large as words are
-        self.register_buffer("instruction", torch.tensor(text.ids(config.instruction)), persistent=False)
+            nn.init.normal_(table.weight, std=spread)  # the scale of word embeddings
+        self.register_buffer("instruction", torch.tensor(tokenizer.encode(config.instruction)), persistent=False)
         self.diagnosis = True
         self.adapters = AdapterSwitch(self.lm)
 
@@ -102,26 +113,26 @@ class ReportModel(nn.Module):
             parameter.requires_grad_(True)
 
     def checkpoint_gradients(self) -> None:
-        """Have the encoder's and the language model's layers compute their activations again on the way back, where
-        they can (a Hugging Face model; the small conv encoder keeps its own). Called after `tune`."""
+        """Recompute activations in the backward pass instead of storing them, in every model that can (Hugging Face
+        models; not the small conv encoder). Called after `tune`."""
         contexts = {"use_reentrant": False, "context_fn": self.adapters.contexts}
         models: tuple[Any, ...] = (self.lm, getattr(self.encoder, "backbone", None))
         for model in models:
             if getattr(model, "supports_gradient_checkpointing", False):
                 enable = getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)
-                enable(contexts)  # transformers renames it
+                enable(contexts)  # its newer name in transformers
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """Parameters that training moves, by name, in the model's order."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
 
     def buffers_of_state(self) -> State:
-        """Floating buffers that a checkpoint keeps (BatchNorm's running statistics): they travel like parameters."""
-        kept = self.state_dict()
-        return {name: t for name, t in self.named_buffers() if name in kept and t.is_floating_point()}
+        """Persistent floating buffers (BatchNorm's running statistics): they travel like parameters."""
+        persistent = self.state_dict()
+        return {name: t for name, t in self.named_buffers() if name in persistent and t.is_floating_point()}
 
     def encode(self, images: Tensor) -> VisionOutput:
-        """Encode films [B, S, S]."""
+        """Encode films uint8 [B, S, S]."""
         patches = self.encoder(images)
         mean = patches.mean(dim=1)
         logits = self.diagnose(mean) if self.diagnosis else None
@@ -133,19 +144,19 @@ class ReportModel(nn.Module):
         return logits.view(-1, len(CONDITIONS), STATES)
 
     def prompt_states(self, states: Tensor) -> Tensor:
-        """Label states [B, 14] as the prompt knows them: with 3 prompt states, negative counts as blank."""
+        """Label states [B, 14] as rows of Q: with 3 prompt states, negative becomes blank."""
         if self.config.prompt_states == 3:
             return torch.where(states == LabelState.NEGATIVE, int(LabelState.BLANK), states)
         return states
 
     def prompts(self, states: Tensor) -> Tensor:
-        """Diagnosis prompt [B, 14, H]: one token a condition, the state's row of Q plus the condition's place."""
+        """Diagnosis prompt [B, 14, H]: one token per condition, the state's row of Q plus the condition's position."""
         tokens: Tensor = self.dx_prompts(self.prompt_states(states)) + self.dx_places.weight
         return tokens
 
     def _context(self, prefix: Tensor, prompts: Tensor | None) -> Tensor:
-        asked = self.lm.get_input_embeddings()(self.instruction).expand(prefix.shape[0], -1, -1)
-        return torch.cat([prefix, asked] if prompts is None else [prefix, prompts, asked], dim=1)
+        instruction = self.lm.get_input_embeddings()(self.instruction).expand(prefix.shape[0], -1, -1)
+        return torch.cat([prefix, instruction] if prompts is None else [prefix, prompts, instruction], dim=1)
 
     def decode(
         self,
@@ -158,7 +169,7 @@ class ReportModel(nn.Module):
         """Teacher-forced pass over the reports through `adapters` (names, or weights by name); those in `constant` get
         no gradient.
 
-        Reports are padded on the right and attention is causal, so padding is never seen: no mask is needed.
+        Reports are padded on the right and attention is causal, so no token sees padding and no mask is needed.
         """
         length = batch.tokens.shape[1]
         with self.adapters.path(adapters, constant):
@@ -177,13 +188,13 @@ class ReportModel(nn.Module):
         states: Tensor | None = None,
         guidance: float = 1.0,
     ) -> Generation:
-        """Greedy reports for films [B, S, S]. The prompt is the head's argmax unless `states` [B, 14] are given
-        (an oracle, to be named so).
+        """Greedy reports for films uint8 [B, S, S].
 
         adapters: names, weights, or a function that gives each study its weights.
-        guidance: 1 = the prompt as it is, 0 = no prompt. Else every word's log-probability is blank + guidance x
-        (prompted - blank), where `blank` reads a prompt that names no finding, at twice the cost (classifier-free
-        guidance, Ho and Salimans 2022; for language models Sanchez et al., ICML 2024).
+        states: label states [B, 14] for the prompt (an oracle: results must say so). Default: the head's argmax.
+        guidance: 1 = the prompt as it is, 0 = no prompt. Otherwise each token's log-probability is
+        blank + guidance x (prompted - blank), where `blank` has a prompt that names no finding. That costs twice the
+        time (classifier-free guidance, Ho and Salimans 2022; for language models Sanchez et al., ICML 2024).
         """
         vision = self.encode(images)
         adapters = adapters(vision) if callable(adapters) else adapters
@@ -203,48 +214,40 @@ class ReportModel(nn.Module):
                 attention_mask=torch.ones(context.shape[:2], dtype=torch.int64, device=context.device),
                 max_new_tokens=self.config.max_tokens,
                 do_sample=False,
-                pad_token_id=self.text.pad,
-                eos_token_id=self.text.end,
+                pad_token_id=self.tokenizer.pad,
+                eos_token_id=self.tokenizer.end,
                 logits_processor=processors,
             )
-        reports = [self.text.decode(row) for row in tokens[: len(images)].tolist()]
+        reports = [self.tokenizer.decode(row) for row in tokens[: len(images)].tolist()]
         return Generation(reports, None if head is None else head.cpu())
 
 
 def twice(adapters: Sequence[str] | AdapterWeights) -> Sequence[str] | AdapterWeights:
-    """Weights for a batch whose studies are in it twice, one block behind the other."""
+    """Weights for a batch that holds its studies twice, one block after the other."""
     if not isinstance(adapters, Mapping):
         return adapters
     return {name: torch.cat([w, w]) if isinstance(w, Tensor) else w for name, w in adapters.items()}
 
 
-@dataclass(frozen=True)
-class Generation:
-    """Generated reports and, with a diagnosis branch, the head's probabilities [B, 14, 4]."""
-
-    reports: list[str]
-    head: Tensor | None
-
-
-_BUILT = [0]
+_models_built = 0
 
 
 def models_built() -> int:
-    """How many models this process has built: a worker builds one in its life."""
-    return _BUILT[0]
+    """How many models this process has built. A worker builds one in its life; tests check it."""
+    return _models_built
 
 
 def build_model(config: ModelConfig, base: Path, seed: int) -> ReportModel:
-    """The model on its base: weights of `base/base.safetensors` (what the warm-up moved) over fresh or pretrained ones.
-
-    A fresh weight is drawn from (seed, its module): so that it is the same wherever it is built.
+    """The model with the base's weights: `base/base.safetensors` (all that the warm-up moved) replaces fresh or
+    pretrained ones. Fresh weights are a function of the seed, so every process builds the same model.
     """
     from safetensors.torch import load_file
 
-    _BUILT[0] += 1
-    text = Text.load(config, base)
+    global _models_built
+    _models_built += 1
+    tokenizer = get_language_model(config.lm).tokenizer(config, base)
     with torch_seed(seed, "init", "model"):
-        model = ReportModel(config, text)
+        model = ReportModel(config, tokenizer)
     weights = base / "base.safetensors"
     if weights.exists():
         load_state(model, load_file(str(weights)))
@@ -252,8 +255,10 @@ def build_model(config: ModelConfig, base: Path, seed: int) -> ReportModel:
 
 
 def load_state(model: nn.Module, state: State) -> None:
-    """Copy tensors into the model's parameters and buffers, in place, by name: never re-bound,
-    since a tensor's alignment can decide its bits (engine/frozen.py, which re-binds once, keeps to it)."""
+    """Copy tensors into the model's parameters and buffers, in place, by name.
+
+    In place because a tensor's memory alignment can decide bits (engine/memory/shared_weights.py aligns its own).
+    """
     own = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     with torch.no_grad():
         for name, tensor in state.items():

@@ -190,19 +190,19 @@ def test_diagnosis_loss_adds_log_p_to_the_positive_logit_only() -> None:
 def test_each_word_is_the_likeliest_under_guidance(
     worker: Worker, guidance: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, text = worker.model.eval(), worker.model.text
+    model, tokenizer = worker.model.eval(), worker.model.tokenizer
     draw = torch.Generator().manual_seed(0)
     with torch.no_grad():  # so that words differ and prompts matter
         for name, parameter in model.named_parameters():
             if name.startswith(("dx_prompts", "dx_head", "lm.")) and "norm" not in name and "embed" not in name:
                 parameter.normal_(generator=draw)
     written: list[list[int]] = []
-    monkeypatch.setattr(text, "decode", lambda row: written.append(row) or "")
+    monkeypatch.setattr(tokenizer, "decode", lambda row: written.append(row) or "")
     images = worker.images(worker.federation.hospitals[0].rows["train"][:4])
     head = model.generate(images, ("generic",), guidance=guidance).head
     assert head is not None
     tokens, states = torch.tensor(written), head.argmax(dim=-1)
-    ended = (tokens == text.end).cumsum(dim=1)
+    ended = (tokens == tokenizer.end).cumsum(dim=1)
     batch = Batch(images, tokens, (ended == 0) | (ended.diff(prepend=torch.zeros(4, 1)) == 1), states)
     prefix = model.encode(images).prefix
     said, blank, none = (

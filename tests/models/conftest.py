@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fedmrg_core.models.language import END, PAD, train_tokenizer
+from fedmrg_core.models.tokenizer import END, PAD, train_tokenizer
 
 TEXTS = ["The heart is normal in size.", "There is a small left pleural effusion.", "No pneumothorax.", "Mild edema."]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,9 @@ import torch
 
 from fedmrg_core.engine.worker import Worker
 from fedmrg_core.errors import FedMRGError
-from fedmrg_core.models.encoders import HuggingFaceEncoder
+from fedmrg_core.models.encoders.huggingface import HuggingFaceEncoder
 from fedmrg_core.models.pretrained import check_checkpoints
-from tests.toy import Run, toy_spec
+from tests.toy import Run, toy_config, toy_spec
 
 
 def test_a_pretrained_lm_is_frozen_but_for_its_adapters(toy_cache: Path, language_checkpoint: Path) -> None:
@@ -38,7 +39,8 @@ def test_batch_norm_statistics_are_state_that_travels(toy_cache: Path, resnet_ch
 
 
 def test_films_are_normalised_as_the_encoder_was_trained(resnet_checkpoint: Path, vit_checkpoint: Path) -> None:
-    resnet, vit = HuggingFaceEncoder(str(resnet_checkpoint)), HuggingFaceEncoder(str(vit_checkpoint))
+    config = toy_config("fedavg").part("model")
+    resnet, vit = (HuggingFaceEncoder(replace(config, encoder=str(p))) for p in (resnet_checkpoint, vit_checkpoint))
     assert resnet.mean.flatten().tolist() == pytest.approx([0.4, 0.5, 0.6])
     assert resnet.std.flatten().tolist() == pytest.approx([0.2, 0.25, 0.3])
     assert vit.mean.flatten().tolist() == [0.5]

@@ -20,8 +20,8 @@ from fedmrg_core.engine.pool import PoolConfig
 from fedmrg_core.engine.ray.placement import ask_nodes
 from fedmrg_core.engine.worker import WorkerSpec
 from fedmrg_core.errors import FedMRGError
-from fedmrg_core.models.language import Text
 from fedmrg_core.models.pretrained import check_checkpoints
+from fedmrg_core.models.registry import get_language_model
 
 PACKAGES = ("torch", "transformers", "peft", "numpy")
 """Whose versions decide bits, besides Python's and our own code."""
@@ -53,7 +53,7 @@ def unreadable(spec: WorkerSpec) -> str:
         federation = Federation.open(spec.federation)
         federation.images(np.arange(0, len(federation), SHARD_FILMS))  # one film of every shard
         (Path(spec.base) / "base.json").open("rb").close()
-        Text.load(spec.model, Path(spec.base))
+        get_language_model(spec.model.lm).tokenizer(spec.model, Path(spec.base))
         check_checkpoints(spec.model.encoder, spec.model.lm)
     except Exception as error:
         return _line(error)
