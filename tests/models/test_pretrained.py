@@ -39,7 +39,7 @@ def test_batch_norm_statistics_are_state_that_travels(toy_cache: Path, resnet_ch
 
 
 def test_films_are_normalised_as_the_encoder_was_trained(resnet_checkpoint: Path, vit_checkpoint: Path) -> None:
-    config = toy_config("fedavg").part("model")
+    config = toy_config("fedavg").model
     resnet, vit = (HuggingFaceEncoder(replace(config, encoder=str(p))) for p in (resnet_checkpoint, vit_checkpoint))
     assert resnet.mean.flatten().tolist() == pytest.approx([0.4, 0.5, 0.6])
     assert resnet.std.flatten().tolist() == pytest.approx([0.2, 0.25, 0.3])
