@@ -1,4 +1,4 @@
-"""Every setting of the model. The values stand in `benchmark/configs/` (defaults.toml and presets/*.toml)."""
+"""Every setting of the model. Their values are in `benchmark/configs/` (defaults.toml and presets/*.toml)."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from fedmrg_core.errors import ConfigError, in_range, not_empty
 class ModelConfig:
     """What is built, and how its base is warmed up.
 
-    encoder: "conv" (a small convolutional encoder) or a Hugging Face id or path of a vision model.
-    lm: "tiny" (a LLaMA-architecture decoder built from the `lm_*` fields) or a Hugging Face id or path of a causal LM.
-    image_size: pixels of a side; films are resized to squares of it.
-    encoder_channels: channels of the conv encoder's stages; each halves the side, the last is the feature width.
-    max_tokens: longest report in tokens, end token included; longer references are cut in training only.
-    instruction: the text between the visual prefix (and the prompts) and the report.
-    prompt_states: 4 keeps blank apart from negative in the diagnosis prompt; 3 merges them, because which negatives
-        a report mentions is a matter of the hospital's style, which a true label would leak (LOG.md).
-    prompt_from_head: share of training samples prompted by the diagnosis head's own argmax instead of the label
-        states; 0 = always the labels (DESIGN section 6), 1 = training sees just what inference sees.
-    warmup_*: the public-corpus warm-up of the base: studies; steps of the encoder and the diagnosis head alone
-        (vision_steps), of the language model alone, which learns to write what a prompt says (prompt_steps), and of
-        the whole model (steps); peak learning rate; batch. 0 steps = none.
+    encoder: a registered name ("conv") or the Hugging Face id or path of a vision model.
+    lm: a registered name ("tiny") or the Hugging Face id or path of a causal language model.
+    image_size: pixels per side; films are resized to squares of it.
+    encoder_channels: channels of the conv encoder's stages. Each stage halves the side; the last is the feature width.
+    lm_hidden, lm_layers, lm_heads, lm_intermediate, vocab_size: sizes of a language model that is trained here.
+    max_tokens: longest report in tokens, end token included. Longer references are cut in training only.
+    instruction: the text before the report, after the visual prefix and the prompts.
+    prompt_states: 4 = blank and negative differ in the diagnosis prompt; 3 = they are one. Which negatives a report
+        mentions depends on the hospital's style, which a true label would leak (leaderboards/LOG.md).
+    prompt_from_head: share of training samples whose prompt is the diagnosis head's argmax instead of the label
+        states. 0 = always the labels; 1 = always what inference sees.
+    warmup_*: warm-up of the base on the public corpus: number of studies, peak learning rate, batch size, and steps in
+        three phases: encoder and diagnosis head alone (vision_steps); language model alone, from prompts
+        (prompt_steps); the whole model (steps). 0 steps = none.
     """
 
     encoder: str

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from fedmrg_core.errors import ConfigError, first_line
+from fedmrg_core.errors import ConfigError, choose, first_line
 from fedmrg_core.models.registry import encoder_names, language_model_names
 
 
@@ -22,9 +24,15 @@ def load_pretrained(setting: str, path: str, load: Callable[..., Any], **options
 
 
 def check_checkpoints(encoder: str, lm: str) -> None:
-    """Read the configurations of those that are checkpoints, before anything is built on them. Raises ConfigError."""
+    """Check both settings before anything is built: registered names pass, of checkpoints the configuration is read.
+
+    Raises ConfigError for a misspelt name and for a checkpoint that cannot be loaded.
+    """
     from transformers import AutoConfig
 
-    for setting, path, names in (("encoder", encoder, encoder_names()), ("lm", lm, language_model_names())):
-        if path not in names:
-            load_pretrained(setting, path, AutoConfig.from_pretrained)
+    for setting, name, names in (("encoder", encoder, encoder_names()), ("lm", lm, language_model_names())):
+        if name in names:
+            continue
+        if difflib.get_close_matches(name, names, cutoff=0.75) and not Path(name).exists():
+            choose(setting, name, names)  # a misspelling: without asking the hub, which can take half a minute
+        load_pretrained(setting, name, AutoConfig.from_pretrained)
