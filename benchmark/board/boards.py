@@ -1,41 +1,63 @@
-"""Committed results grouped into boards: one per split and preset, with one row per algorithm.
+"""Committed results grouped into boards: one per split, preset and overrides, with one row per algorithm.
 
-A board ranks only comparable results: one `bench_version`, one board key (hospitals, model, budget, evaluation), one
-version of each metric, the same data. The seeds of an algorithm become one row: mean and 95 % interval.
+A board ranks only comparable results: one `bench_version`, one board key (hospitals, model, budget, evaluation,
+precision, fault policy), one version of each metric and library, and for each seed the same data and base. The seeds of
+an algorithm become one row: mean and 95 % interval over the draws of data and base.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from benchmark.board.results import TRIVIAL, Result, bench_version, board_key, config_hash, metric_versions
+from benchmark.board.results import (
+    TRIVIAL,
+    Result,
+    bench_version,
+    board_key,
+    config_hash,
+    digest,
+    draw,
+    libraries,
+    metric_versions,
+    overrides_hash,
+)
+from benchmark.board.schema import possible_range
 from fedmrg_core.metrics.catalogue import RANKED_BY
 
-COSTS = ("upload_mb_round", "upload_mb", "train_seconds")
+COSTS = ("upload_mb_round", "upload_mb")
+"""Bytes only: the seconds of one training differ several times over with the machine's other work."""
+
+UNBOUNDED = (-math.inf, math.inf)
+
+Score = Mapping[str, Any]
+"""value, and low and high where it has an interval."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 95 % interval: Student's t over seeds, or one seed's bootstrap over patients."""
+    """A number with its 95 % interval: Student's t over draws, or one draw's bootstrap over patients. No interval goes
+    beyond the values that the score can have."""
 
     value: float
     low: float
     high: float
-    seeds: int
+    draws: int
 
 
 @dataclass(frozen=True)
 class Row:
-    """One algorithm on one board; `estimates` by score key and by cost (COSTS), `values` by score key and seed."""
+    """One algorithm on one board; `estimates` by score key and by cost (COSTS), `values` by score key and draw."""
 
     algorithm: str
     seeds: tuple[int, ...]
+    draws: int
     estimates: Mapping[str, Estimate]
-    values: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    values: Mapping[str, Mapping[str, float]]
 
     @property
     def trivial(self) -> bool:
@@ -49,72 +71,75 @@ class Comparable(NamedTuple):
     bench_version: str
     board_key: str
     metrics: str
+    libraries: str
 
 
 @dataclass(frozen=True)
 class Board:
-    """Everything committed for a split and a preset."""
+    """Everything committed for a split, a preset and a suite's overrides of it."""
 
     split: str
     preset: str
+    overrides: tuple[str, ...]
     common: Comparable
     rows: tuple[Row, ...]
-    """Ranked; rows of fewer seeds than the others come last."""
+    """Ranked; rows of fewer draws than the others come last."""
     failed: tuple[Result, ...] = ()
     incomparable: tuple[Result, ...] = ()
-    """Finished results of another bench_version, board key, metric version or data."""
+    """Finished results that differ in `Comparable`, or in the data or base of their seed."""
 
     @property
     def complete(self) -> tuple[Row, ...]:
-        """The rows with the most seeds."""
-        return tuple(row for row in self.rows if len(row.seeds) == len(self.rows[0].seeds))
+        """The rows with the most draws."""
+        return tuple(row for row in self.rows if row.draws == self.rows[0].draws)
 
     @property
     def slug(self) -> str:
-        """The name of its pages, without the extension."""
-        return f"{self.split.replace('/', '-')}--{self.preset}"
+        """The name of its pages, without the extension: one per board, and safe as a file name."""
+        plain = f"{self.split.replace('/', '-')}--{self.preset}"
+        if "-" in self.split or self.overrides or not re.fullmatch(r"[\w.-]+", plain, re.ASCII):
+            key = digest([self.split, self.preset, sorted(self.overrides)])[:8]
+            return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', plain)[:100]}--{key}"
+        return plain
 
 
 def boards(results: Iterable[Result]) -> list[Board]:
-    """One board per split and preset, ordered by name. The newest bench_version is ranked, and of that the board key
-    and the metric versions that most results have."""
-    groups: dict[tuple[str, str], list[Result]] = defaultdict(list)
+    """One board per split, preset and overrides, ordered by name. The newest bench_version is ranked, and of that what
+    most results have in common (`Comparable`)."""
+    groups: dict[tuple[str, str, str], list[Result]] = defaultdict(list)
     for result in results:
-        groups[result["split"], result["preset"]].append(result)
-    return [_board(split, preset, group) for (split, preset), group in sorted(groups.items())]
+        groups[result["split"], result["preset"], overrides_hash(result)].append(result)
+    return [_board(group) for _, group in sorted(groups.items())]
 
 
-def _board(split: str, preset: str, group: Sequence[Result]) -> Board:
+def _board(group: Sequence[Result]) -> Board:
     finished = [result for result in group if result["status"] == "finished"]
     failed = tuple(result for result in group if result["status"] != "finished")
     counts = Counter(map(_comparable, finished))
     common = max(
-        counts, key=lambda c: (len(c.bench_version), c.bench_version, counts[c], c), default=Comparable("", "", "")
+        counts, key=lambda c: (len(c.bench_version), c.bench_version, counts[c], c), default=Comparable("", "", "", "")
     )
-    ranked = _same_data([result for result in finished if _comparable(result) == common])
+    ranked = _same_draw([result for result in finished if _comparable(result) == common])
     others = tuple(result for result in finished if not any(result is member for member in ranked))
     rows = [_row(name, results) for name, results in _by_algorithm(ranked).items()]
-    most = max((len(row.seeds) for row in rows), default=0)
-    rows.sort(key=lambda row: (len(row.seeds) < most, *_rank(row)))  # each seed is another draw, and draws differ
-    return Board(split, preset, common, tuple(rows), failed, others)
+    most = max((row.draws for row in rows), default=0)
+    rows.sort(key=lambda row: (row.draws < most, *_rank(row)))  # draws differ in difficulty
+    first = group[0]
+    overrides = tuple(sorted(first.get("overrides", [])))
+    return Board(first["split"], first["preset"], overrides, common, tuple(rows), failed, others)
 
 
 def _comparable(result: Result) -> Comparable:
-    return Comparable(bench_version(result), board_key(result), metric_versions(result))
+    return Comparable(bench_version(result), board_key(result), metric_versions(result), libraries(result))
 
 
-def _same_data(results: Sequence[Result]) -> list[Result]:
-    """Results on the data that most results of their seed have: each seed of phantom has data of its own."""
+def _same_draw(results: Sequence[Result]) -> list[Result]:
+    """Results with the data and the base that most results of their seed have."""
     counts: dict[int, Counter[str]] = defaultdict(Counter)
     for result in results:
-        counts[result["seed"]][_data(result)] += 1
+        counts[result["seed"]][draw(result)] += 1
     usual = {seed: max(count, key=lambda key: (count[key], key)) for seed, count in counts.items()}
-    return [result for result in results if _data(result) == usual[result["seed"]]]
-
-
-def _data(result: Result) -> str:
-    facts = result.get("provenance", {})
-    return f"{facts.get('data_sha256')} {facts.get('split_sha256')}"
+    return [result for result in results if draw(result) == usual[result["seed"]]]
 
 
 def _by_algorithm(results: Sequence[Result]) -> dict[str, list[Result]]:
@@ -136,24 +161,30 @@ def _rank(row: Row) -> tuple[float, str]:
 
 
 def _row(name: str, results: Sequence[Result]) -> Row:
-    keys = sorted({key for result in results for key in result.get("scores", {})})
-    found = {key: over_seeds([r["scores"][key] for r in results if key in r.get("scores", {})]) for key in keys}
-    for cost in COSTS:
-        found[cost] = over_seeds([{"value": value} for r in results if (value := _cost(r, cost)) is not None])
-    seeds = tuple(sorted(result["seed"] for result in results))
-    values: dict[str, dict[int, float]] = {key: {} for key in keys}
+    draws: dict[str, list[Result]] = defaultdict(list)
     for result in results:
-        for key, score in result.get("scores", {}).items():
-            if score.get("value") is not None:
-                values[key][result["seed"]] = float(score["value"])
-    return Row(name, seeds, {key: estimate for key, estimate in found.items() if estimate is not None}, values)
+        draws[draw(result)].append(result)
+    keys = dict.fromkeys(key for result in results for key in result.get("scores", {}))
+    scores = {key: {name: _scores(members, key) for name, members in draws.items()} for key in sorted(keys)}
+    scores |= {cost: {name: _costs(members, cost) for name, members in draws.items()} for cost in COSTS}
+    found = {key: over_draws(list(by_draw.values()), possible_range(key)) for key, by_draw in scores.items()}
+    values = {key: _means(by_draw) for key, by_draw in scores.items()}
+    seeds = tuple(sorted(result["seed"] for result in results))
+    return Row(name, seeds, len(draws), {key: one for key, one in found.items() if one is not None}, values)
+
+
+def _scores(results: Sequence[Result], key: str) -> list[Score]:
+    """The known scores of one draw's results."""
+    found = [result["scores"][key] for result in results if key in result.get("scores", {})]
+    return [score for score in found if score.get("value") is not None]
+
+
+def _costs(results: Sequence[Result], name: str) -> list[Score]:
+    return [{"value": value} for result in results if (value := _cost(result, name)) is not None]
 
 
 def _cost(result: Result, name: str) -> float | None:
     communication = result.get("communication", {})
-    if name == "train_seconds":
-        seconds = result.get("provenance", {}).get("seconds", {}).get("train")
-        return None if seconds is None else float(seconds)
     total = communication.get("upload_bytes")
     if total is None:
         return None
@@ -161,17 +192,29 @@ def _cost(result: Result, name: str) -> float | None:
     return float(total / 1e6 if name == "upload_mb" else total / 1e6 / max(1, rounds))
 
 
-def over_seeds(scores: Sequence[Mapping[str, Any]]) -> Estimate | None:
-    """Mean and 95 % t interval of several seeds; one seed keeps its own interval; None without any value."""
-    known = [score for score in scores if score.get("value") is not None]
-    values = [float(score["value"]) for score in known]
-    if not values:
+def _means(by_draw: Mapping[str, Sequence[Score]]) -> dict[str, float]:
+    return {name: mean for name, scores in by_draw.items() if (mean := _mean(scores)) is not None}
+
+
+def _mean(scores: Sequence[Score]) -> float | None:
+    return math.fsum(float(score["value"]) for score in scores) / len(scores) if scores else None
+
+
+def over_draws(draws: Iterable[Sequence[Score]], possible: tuple[float, float] = UNBOUNDED) -> Estimate | None:
+    """Mean and 95 % t interval over draws (each the mean of its seeds), cut at the possible values. A single draw has
+    the interval of its seed, or spans those of its seeds. None without any value."""
+    known = [scores for scores in draws if scores]
+    means = [mean for scores in known if (mean := _mean(scores)) is not None]
+    if not means:
         return None
-    if len(values) == 1:
-        low, high = (known[0].get(end) for end in ("low", "high"))
-        value = values[0]
-        return Estimate(value, value if low is None else float(low), value if high is None else float(high), 1)
+    if len(means) == 1:
+        low, high = (_ends(known[0], end, means[0]) for end in ("low", "high"))
+        return Estimate(means[0], min(low), max(high), 1)
     from fedmrg_core.metrics.compare import seed_interval
 
-    found = seed_interval(values)
-    return Estimate(found.mean, found.low, found.high, found.n)
+    found = seed_interval(means)
+    return Estimate(found.mean, max(found.low, possible[0]), min(found.high, possible[1]), found.n)
+
+
+def _ends(scores: Sequence[Score], end: str, default: float) -> list[float]:
+    return [default if score.get(end) is None else float(score[end]) for score in scores]

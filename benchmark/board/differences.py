@@ -1,7 +1,7 @@
-"""Does a row of a board differ from the reference row? Paired over seeds, from the committed results alone.
+"""Does a row of a board differ from the reference row? Paired over draws, from the committed results alone.
 
-All rows share the draw of data and base of a seed, so differences are taken seed by seed: mean, 95 % t interval,
-two-sided p of the paired t test, and p after Holm's correction over the rows of one column.
+All rows share the draws of data and base, so differences are taken draw by draw: mean, 95 % t interval, two-sided p of
+the paired t test, and p after Holm's correction over the rows of one column.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmark.board.boards import Board, Row
+from benchmark.board.schema import possible_range
 
 REFERENCE = "fedavg"
 """What a federated algorithm should improve on. Without such a row, the first trained row is the reference."""
@@ -17,13 +18,13 @@ REFERENCE = "fedavg"
 
 @dataclass(frozen=True)
 class Difference:
-    """A row's mean less the reference's over their `seeds` common seeds, with its 95 % interval and Holm's p."""
+    """A row's mean less the reference's over their `draws` common draws, with its 95 % interval and Holm's p."""
 
     value: float
     low: float
     high: float
     p_holm: float
-    seeds: int
+    draws: int
 
 
 def reference(board: Board) -> Row | None:
@@ -34,7 +35,7 @@ def reference(board: Board) -> Row | None:
 
 
 def differences(board: Board, key: str) -> Mapping[str, Difference]:
-    """Differences of one score from the reference row, by algorithm; only rows with at least two common seeds."""
+    """Differences of one score from the reference row, by algorithm; only rows with at least two common draws."""
     from fedmrg_core.metrics.compare import holm, paired_seeds
 
     base = reference(board)
@@ -42,10 +43,15 @@ def differences(board: Board, key: str) -> Mapping[str, Difference]:
         return {}
     found = {}
     for row in board.rows:
-        seeds = sorted(row.values.get(key, {}).keys() & base.values.get(key, {}).keys())
-        pair = [[other.values[key][seed] for seed in seeds] for other in (row, base)] if seeds else [[], []]
+        draws = sorted(row.values.get(key, {}).keys() & base.values.get(key, {}).keys())
+        pair = [[other.values[key][draw] for draw in draws] for other in (row, base)] if draws else [[], []]
         difference = paired_seeds(*pair) if row is not base else None
         if difference is not None:
-            found[row.algorithm] = (difference, len(seeds))
+            found[row.algorithm] = (difference, len(draws))
     corrected = holm({name: difference.p for name, (difference, _) in found.items()})
-    return {name: Difference(d.value, d.low, d.high, corrected[name], n) for name, (d, n) in found.items()}
+    lowest, highest = possible_range(key)
+    widest = highest - lowest
+    return {
+        name: Difference(d.value, max(d.low, -widest), min(d.high, widest), corrected[name], n)
+        for name, (d, n) in found.items()
+    }

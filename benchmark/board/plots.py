@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.board.boards import Board, Estimate, Row
-from benchmark.board.view import is_noted
+from benchmark.board.view import is_noted, preset_name
 
 if TYPE_CHECKING:
     from fedmrg_core.data.describe import Measure
@@ -24,7 +24,7 @@ TRAINED, PLAIN, INK = "#1f6f8b", "#b9bec4", "#2b2f33"
 def draw(board: Board, path: Path) -> None:
     """Write `path` (PNG) of the complete rows, without a date in it: the same results give the same picture."""
     rows = list(reversed(board.complete))
-    title = f"{board.split}, preset {board.preset}, {len(rows[0].seeds)} seed(s), 95 % intervals"
+    title = f"{board.split}, preset {preset_name(board)}, {rows[0].draws} draw(s), 95 % intervals"
     with _figure(path, len(PANELS), [_label(row) for row in rows], title) as axes:
         for axis, (key, name) in zip(axes, PANELS, strict=True):
             _panel(axis, rows, key, name)
@@ -38,7 +38,7 @@ def draw_measures(splits: Mapping[str, Sequence[Measure]], path: Path) -> None:
     with _figure(path, len(splits), names, title) as axes:
         for axis, (split, measures) in zip(axes, splits.items(), strict=True):
             for position, one in enumerate(reversed(measures)):
-                _bar(axis, position, Estimate(one.value, 0.0, one.random_high, seeds=1), TRAINED)
+                _bar(axis, position, Estimate(one.value, 0.0, one.random_high, draws=1), TRAINED)
             _style(axis, split)
             axis.set_xlim(right=1.2 * widest)
 
@@ -64,7 +64,8 @@ def _figure(path: Path, panels: int, rows: Sequence[str], title: str) -> Iterato
 
 
 def _label(row: Row) -> str:
-    return f"{row.algorithm}*" if is_noted(row.algorithm) else row.algorithm
+    name = row.algorithm.replace("$", r"\$")  # two of them would begin and end a formula
+    return f"{name}*" if is_noted(row.algorithm) else name
 
 
 def _panel(axis: Any, rows: list[Row], key: str, title: str) -> None:
@@ -87,5 +88,5 @@ def _style(axis: Any, title: str) -> None:
 
 def _bar(axis: Any, position: int, estimate: Estimate, colour: str) -> None:
     axis.barh(position, estimate.value, height=0.62, color=colour, alpha=0.85)
-    axis.plot([max(0.0, estimate.low), estimate.high], [position, position], color=INK, linewidth=1.2)
+    axis.plot([estimate.low, estimate.high], [position, position], color=INK, linewidth=1.2)
     axis.text(max(estimate.value, estimate.high), position, f"  {estimate.value:.3f}", va="center", fontsize=7.5)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fedmrg_core.errors import DataError
+from benchmark.board.schema import problem
+from fedmrg_core.errors import DataError, first_line, one_line
 from fedmrg_core.metrics.catalogue import shown
 from fedmrg_core.paths import ROOT
 
@@ -17,31 +18,57 @@ TRIVIAL = ("constant", "commonest", "random_train", "untrained")
 """Rows that read no film or were never trained: they show what a score is worth."""
 BUDGET = ("rounds", "participation", "local_epochs", "local_steps", "batch_size")
 """Settings of [train] that all rows of a board share; learning rates and the like belong to an algorithm."""
+LIBRARIES = ("torch", "transformers", "peft", "numpy")
+"""Libraries whose versions the rows of a board share."""
+FLOAT32 = "float32"
 
 Result = dict[str, Any]
 
 
 def load(root: Path = ROOT) -> list[Result]:
-    """Every committed result, ordered by path. Raises DataError, with the file's name, where one is damaged."""
-    return [read(path) for path in sorted((root / RESULTS).glob("**/*--s*.json"))]
+    """Every committed result, ordered by path. Raises DataError, with the file's name, where one is damaged or is not
+    stored under its own name."""
+    found = []
+    for path in sorted((root / RESULTS).glob("**/*--s*.json")):
+        result = read(path)
+        if path != result_path(result, root):
+            right = result_path(result, root).relative_to(root)
+            raise DataError(f"is the result of {one_line(str(right))}: move or remove it", file=str(path))
+        found.append(result)
+    return found
 
 
 def read(path: Path) -> Result:
-    """One result file. Raises DataError where it is none."""
+    """One result file. Raises DataError, with the file's name, where it is damaged or holds impossible values."""
     try:
-        result: Result = json.loads(path.read_text())
-        missing = {"algorithm", "split", "preset", "seed", "status", "config"} - result.keys()
-    except (json.JSONDecodeError, AttributeError) as error:
-        raise DataError(f"is not a result ({error})", file=str(path)) from error
-    if missing:
-        raise DataError(f"is not a result: it lacks {', '.join(sorted(missing))}", file=str(path))
-    return result
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"is not a result ({one_line(first_line(error))})", file=str(path)) from error
+    wrong = problem(result)
+    if wrong:
+        raise DataError(f"is not a result: {wrong}", file=str(path))
+    return dict(result)
 
 
 def result_path(result: Mapping[str, Any], root: Path = ROOT) -> Path:
-    """Where a result is committed."""
-    name = f"{result['algorithm']}--s{result['seed']}.json"
+    """Where a result is committed. Results of a suite with overrides carry the hash of these in their names, so that
+    they never replace those of the preset."""
+    variant = f"--{overrides_hash(result)}" if result.get("overrides") else ""
+    name = f"{result['algorithm']}{variant}--s{result['seed']}.json"
     return root / RESULTS / str(result["split"]) / str(result["preset"]) / name
+
+
+def overrides_hash(result: Mapping[str, Any]) -> str:
+    """A short hash of a suite's overrides, in any order; "" without any."""
+    overrides = sorted(result.get("overrides", []))
+    return digest(overrides)[:8] if overrides else ""
+
+
+def find(run_id: str, root: Path = ROOT) -> Path | None:
+    """The committed file of a run, if there is one."""
+    mark = f'"run_id": {json.dumps(run_id)}'
+    paths = sorted((root / RESULTS).glob("**/*--s*.json"))
+    return next((path for path in paths if mark in path.read_text(encoding="utf-8", errors="replace")), None)
 
 
 def committed_text(result: Result) -> str:
@@ -66,12 +93,30 @@ def config_hash(result: Mapping[str, Any]) -> str:
 
 
 def board_key(result: Mapping[str, Any]) -> str:
-    """The hash of what the rows of a board share: hospitals, model, budget and evaluation, but neither algorithm nor
-    seed."""
+    """The hash of what the rows of a board share: hospitals, model, budget, evaluation, precision and what is done
+    about failing clients, but neither algorithm nor seed."""
     config = result["config"]
     run = {key: value for key, value in config.get("run", {}).items() if key != "seed"}
     budget = {key: config.get("train", {}).get(key) for key in BUDGET}
-    return digest([run, budget, config.get("model"), config.get("evaluate")])
+    precision = config.get("engine", {}).get("precision", FLOAT32)
+    unusual = {} if precision == FLOAT32 else {"precision": precision}
+    unusual |= {"faults": config["faults"]} if config.get("faults") else {}
+    return digest([run, budget, config.get("model"), config.get("evaluate"), *([unusual] if unusual else [])])
+
+
+def libraries(result: Mapping[str, Any]) -> str:
+    """The versions of the libraries that change scores, without their build tags: `torch 2.13.0, ..`."""
+    versions = result.get("provenance", {}).get("versions", {})
+    return ", ".join(f"{name} {str(versions[name]).partition('+')[0]}" for name in LIBRARIES if name in versions)
+
+
+def draw(result: Mapping[str, Any]) -> str:
+    """What a seed drew: the hashes of data, split and base. Seeds that share a draw are no independent repetitions.
+    Without hashes, the seed itself."""
+    facts = result.get("provenance", {})
+    if not facts.get("data_sha256"):
+        return f"seed {result['seed']}"
+    return " ".join(str(facts.get(f"{name}_sha256")) for name in ("data", "split", "model"))
 
 
 def metric_versions(result: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmark.board.boards import Board, Estimate, Row
 from benchmark.board.differences import Difference, differences, reference
@@ -18,23 +18,24 @@ from fedmrg_core.metrics.catalogue import RANKED_BY, VIEWS, Metric, shown
 COST_TITLES = {
     "upload_mb_round": "upload per round, MB",
     "upload_mb": "total upload, MB",
-    "train_seconds": "training, s",
 }
 FORMALISATION = (
     "this project's formalisation, made from the abstract of arXiv 2506.17562, not checked against the paper's text"
 )
 """Shown with FedMRG wherever it is ranked."""
 HOW_TO_READ = (
-    "Numbers are means over seeds with 95 % t intervals. A row with one seed has the 95 % bootstrap interval over its "
-    "patients. CE F1 (clinical efficacy) compares the 14 CheXpert conditions of both texts, positives only. Rows in "
-    "italics read no film or were never trained: they show what a score is worth."
+    "Numbers are means over draws of data and base (one draw per seed) with 95 % t intervals, cut at the lowest and "
+    "highest possible value. A row with one draw has the 95 % bootstrap interval over its patients. CE F1 (clinical "
+    "efficacy) compares the 14 CheXpert conditions of both texts, positives only. Rows in italics read no film or were "
+    "never trained: they show what a score is worth."
 )
-FEWER_SEEDS = "Fewer seeds than the rows above. Each seed is another draw of data, so compare no number with theirs."
+FEWER_DRAWS = "Fewer draws than the rows above. Draws differ in difficulty, so compare no number with theirs."
+ONE_DRAW = "not ranked: one draw"
 HEADS_MEANING = (
     "What the diagnosis head knew, against the data set's labels, next to what the report said. If the head scores "
     "higher than the text, the language model does not report what the encoder saw."
 )
-INCOMPARABLE = "They have another bench_version, board key, metric version or data."
+INCOMPARABLE = "They differ in bench_version, board key, metric or library versions, data or base."
 NO_RESULT = "No finished result yet."
 NO_BOARD = "No result is committed yet: make suite makes them."
 DASH = "-"
@@ -120,21 +121,30 @@ class Index:
 
 def index_page(boards: Sequence[Board]) -> Index:
     """The index of boards."""
-    entries = (Entry(board.split, board.preset, board.slug, len(board.rows), _leader(board)) for board in boards)
-    return Index(tuple(entries), "" if boards else NO_BOARD)
+    return Index(tuple(_entry(board) for board in boards), "" if boards else NO_BOARD)
+
+
+def _entry(board: Board) -> Entry:
+    return Entry(board.split, preset_name(board), board.slug, len(board.rows), _leader(board))
 
 
 def board_page(board: Board) -> Page:
     """One board's page."""
-    title = f"{board.split}, preset {board.preset}"
+    title = f"{board.split}, preset {preset_name(board)}"
     problems = tuple(_problems(board))
     if not board.rows:
         return Page(title, (NO_RESULT,), "", problems)
     common = board.common
-    facts = f"bench_version {common.bench_version}, board key {common.board_key}, metrics {common.metrics}."
+    facts = f"bench_version {common.bench_version}, board key {common.board_key}, metrics {common.metrics}"
+    facts += f", libraries {common.libraries}." if common.libraries else "."
     footnote = f"fedmrg: {FORMALISATION}." if any(is_noted(row.algorithm) for row in board.rows) else ""
     sections = (*_views(board), *_heads(board), *_differences(board), _costs(board), *problems)
     return Page(title, (facts, HOW_TO_READ), footnote, sections)
+
+
+def preset_name(board: Board) -> str:
+    """The preset, with the overrides of the suite if there are any."""
+    return board.preset + (f" with {', '.join(board.overrides)}" if board.overrides else "")
 
 
 def is_noted(algorithm: str) -> bool:
@@ -144,6 +154,8 @@ def is_noted(algorithm: str) -> bool:
 
 def _leader(board: Board) -> str:
     best = board.rows[0] if board.rows else None
+    if best and best.draws == 1:
+        return ONE_DRAW
     found = best.estimates.get(RANKED_BY) if best else None
     return f"{best.algorithm} {_decimal(found.value)}" if best and found else DASH
 
@@ -154,11 +166,17 @@ def _views(board: Board) -> Iterator[Section]:
         yield Section(view.long_title, meaning, tuple(_score_tables(board, view.key, shown("board"))))
 
 
-def _score_tables(board: Board, view: str, metrics: Sequence[Metric], title: str = "") -> Iterator[Table]:
-    """A table of the rows with the most seeds and, if there are any, one of the others."""
+def _row_groups(board: Board) -> Iterator[tuple[Sequence[Row], str]]:
+    """The rows with the most draws and, if there are any, the others with a note: they share no sortable column."""
     complete = board.complete
     others = [row for row in board.rows if row not in complete]
-    for rows, note in ((complete, ""), (others, FEWER_SEEDS)):
+    yield complete, ""
+    if others:
+        yield others, FEWER_DRAWS
+
+
+def _score_tables(board: Board, view: str, metrics: Sequence[Metric], title: str = "") -> Iterator[Table]:
+    for rows, note in _row_groups(board):
         known = [row for row in rows if any(f"{view}/{metric.key}" in row.estimates for metric in metrics)]
         if known:
             yield Table(tuple(m.title for m in metrics), tuple(_score_lines(known, view, metrics)), title, note)
@@ -174,7 +192,7 @@ def _score_lines(rows: Sequence[Row], view: str, metrics: Sequence[Metric]) -> I
 def _heads(board: Board) -> Iterator[Section]:
     """The diagnosis head next to the text, of the rows that have one."""
     having = [row for row in board.rows if any("/head_" in key for key in row.estimates)]
-    part = Board(board.split, board.preset, board.common, tuple(having))
+    part = replace(board, rows=tuple(having))
     views = [view for view in VIEWS if view.differences]
     tables = [table for view in views for table in _score_tables(part, view.key, shown("head"), view.long_title)]
     if having:
@@ -182,7 +200,7 @@ def _heads(board: Board) -> Iterator[Section]:
 
 
 def _differences(board: Board) -> Iterator[Section]:
-    """Differences from the reference row, if any row has two seeds in common with it."""
+    """Differences from the reference row, if any row has two draws in common with it."""
     base, tables = reference(board), []
     for view in VIEWS:
         columns = [differences(board, f"{view.key}/{metric.key}") for metric in shown("board")]
@@ -192,19 +210,23 @@ def _differences(board: Board) -> Iterator[Section]:
             tables.append(Table(tuple(metric.title for metric in shown("board")), lines, view.long_title))
     if base and tables:
         text = (
-            f"Each row less {base.algorithm}, seed by seed on the same draw of data and base: mean, 95 % t interval, "
-            "and p of the paired t test after Holm's correction over the rows of a column. Few seeds show large "
-            "differences only. fedmrg compare A B compares two runs of one seed study by study."
+            f"Each row less {base.algorithm}, draw by draw on the same data and base: mean, 95 % t interval, and p of "
+            "the paired t test after Holm's correction over the rows of a column. Few draws show large differences "
+            "only. fedmrg compare A B compares two runs of one seed study by study."
         )
         yield Section(f"Differences from {base.algorithm}", text, tuple(tables))
 
 
 def _costs(board: Board) -> Section:
-    lines = []
-    for row in board.rows:
-        seeds = Cell(str(len(row.seeds)), number=float(len(row.seeds)))
-        lines.append(_line(row, [*(_cost(row.estimates.get(key)) for key in COST_TITLES), seeds]))
-    return Section("Costs", tables=(Table((*COST_TITLES.values(), "seeds"), tuple(lines)),))
+    tables = []
+    for rows, note in _row_groups(board):
+        lines = [_line(row, [*(_cost(row.estimates.get(key)) for key in COST_TITLES), *_counts(row)]) for row in rows]
+        tables.append(Table((*COST_TITLES.values(), "seeds", "draws"), tuple(lines), note=note))
+    return Section("Costs", tables=tuple(tables))
+
+
+def _counts(row: Row) -> list[Cell]:
+    return [Cell(str(count), number=float(count)) for count in (len(row.seeds), row.draws)]
 
 
 def _problems(board: Board) -> Iterator[Section]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from benchmark.board.boards import Board, boards
 from benchmark.board.render import pages
 from benchmark.board.results import load
+from fedmrg_core.errors import DataError
 from fedmrg_core.files import write_atomic
 from fedmrg_core.paths import ROOT
 
-PICTURED = ("phantom/group", "tiny")
+PICTURED = ("phantom/group", "tiny", ())
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +23,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Rebuild or check the boards; 1 if a check finds a page that is out of date."""
+    if not (args.root / "leaderboards").is_dir():
+        raise DataError("has no folder leaderboards/: give the project folder with --root", file=str(args.root))
     found = boards(load(args.root))
     texts = pages(found)
     if args.check:
@@ -42,15 +45,20 @@ def main(args: argparse.Namespace) -> int:
 def pictured(found: list[Board]) -> Board | None:
     """The board of the README's picture: phantom/group, or else the first board with rows."""
     filled = [board for board in found if board.rows]
-    return next((board for board in filled if (board.split, board.preset) == PICTURED), next(iter(filled), None))
+    chosen = [board for board in filled if (board.split, board.preset, board.overrides) == PICTURED]
+    return next(iter([*chosen, *filled]), None)
 
 
 def _check(root: Path, texts: dict[str, str]) -> int:
-    stale = [name for name, text in texts.items() if not (root / name).exists() or (root / name).read_text() != text]
+    stale = [name for name, text in texts.items() if not _is_current(root / name, text)]
     stale += [str(path.relative_to(root)) for path in _leftover(root, texts)]
     for name in stale:
         print(f"out of date: {name} (make leaderboard)")
     return 1 if stale else 0
+
+
+def _is_current(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_bytes() == text.encode()
 
 
 def _leftover(root: Path, texts: dict[str, str]) -> list[Path]:

@@ -128,7 +128,7 @@ def _refuse_losses(before: Scores, after: Scores) -> None:
 
 def update(result: dict[str, Any], before: Scores, folder: Path, root: Path) -> None:
     """Keep the new scores: in the run's folder, and in its committed result where the tree is clean."""
-    from benchmark.board.results import committed_text, result_path
+    from benchmark.board.results import committed_text, find, read
     from benchmark.run import provenance
     from fedmrg_core.files import write_atomic
     from fedmrg_core.runfolder import RunFolder
@@ -139,11 +139,12 @@ def update(result: dict[str, Any], before: Scores, folder: Path, root: Path) -> 
     result["rescored"] = [*result.get("rescored", []), note]
     RunFolder(folder).write_result(result)
     print(f"updated: runs/{folder.name}/result.json (`fedmrg sync {folder.name}` brings it into MLflow)")
-    path = result_path(result, root)
-    if not path.exists() or f'"run_id": "{result["run_id"]}"' not in path.read_text():
+    path = find(result["run_id"], root)
+    if path is None:
         return
     if facts["dirty"]:
         print("not updated: the committed result, since the tree has uncommitted changes")
         return
-    write_atomic(path, committed_text(result).encode())
+    overrides = {key: value for key, value in read(path).items() if key == "overrides"}
+    write_atomic(path, committed_text({**result, **overrides}).encode())
     print(f"updated: {path.relative_to(root)} (`fedmrg leaderboard` rebuilds the board)")

@@ -8,7 +8,7 @@ from benchmark.board.boards import boards
 from benchmark.board.differences import differences, reference
 
 
-def test_differences_are_taken_seed_by_seed_and_corrected_over_rows(make_result):
+def test_differences_are_taken_draw_by_draw_and_corrected_over_rows(make_result):
     # fedmrg gains .1 .2 .3 over fedavg: +.200, t = 3.464, p = .0742, with two rows .148; constant has one seed: no row
     values = {"fedavg": (0.1, 0.2, 0.3), "fedmrg": (0.2, 0.4, 0.6), "fedprox": (0.1, 0.3, 0.2)}
     results = [make_result(name, seed=s, value=v) for name, row in values.items() for s, v in enumerate(row)]
@@ -17,10 +17,10 @@ def test_differences_are_taken_seed_by_seed_and_corrected_over_rows(make_result)
     assert set(found) == {"fedmrg", "fedprox"}
     assert found["fedmrg"].value == pytest.approx(0.2)
     assert found["fedmrg"].p_holm == pytest.approx(2 * 0.0742, abs=2e-4)
-    assert (found["fedmrg"].seeds, found["fedprox"].p_holm) == (3, 1.0)
+    assert (found["fedmrg"].draws, found["fedprox"].p_holm) == (3, 1.0)
 
 
-def test_rows_without_common_seeds_have_none(make_result):
+def test_rows_without_common_draws_have_none(make_result):
     (board,) = boards([make_result(seed=0), make_result("fedprox", seed=1)])
     assert differences(board, "test/personal/bleu4") == {}
 

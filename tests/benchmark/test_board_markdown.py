@@ -26,7 +26,7 @@ def test_a_board_in_markdown(make_result):
 
 
 def test_the_index_links_every_board(make_result):
-    text = pages(boards([make_result(value=0.5)]))["leaderboards/README.md"]
+    text = pages(boards([make_result(seed=seed, value=0.5) for seed in (0, 1)]))["leaderboards/README.md"]
     assert "| [phantom/ci](phantom-ci--tiny.md) | tiny | 1 | fedmrg .500 |" in text
     assert "No result is committed yet" in pages([])["leaderboards/README.md"]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+
 from benchmark.board.boards import boards
 from benchmark.board.view import FORMALISATION, Page, Section, Table, board_page, index_page
 
@@ -49,9 +51,10 @@ def test_a_score_that_a_row_lacks_is_a_dash(make_result):
     assert [row[3] for row in texts(table)] == ["-", ".500 .450 to .550"]
 
 
-def test_rows_of_fewer_seeds_have_a_table_of_their_own(make_result):
+@pytest.mark.parametrize("title", ["Own hospitals, personal view", "Unseen hospitals", "Costs"])
+def test_rows_of_fewer_draws_have_a_table_of_their_own(make_result, title):
     results = [make_result(seed=0), make_result(seed=1), make_result("fedavg", value=0.9)]
-    whole, fewer = section(page_of(results), "Own hospitals, personal view").tables
+    whole, fewer = section(page_of(results), title).tables
     assert ([row[0] for row in texts(whole)], whole.note) == (["fedmrg"], "")
     assert [row[0] for row in texts(fewer)] == ["fedavg"]
     assert "compare no number" in fewer.note
@@ -76,14 +79,14 @@ def test_differences_from_the_reference_carry_interval_and_p(make_result):
     assert texts(table) == [["fedmrg", *["+.200 -.048 to +.448, p .074"] * 5]]
 
 
-def test_without_common_seeds_there_is_no_section_of_differences(make_result):
+def test_without_common_draws_there_is_no_section_of_differences(make_result):
     page = page_of([make_result(seed=0), make_result("fedprox", seed=1)])
     assert not [found for found in page.sections if "Differences" in found.title]
 
 
 def test_costs_and_seeds(make_result):
     (table,) = section(page_of([make_result(), make_result(seed=1)]), "Costs").tables
-    assert texts(table) == [["fedmrg", "2.00", "4.00", "12.5", "2"]]
+    assert texts(table) == [["fedmrg", "2.00", "4.00", "2", "2"]]
 
 
 def test_failed_and_incomparable_runs_are_listed(make_result):
@@ -100,6 +103,12 @@ def test_a_board_without_a_finished_run_says_so(make_result):
 
 
 def test_the_index_names_the_leader_of_each_board(make_result):
-    (entry,) = index_page(boards([make_result(value=0.5), make_result("fedavg", value=0.6)])).entries
-    assert (entry.slug, entry.rows, entry.leader) == ("phantom-ci--tiny", 2, "fedavg .600")
+    results = [make_result(name, seed, value) for name, value in (("fedmrg", 0.5), ("fedavg", 0.6)) for seed in (0, 1)]
+    (entry,) = index_page(boards([*results, make_result("fedprox", value=0.9)])).entries
+    assert (entry.slug, entry.rows, entry.leader) == ("phantom-ci--tiny", 3, "fedavg .600")
     assert index_page([]).note.startswith("No result is committed yet")
+
+
+def test_a_single_draw_has_no_leader(make_result):
+    (entry,) = index_page(boards([make_result(value=0.5), make_result("fedavg", value=0.6)])).entries
+    assert entry.leader == "not ranked: one draw"

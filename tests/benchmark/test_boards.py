@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from benchmark.board.boards import Estimate, boards, over_seeds
+from benchmark.board.boards import Estimate, boards, over_draws
 
 
-def test_seeds_become_a_mean_with_students_interval():
-    found = over_seeds([{"value": 1.0}, {"value": 2.0}, {"value": 3.0}])
-    assert (found.value, found.seeds) == (2.0, 3)
+def test_draws_become_a_mean_with_students_interval():
+    found = over_draws([[{"value": 1.0}], [{"value": 2.0}], [{"value": 3.0}]])
+    assert (found.value, found.draws) == (2.0, 3)
     # t(.975, 2) = 4.302653 (any table), s = 1, n = 3: half width 4.302653 / sqrt(3) = 2.484138
     assert found.high == pytest.approx(4.484138, abs=1e-6)
     assert found.low == pytest.approx(-0.484138, abs=1e-6)
 
 
-def test_one_seed_keeps_its_bootstrap_interval_and_a_missing_value_gives_no_estimate():
-    assert over_seeds([{"value": 0.5, "low": 0.4, "high": 0.7}]) == Estimate(0.5, 0.4, 0.7, 1)
-    assert over_seeds([{"value": None}]) is None
+def test_one_draw_keeps_its_bootstrap_interval_and_a_missing_value_gives_no_estimate():
+    assert over_draws([[{"value": 0.5, "low": 0.4, "high": 0.7}]]) == Estimate(0.5, 0.4, 0.7, 1)
+    assert over_draws([[], []]) is None
 
 
 def test_rows_are_ordered_by_personal_clinical_f1_and_carry_costs(make_result):
@@ -25,7 +25,7 @@ def test_rows_are_ordered_by_personal_clinical_f1_and_carry_costs(make_result):
     assert [row.algorithm for row in board.rows] == ["fedavg", "constant"]
     assert [row.trivial for row in board.rows] == [False, True]
     found = board.rows[0].estimates
-    assert (found["upload_mb"].value, found["upload_mb_round"].value, found["train_seconds"].value) == (4.0, 2.0, 12.5)
+    assert (found["upload_mb"].value, found["upload_mb_round"].value) == (4.0, 2.0)
 
 
 def test_a_row_of_fewer_seeds_comes_last_whatever_its_score(make_result):
@@ -42,10 +42,19 @@ def test_only_the_newest_bench_version_is_ranked(make_result):
     assert [result["algorithm"] for result in board.incomparable] == ["fedavg", "fedprox"]
 
 
-@pytest.mark.parametrize("section", ["train", "model", "evaluate"])
-def test_another_budget_model_or_evaluation_is_not_ranked_with_the_rest(make_result, section):
+@pytest.mark.parametrize(
+    ("section", "change"),
+    [
+        ("train", {"rounds": 99}),
+        ("model", {"lm_hidden": 99}),
+        ("evaluate", {"labeler": "other"}),
+        ("engine", {"precision": "bf16"}),
+        ("faults", {"policy": {"on_failure": "drop"}}),
+    ],
+)
+def test_another_budget_model_evaluation_precision_or_fault_policy_is_not_ranked(make_result, section, change):
     odd = make_result("fedlora")
-    odd["config"] = {**odd["config"], section: {**odd["config"][section], "rounds": 99}}
+    odd["config"] = {**odd["config"], section: {**odd["config"].get(section, {}), **change}}
     (board,) = boards([make_result(), make_result("fedavg"), odd])
     assert [result["algorithm"] for result in board.incomparable] == ["fedlora"]
 
@@ -57,9 +66,10 @@ def test_an_algorithms_own_learning_rate_does_not_set_it_apart(make_result):
     assert len(board.rows) == 2
 
 
-def test_a_result_on_other_data_is_not_ranked_with_its_seed(make_result):
+@pytest.mark.parametrize("name", ["data_sha256", "split_sha256", "model_sha256"])
+def test_a_result_with_other_data_or_base_is_not_ranked_with_its_seed(make_result, name):
     odd = make_result("fedlora")
-    odd["provenance"] = {**odd["provenance"], "data_sha256": "other"}
+    odd["provenance"] = {**odd["provenance"], name: "other"}
     (board,) = boards([make_result(), make_result("fedavg"), make_result(seed=1), odd])
     assert [result["algorithm"] for result in board.incomparable] == ["fedlora"]
     assert {row.algorithm: row.seeds for row in board.rows} == {"fedavg": (0,), "fedmrg": (0, 1)}
@@ -82,3 +92,55 @@ def test_failed_runs_are_no_rows(make_result):
     (board,) = boards([make_result("fedavg"), make_result(status="failed", scores={}, error="no memory")])
     assert [row.algorithm for row in board.rows] == ["fedavg"]
     assert [result["error"] for result in board.failed] == ["no memory"]
+
+
+@pytest.mark.parametrize(("versions", "rows"), [({"torch": "2.14.0"}, 2), ({"torch": "2.13.0+cu126"}, 3)])
+def test_another_library_version_is_not_ranked_but_another_build_of_it_is(make_result, versions, rows):
+    odd = make_result("fedlora")
+    odd["provenance"] = {**odd["provenance"], "versions": {**odd["provenance"]["versions"], **versions}}
+    (board,) = boards([make_result(), make_result("fedavg"), odd])
+    assert len(board.rows) == rows
+    assert "torch 2.13.0" in board.common.libraries
+
+
+def test_seeds_of_one_draw_count_once(make_result):
+    def result(seed: int, draw: int, value: float):
+        made = make_result(seed=seed, value=value)
+        return {**made, "provenance": {**made["provenance"], "data_sha256": f"d{draw}"}}
+
+    (board,) = boards([result(0, 0, 0.2), result(3, 0, 0.4), result(1, 1, 0.5)])
+    (row,) = board.rows
+    found = row.estimates["test/global/bleu4"]
+    assert (row.seeds, row.draws, found.draws) == ((0, 1, 3), 2, 2)
+    assert found.value == pytest.approx(0.4)  # (.3 + .5) / 2, not the mean of three seeds
+
+
+def test_seeds_of_a_single_draw_span_their_intervals():
+    seeds = [{"value": 0.2, "low": 0.1, "high": 0.3}, {"value": 0.4, "low": 0.3, "high": 0.5}]
+    assert over_draws([seeds]) == Estimate(pytest.approx(0.3), 0.1, 0.5, 1)
+
+
+def test_no_interval_leaves_the_possible_values(make_result):
+    # values .02 and .10: half width 12.706 * .04 = .51, so the t interval would be -.45 to .57
+    (board,) = boards([make_result(seed=0, value=0.02), make_result(seed=1, value=0.10)])
+    found = board.rows[0].estimates["test/global/bleu4"]
+    assert found.low == 0.0
+    assert found.high == pytest.approx(0.06 + 12.7062 * 0.04, abs=1e-4)
+
+
+def test_results_of_a_suite_with_overrides_have_a_board_of_their_own(make_result):
+    own = [make_result(name, value=0.9, overrides=["train.rounds=3"]) for name in ("fedavg", "fedprox", "fedlora")]
+    plain, other = boards([make_result(value=0.5), *own])
+    assert (plain.slug, [row.algorithm for row in plain.rows]) == ("phantom-ci--tiny", ["fedmrg"])
+    assert other.overrides == ("train.rounds=3",)
+    assert other.slug.startswith("phantom-ci--tiny--")
+    assert len(other.rows) == 3
+
+
+def test_boards_of_distinct_names_have_distinct_pages(make_result):
+    names = [("phantom/ci", "tiny"), ("phantom-ci", "tiny"), ("phantom/ci--tiny", "x"), ("phantom/ci", "tiny--x")]
+    names.append(("ä", "ö"))
+    results = [make_result(split=split, preset=preset) for split, preset in names]
+    slugs = {board.slug for board in boards(results)}
+    assert len(slugs) == len(names)
+    assert all(slug.isascii() and "/" not in slug for slug in slugs)
