@@ -1,7 +1,7 @@
 """`fedmrg suite NAME`: every algorithm x split x seed of `benchmark/configs/suites/NAME.toml`.
 
 A result that is committed already (same config hash and bench_version) is not run again. Results of a clean tree are
-copied to `leaderboards/results/`.
+copied to `leaderboards/results/`; those of a suite with overrides have files and a board of their own.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import os
 from collections.abc import Sequence
 
 from benchmark.suites import plan
-from benchmark.suites.execute import Outcome, is_committed, run_all
+from benchmark.suites.execute import Outcome, is_committed, refuse_to_replace, run_all
 from fedmrg_core.errors import ConfigError
 from fedmrg_core.metrics.catalogue import RANKED_BY
+
+MOST_JOBS = 256
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,16 +25,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", type=int, default=cpus, metavar="N", help=f"experiments side by side (default: {cpus})"
     )
-    parser.add_argument("--again", action="store_true", help="also run experiments whose result is committed")
+    parser.add_argument("--again", action="store_true", help="also run what has a committed result, and replace it")
     parser.add_argument("--list", action="store_true", help="only list what would run")
 
 
 def main(args: argparse.Namespace) -> int:
     """Run a suite; 1 if an experiment failed."""
-    if args.jobs < 1:
-        raise ConfigError(f"--jobs = {args.jobs} is out of range; allowed: 1 or more.")
+    if not 1 <= args.jobs <= MOST_JOBS:
+        raise ConfigError(f"--jobs = {args.jobs} is out of range; allowed: 1 to {MOST_JOBS}.")
     tasks = plan.read(args.suite)
     todo = [task for task in tasks if args.again or not is_committed(task)]
+    if not args.again:
+        refuse_to_replace(todo)
     known = f"{len(tasks) - len(todo)} with a committed result (--again repeats them)"
     print(f"suite {args.suite}: {len(tasks)} experiments, {known}, {len(todo)} to run")
     if args.list:

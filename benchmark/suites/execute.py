@@ -4,7 +4,6 @@ of a clean tree are copied to `leaderboards/results/`."""
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -13,10 +12,12 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmark.board.results import Result, committed_text, result_path
+from benchmark.board.results import Result, bench_version, committed_text, config_hash, read, result_path
+from benchmark.board.schema import problem
 from benchmark.run.options import BENCH_VERSION, RUNS
 from benchmark.suites.plan import Task
-from fedmrg_core.errors import first_line
+from benchmark.suites.processes import Processes, interrupted_by_signals
+from fedmrg_core.errors import DataError, FedMRGError, first_line, one_line
 from fedmrg_core.files import write_atomic
 from fedmrg_core.paths import ROOT
 
@@ -32,57 +33,95 @@ class Outcome:
     seconds: float = 0.0
 
 
+def committed_path(task: Task, root: Path = ROOT) -> Path:
+    """Where the result of a task is committed."""
+    facts = {"algorithm": task.algorithm, "split": task.split, "preset": task.preset, "seed": task.seed}
+    return result_path({**facts, "overrides": list(task.overrides)}, root)
+
+
 def is_committed(task: Task, root: Path = ROOT) -> bool:
     """Whether the committed result is the one that this task would give."""
-    config = task.config()
-    facts = {"algorithm": task.algorithm, "split": task.split, "preset": task.preset, "seed": task.seed}
-    path = result_path(facts, root)
-    if not path.exists():
-        return False
-    found = json.loads(path.read_text())
-    same = found.get("config_hash") == config.hash() and found.get("bench_version") == BENCH_VERSION
-    return bool(same and found["status"] == "finished")
+    found = _committed(task, root)
+    same = (config_hash(found), bench_version(found)) == (task.config().hash(), BENCH_VERSION) if found else False
+    return same and found["status"] == "finished"
+
+
+def refuse_to_replace(tasks: Sequence[Task], root: Path = ROOT) -> None:
+    """Raise FedMRGError, before anything runs, if a result would replace a finished one of this bench_version that
+    has other settings."""
+    for task in tasks:
+        found = _committed(task, root)
+        if found and found["status"] == "finished" and bench_version(found) == BENCH_VERSION:
+            old, new = config_hash(found), task.config().hash()
+            if old != new:
+                path = committed_path(task, root).relative_to(root)
+                raise FedMRGError(
+                    f"{path} holds a result of other settings (config hash {old}, now {new}): give the suite a preset "
+                    "or overrides of its own, or replace such results with --again"
+                )
+
+
+def _committed(task: Task, root: Path) -> Result:
+    path = committed_path(task, root)
+    return read(path) if path.exists() else {}
 
 
 def run_all(tasks: Sequence[Task], jobs: int) -> list[Outcome]:
-    """Run the tasks, `jobs` at a time. Each outcome is printed and stored as soon as it is known."""
+    """Run the tasks, `jobs` at a time. Each outcome is printed and stored as soon as it is known. Ctrl-C, SIGTERM and
+    SIGHUP end every experiment that runs, with all its processes."""
     outcomes = []
-    with ThreadPoolExecutor(max_workers=jobs) as threads:
-        pending = [threads.submit(run_one, task, serial=jobs > 1) for task in tasks]
+    processes = Processes()
+    with interrupted_by_signals(), ThreadPoolExecutor(max_workers=jobs) as threads:
         try:
+            pending = [threads.submit(run_one, task, jobs > 1, processes) for task in tasks]
             for number, future in enumerate(as_completed(pending), start=1):
                 outcome = store(future.result())
                 outcomes.append(outcome)
                 text = f"[{number}/{len(tasks)}] {outcome.task.name}: {outcome.status} {outcome.note}"
                 print(text.rstrip(), flush=True)
-        except KeyboardInterrupt:
+        except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)
+            processes.end()
             raise
     return outcomes
 
 
-def run_one(task: Task, serial: bool) -> Outcome:
+def run_one(task: Task, serial: bool, processes: Processes) -> Outcome:
     """One experiment in a process of its own. serial: without Ray, since several experiments fill the cores alone."""
     command = [sys.executable, "-m", "benchmark.cli", "bench", "--algo", task.algorithm, "--split", task.split]
     command += ["--preset", task.preset, "--seed", str(task.seed), "--json"]
     command += ["--actors", "0"] if serial else []
     command += ["--set", *task.overrides] if task.overrides else []
     started = time.time()
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = processes.run(command, ROOT)
     seconds = time.time() - started
     if done.returncode == 0:
-        return Outcome(task, "finished", result=json.loads(done.stdout), seconds=seconds)
-    reason = first_line(done.stderr, last=True) or f"exit code {done.returncode}"
+        return _finished(task, done, seconds)
+    reason = one_line(first_line(done.stderr, last=True)) or f"exit code {done.returncode}"
     return Outcome(task, "failed", reason, _failed_result(task, started), seconds)
+
+
+def _finished(task: Task, done: subprocess.CompletedProcess[str], seconds: float) -> Outcome:
+    try:
+        result = json.loads(done.stdout)
+        wrong = problem(result)
+    except (ValueError, RecursionError) as error:
+        wrong = first_line(error)
+    if wrong:
+        return Outcome(task, "failed", f"printed no result: {one_line(wrong)}", seconds=seconds)
+    return Outcome(task, "finished", result=result, seconds=seconds)
 
 
 def _failed_result(task: Task, since: float) -> Result:
     """The result.json that a failed run wrote, if it came that far."""
-    for path in sorted(RUNS.glob(f"*-{task.algorithm}-*/result.json"), key=os.path.getmtime, reverse=True):
-        found: Result = json.loads(path.read_text())
-        same = (found["algorithm"], found["split"], found["seed"]) == (task.algorithm, task.split, task.seed)
-        if same and path.stat().st_mtime >= since:
-            return found
+    for path in RUNS.glob(f"*-{task.algorithm}-*/result.json"):
+        try:
+            if path.stat().st_mtime >= since:
+                found = read(path)
+                if config_hash(found) == task.config().hash() and found["seed"] == task.seed:
+                    return found
+        except (DataError, FileNotFoundError):
+            continue
     return {}
 
 
@@ -91,11 +130,12 @@ def store(outcome: Outcome, root: Path = ROOT) -> Outcome:
     result = outcome.result
     if not result:
         return outcome
-    if result["provenance"]["dirty"]:
+    if result.get("provenance", {}).get("dirty", True):
         if outcome.status == "finished":
-            outcome.status, outcome.note = "dirty", f"uncommitted changes: stays in runs/{result['run_id']}"
+            outcome.status, outcome.note = "dirty", f"uncommitted changes: stays in runs/{result.get('run_id')}"
         return outcome
-    path = result_path(result, root)
+    path = committed_path(outcome.task, root)
     if outcome.status == "finished" or not path.exists():
-        write_atomic(path, committed_text(result).encode())
+        overrides = {"overrides": list(outcome.task.overrides)} if outcome.task.overrides else {}
+        write_atomic(path, committed_text({**result, **overrides}).encode())
     return outcome

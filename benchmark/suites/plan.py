@@ -8,11 +8,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from benchmark.board.schema import is_number
 from benchmark.run import settings
-from fedmrg_core.errors import choose
+from fedmrg_core.errors import ConfigError, choose, first_line, one_line
 
 SUITES = settings.CONFIGS / "suites"
-KEYS = {"algorithms", "splits", "seeds", "preset", "overrides"}
+LISTS = {"algorithms": str, "splits": str, "seeds": int, "overrides": str}
+KEYS = {*LISTS, "preset"}
+REQUIRED = ("algorithms", "splits", "seeds", "preset")
+MOST_TASKS = 10_000
 
 
 @dataclass(frozen=True)
@@ -42,20 +46,59 @@ def suite_names() -> list[str]:
 def read(name: str) -> list[Task]:
     """The tasks of a suite, each once. Raises ConfigError for a wrong name, value or type, before anything runs."""
     content = load(name)
-    common = {key: value for key, value in content.items() if key in KEYS}
-    parts = [common, *({**common, **part} for part in content.get("also", []))]
-    for key in {key for part in (content, *content.get("also", [])) for key in part} - {"also", "tolerance"}:
-        choose(f"key of suite {name}", key, KEYS)
+    further = content.pop("also", [])
+    content.pop("tolerance", None)
+    if not isinstance(further, list) or not all(isinstance(part, dict) for part in further):
+        raise ConfigError(f"suite {name}: 'also' is written as [[also]]")
+    parts = [content, *({**content, **part} for part in further)]
+    for part in parts:
+        _check(name, part)
     tasks = list(dict.fromkeys(task for part in parts for task in _tasks(part)))
     for task in tasks:
         task.config()
     return tasks
 
 
+def tolerances(name: str) -> dict[str, float]:
+    """Pattern -> absolute tolerance of a suite's scores, in the file's order. Raises ConfigError."""
+    table = load(name).get("tolerance", {})
+    for pattern, value in table.items() if isinstance(table, dict) else [("[tolerance]", table)]:
+        if not is_number(value) or value < 0:
+            raise ConfigError(f"suite {name}: tolerance of '{pattern}' = {value!r}; allowed: numbers of 0 or more.")
+    return {pattern: float(value) for pattern, value in table.items()}
+
+
 def load(name: str) -> dict[str, Any]:
-    """The content of a suite's file."""
-    with (SUITES / f"{choose('suite', name, suite_names())}.toml").open("rb") as file:
-        return tomllib.load(file)
+    """The content of a suite's file. Raises ConfigError if it is no TOML."""
+    path = SUITES / f"{choose('suite', name, suite_names())}.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not a suite file ({one_line(first_line(error))})") from error
+
+
+def _check(name: str, part: Mapping[str, Any]) -> None:
+    """Raise ConfigError for an unknown or missing key, or for a value of another type or out of range."""
+    for key in part:
+        choose(f"key of suite {name}", key, KEYS)
+    missing = [key for key in REQUIRED if key not in part]
+    if missing:
+        raise ConfigError(f"suite {name} lacks {', '.join(missing)}.")
+    for key, kind in LISTS.items():
+        values = part.get(key, [])
+        right = isinstance(values, list) and all(type(value) is kind for value in values)
+        if not right or (not values and key in REQUIRED):
+            raise ConfigError(f"suite {name}: {key} = {values!r}; allowed: a list of {_NAMES[kind]}.")
+    if min(part["seeds"]) < 0:
+        raise ConfigError(f"suite {name}: seeds = {part['seeds']}; allowed: 0 or more.")
+    if type(part["preset"]) is not str:
+        raise ConfigError(f"suite {name}: preset = {part['preset']!r}; allowed: the name of a preset.")
+    count = len(part["algorithms"]) * len(part["splits"]) * len(part["seeds"])
+    if count > MOST_TASKS:
+        raise ConfigError(f"suite {name} has {count} experiments; allowed: up to {MOST_TASKS}.")
+
+
+_NAMES = {str: "one or more texts", int: "one or more whole numbers"}
 
 
 def _tasks(part: Mapping[str, Any]) -> Iterator[Task]:

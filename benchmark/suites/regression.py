@@ -6,19 +6,24 @@ score must stay within its tolerance (`[tolerance]` of `benchmark/configs/suites
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from benchmark.board.results import Result
 from benchmark.run.options import BENCH_VERSION
-from benchmark.suites import plan
+from fedmrg_core.errors import DataError, first_line, one_line
 from fedmrg_core.metrics.catalogue import find
 
 SUITE = "ci"
 SAME_BITS = ("python", "torch", "transformers", "peft", "numpy")
 """Packages whose versions decide a run's bits."""
+
+NUMBERS = {"params_sha256", "upload_bytes", "download_bytes", "scores"}
+"""What an expected run holds."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,20 @@ class Move:
     now: Any
     tolerance: float
     too_far: bool
+
+
+def read_expectations(path: Path) -> dict[str, Any]:
+    """The content of an expectations file. Raises DataError, with its name, where it is damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        runs = found["runs"].values()
+        whole = isinstance(found["machine"], dict) and isinstance(found["git_sha"], str)
+        whole = whole and all(run.keys() >= NUMBERS and isinstance(run["scores"], dict) for run in runs)
+    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
+        raise DataError(f"holds no expectations ({one_line(first_line(error))})", file=str(path)) from error
+    if not whole:
+        raise DataError("holds no expectations: machine, git_sha or a run's numbers are missing", file=str(path))
+    return dict(found)
 
 
 def expectations(results: Mapping[str, Result]) -> dict[str, Any]:
@@ -64,11 +83,6 @@ def machine(result: Result) -> dict[str, str]:
     facts = result["provenance"]
     versions = {name: facts["versions"][name] for name in SAME_BITS}
     return {"device": facts["device"], "machine": facts["machine"], **versions}
-
-
-def tolerances() -> dict[str, float]:
-    """Pattern -> absolute tolerance; the first pattern that matches a key counts."""
-    return {pattern: float(value) for pattern, value in plan.load(SUITE)["tolerance"].items()}
 
 
 def tolerance(key: str, table: Mapping[str, float]) -> float:

@@ -10,7 +10,7 @@ import pytest
 from benchmark.commands import regress
 from benchmark.run import provenance
 from benchmark.suites import regression
-from fedmrg_core.errors import FedMRGError
+from fedmrg_core.errors import DataError, FedMRGError
 
 TABLE = {"*/cider": 0.1, "*": 0.03}
 
@@ -99,3 +99,10 @@ def test_update_writes_on_a_clean_tree_and_refuses_a_dirty_one(tmp_path, monkeyp
 def test_without_expectations_nothing_is_run(tmp_path):
     with pytest.raises(FedMRGError, match="--update"):
         regress.main(argparse.Namespace(update=False, expected=tmp_path / "none.json"))
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"runs": {"a": {}}}', '{"runs": {}, "machine": 1, "git_sha": ""}'])
+def test_damaged_expectations_are_named_before_anything_runs(tmp_path, content):
+    (tmp_path / "ci.json").write_text(content)
+    with pytest.raises(DataError, match=r"ci\.json: holds no expectations"):
+        regress.main(argparse.Namespace(update=False, expected=tmp_path / "ci.json"))

@@ -28,12 +28,28 @@ def test_a_suite_is_the_product_of_its_lists_and_of_its_further_parts(suites):
     [
         ('algorithms = ["fedavgg"]', "unknown algorithm 'fedavgg'. Did you mean 'fedavg'"),
         ('algorithm = ["fedavg"]', "unknown key of suite mine 'algorithm'. Did you mean 'algorithms'"),
+        ("", "suite mine lacks algorithms"),
+        ("algorithms = []", "algorithms = .*; allowed: a list of one or more texts"),
+        ('algorithms = "fedavg"', "algorithms = 'fedavg'; allowed: a list"),
+        ('algorithms = ["fedavg"]\noverrides = [3]', "overrides = .*; allowed: a list"),
+        ('algorithms = ["fedavg"]\n[[also]]\nseeds = [-1]', "seeds = .*-1.*; allowed: 0 or more"),
+        ('algorithms = ["fedavg"]\n[[also]]\nseeds = [true]', "seeds = .*True.*; allowed: a list of one or more whole"),
+        ('algorithms = ["fedavg"]\n[[also]]\nseed = [0]', "unknown key of suite mine 'seed'"),
+        ('algorithms = ["fedavg"]\n[[also]]\npreset = 3', "preset = 3"),
+        ("algorithms = [", "not a suite file"),
     ],
 )
-def test_a_wrong_name_is_refused_before_anything_runs(suites, content, message):
-    (suites / "mine.toml").write_text(content + '\nsplits = ["phantom/ci"]\nseeds = [0]\npreset = "tiny"\n')
+def test_a_wrong_name_or_value_is_refused_before_anything_runs(suites, content, message):
+    (suites / "mine.toml").write_text('splits = ["phantom/ci"]\nseeds = [0]\npreset = "tiny"\n' + content)
     with pytest.raises(ConfigError, match=message.replace("?", r"\?")):
         plan.read("mine")
+
+
+@pytest.mark.parametrize("table", ['"*" = -0.1', '"*" = nan', '"*" = "0.1"', '"*" = true'])
+def test_a_tolerance_is_a_number_of_0_or_more(suites, table):
+    (suites / "mine.toml").write_text(f"[tolerance]\n{table}\n")
+    with pytest.raises(ConfigError, match=r"tolerance of '\*'"):
+        plan.tolerances("mine")
 
 
 def test_an_unknown_suite_is_refused(suites):
