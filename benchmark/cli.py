@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from fedmrg_core.errors import FedMRGError, choose
 
-COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module[:prefix of its configure and main], what it does)
+COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module, what it does)
     "bench": ("benchmark.commands.bench", "run one experiment and print its scores"),
     "suite": ("benchmark.commands.suite", "every algorithm x split x seed of a suite; skips results that exist"),
     "leaderboard": ("benchmark.commands.leaderboard", "rebuild the boards from leaderboards/results/"),
@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module[:prefix of its confi
     "doctor": ("benchmark.commands.doctor", "what is there, what that enables, what to do for the rest"),
     "score": ("benchmark.commands.score", "score anybody's reports: CSV, JSON lines or Parquet"),
     "compare": ("benchmark.commands.compare", "do systems differ? runs or files, compared study by study"),
-    "label": ("benchmark.commands.score:label_", "label reports with the 14 CheXpert conditions"),
+    "label": ("benchmark.commands.label", "label reports with the 14 CheXpert conditions"),
     "sync": ("benchmark.commands.sync", "repair a run in MLflow from its JSON lines"),
 }
 
@@ -42,11 +42,10 @@ def _run(given: list[str]) -> int:
         print(_overview())
         return 0
     name = choose("command", given[0], COMMANDS)
-    place, _, prefix = COMMANDS[name][0].partition(":")
-    module = importlib.import_module(place)
+    module = importlib.import_module(COMMANDS[name][0])
     parser = _Parser(prog=f"fedmrg {name}", description=COMMANDS[name][1], allow_abbrev=False)
-    getattr(module, f"{prefix}configure")(parser)
-    return int(getattr(module, f"{prefix}main")(parser.parse_args(given[1:])) or 0)
+    module.configure(parser)
+    return int(module.main(parser.parse_args(given[1:])) or 0)
 
 
 def _overview() -> str:

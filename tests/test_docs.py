@@ -44,10 +44,9 @@ def dry_parse(words: list[str]) -> argparse.Namespace | None:
     """Parse `fedmrg` arguments as the command line would, and run nothing."""
     if not words or words == ["--help"]:
         return None
-    place, _, prefix = cli.COMMANDS[words[0]][0].partition(":")
-    module = importlib.import_module(place)
+    module = importlib.import_module(cli.COMMANDS[words[0]][0])
     parser = cli._Parser(prog=f"fedmrg {words[0]}", allow_abbrev=False)
-    getattr(module, f"{prefix}configure")(parser)
+    module.configure(parser)
     return None if "--help" in words else parser.parse_args(words[1:])
 
 

@@ -104,7 +104,7 @@ def run_experiment(config: Config, options: Options | None = None) -> dict[str, 
     """
     from benchmark.run.experiment import Experiment
     from benchmark.run.interrupt import interruptible
-    from benchmark.scoring.generations import check_labeler
+    from benchmark.scoring.labelers import check_labeler
     from fedmrg_core.models.pretrained import check_checkpoints
 
     options = options or Options()

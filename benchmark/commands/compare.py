@@ -1,24 +1,22 @@
-"""`fedmrg compare A B [C ..]`: are systems different? The same studies, one by one, a patient's studies together.
+"""`fedmrg compare A B [C ..]`: do systems differ? They are compared on the same studies, resampled by patient.
 
     fedmrg compare RUN_ID RUN_ID --metric ce_f1_micro14 bleu4
     fedmrg compare ours.csv theirs.csv --json out.json       # columns reference, hypothesis, id; or --per-study's file
 
-Every pair gets the difference (first less second), its 95 % bootstrap interval, a permutation p, and p after Holm's
-correction over all comparisons that are printed.
+Every pair gets the difference (first minus second), its 95 % bootstrap interval, a permutation p, and p after Holm's
+correction over all printed comparisons.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.scoring.generations import PER_STUDY
-from benchmark.scoring.report_table import check_place, replacing
+from benchmark.scoring.outputs import PER_STUDY, check_outputs, write_json
 from benchmark.scoring.summary import PART
 from fedmrg_core.errors import ConfigError, DataError, choose
 from fedmrg_core.metrics.catalogue import shown
@@ -47,44 +45,42 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("system", nargs="+", metavar="RUN_OR_FILE", help="run id, scored file's --per-study, or table of reports")
     add("--metric", nargs="+", action="extend", default=[], help=f"default: {' '.join(_default_metrics())}")
-    add("--at", metavar="PART/VIEW", default="", help="of runs (default: test/personal); a file has test/global alone")
-    add("--draws", type=int, default=DRAWS, help=f"of bootstrap and permutation, 100 or more (default: {DRAWS})")
+    add("--at", metavar="PART/VIEW", default="", help="of runs (default: test/personal); files have test/global only")
+    add("--draws", type=int, default=DRAWS, help=f"bootstrap and permutation draws, 100 or more (default: {DRAWS})")
     add("--seed", type=int, default=0, help="of the draws (default: 0)")
     add("--json", type=Path, metavar="OUT", help="write every comparison to this file as well")
     add("--root", type=Path, default=ROOT, help="project folder that holds runs/ (default: this checkout)")
 
 
 def _default_metrics() -> list[str]:
-    """Compared where --metric names none, as far as all systems have them."""
+    """The metrics without --metric: those of these that all systems have."""
     return [metric.key for metric in shown("compare")]
 
 
 def main(args: argparse.Namespace) -> int:
-    """Compare every pair of the systems; prints a table and, with --json, writes it."""
+    """Compare every pair of systems; writes --json and prints the table."""
     if len(args.system) < 2:
         raise ConfigError("compare needs two systems or more")
     if args.draws < 100:
         raise ConfigError(f"--draws {args.draws} is out of range; allowed: 100 or more.")
-    if args.json:
-        check_place(args.json)
+    check_outputs([args.json])
     tables = [load(name, args.root) for name in args.system]
-    at = args.at or _common_place(tables)
+    at = args.at or _common_view(tables)
     systems = [_system(name, table, at) for name, table in zip(_short(args.system), tables, strict=True)]
     for other in systems[1:]:
         check_same_studies(systems[0], other)
     rows = compare(systems, _metrics(systems, args.metric), args.draws, args.seed)
     studies, patients = len(systems[0].table), systems[0].table["patient_id"].nunique()
-    print(f"{at}: {studies} studies of {patients} patients, {args.draws} draws, {len(rows)} comparisons")
-    print(text(rows))
     if args.json:
         content = {"at": at, "n": studies, "patients": patients, "draws": args.draws, "comparisons": rows}
-        with replacing(args.json) as stream:
-            stream.write(json.dumps(content, indent=1) + "\n")
+        write_json(content, args.json)
+    print(f"{at}: {studies} studies of {patients} patients, {args.draws} draws, {len(rows)} comparisons")
+    print(text(rows))
     return 0
 
 
 def load(name: str, root: Path) -> pd.DataFrame:
-    """Per-study values of a run (by id or folder), of a file of them, or of a table of reports, which is scored now."""
+    """Per-study values: of a run (by id or folder), from a --per-study file, or of a table of reports, scored now."""
     import pandas as pd
 
     for folder in (root / "runs" / name, Path(name)):
@@ -92,7 +88,7 @@ def load(name: str, root: Path) -> pd.DataFrame:
             if not (folder / PER_STUDY).exists():
                 done = RunFolder(folder).finished()
                 way = f"score --run {folder.name} --update" if done else f"bench --resume {folder.name}"
-                raise DataError(f"holds no {PER_STUDY}: `fedmrg {way}` makes it", str(folder))
+                raise DataError(f"has no {PER_STUDY}: `fedmrg {way}` makes it", str(folder))
             return pd.read_parquet(folder / PER_STUDY)
     file = Path(name)
     if not file.is_file() and not file.suffix:
@@ -103,30 +99,30 @@ def load(name: str, root: Path) -> pd.DataFrame:
             return table
     from benchmark.commands.score import generations
     from benchmark.scoring.report_table import read_table
-    from fedmrg_core.metrics.scorecard import full_scorecard
+    from fedmrg_core.metrics.scorecard import scorecard
 
-    return full_scorecard(generations(read_table(file, ("reference", "hypothesis"))), None, resamples=0).per_study
+    return scorecard(generations(read_table(file, ("reference", "hypothesis"))), None, resamples=0).per_study
 
 
 def _short(names: Sequence[str]) -> list[str]:
-    """Names as they are shown: a file without its folders where that tells them apart."""
+    """Names for printing: files without their folders, unless two would be equal."""
     short = [Path(name).name for name in names]
     return short if len(set(short)) == len(short) else list(names)
 
 
-def _common_place(tables: Sequence[pd.DataFrame]) -> str:
-    """test/personal where every system has it, else test/global."""
+def _common_view(tables: Sequence[pd.DataFrame]) -> str:
+    """test/personal if every system has it, else test/global."""
     personal = all(((table["part"] == "test") & (table["view"] == "personal")).any() for table in tables)
     return "test/personal" if personal else PART
 
 
 def _system(name: str, table: pd.DataFrame, at: str) -> System:
-    """The rows of one part and view, by study; studies with several films keep the order of their rows."""
+    """The rows of one part and view, sorted by study; rows of one study stay in order."""
     from fedmrg_core.metrics import per_study
     from fedmrg_core.metrics.stats import SumMeasure
 
-    places = sorted({f"{part}/{view}" for part, view in zip(table["part"], table["view"], strict=True)})
-    choose(f"part and view of {name}", at, places)
+    views = sorted({f"{part}/{view}" for part, view in zip(table["part"], table["view"], strict=True)})
+    choose(f"part and view of {name}", at, views)
     part, _, view = at.partition("/")
     rows = table[(table["part"] == part) & (table["view"] == view)].sort_values("study_id", kind="stable")
     rows = rows.reset_index(drop=True)
@@ -134,19 +130,19 @@ def _system(name: str, table: pd.DataFrame, at: str) -> System:
 
 
 def check_same_studies(one: System, other: System) -> None:
-    """Raises DataError where two systems did not write about the same studies and references.
+    """Raises DataError where two systems do not have the same studies, patients and references.
 
-    Per-study values hold no text: a reference is known by its length in words and, where one labeler read both, its
-    labels; patients by name.
+    Per-study values have no text, so references are compared by their length in words and, if both systems were read by
+    the same labeler version, by their labels.
     """
     first, second = list(one.table["study_id"]), list(other.table["study_id"])
     if first != second:
         common = len(set(first) & set(second))
         counts = f"{one.name} has {len(first)} rows, {other.name} {len(second)}, {common} studies are common"
-        raise DataError(f"not the same studies: {counts}. Compare what was written for the same ones (column id)")
+        raise DataError(f"not the same studies: {counts}. Give both files the same ids (column id)")
     labelers = {system.measures["ce_f1_micro14"].version for system in (one, other)}
-    known = [_references(system.table, len(labelers) == 1) for system in (one, other)]
-    for row, (a, b) in enumerate(zip(*known, strict=True)):
+    references = [_references(system.table, len(labelers) == 1) for system in (one, other)]
+    for row, (a, b) in enumerate(zip(*references, strict=True)):
         if a != b:
             raise DataError(
                 f"study {first[row]} has another patient or reference in {one.name} than in {other.name} "
@@ -161,7 +157,7 @@ def _references(table: pd.DataFrame, labels: bool) -> list[tuple[Any, ...]]:
 
 
 def _metrics(systems: Sequence[System], wanted: Sequence[str]) -> list[str]:
-    """The metrics to compare, each of one version in all systems."""
+    """The metrics to compare; each must have the same version in all systems."""
     names = [name for name in _default_metrics() if all(name in system.measures for system in systems)]
     for system in systems:
         for name in wanted:
@@ -171,15 +167,15 @@ def _metrics(systems: Sequence[System], wanted: Sequence[str]) -> list[str]:
         versions = one.measures[name].version, other.measures[name].version
         if versions[0] != versions[1]:
             raise DataError(
-                f"{name} is of version '{versions[0]}' in {one.name} and '{versions[1]}' in {other.name}: score the "
+                f"{name} has version '{versions[0]}' in {one.name} and '{versions[1]}' in {other.name}: score the "
                 "older one again (`fedmrg score --run RUN_ID --update`)"
             )
     return names
 
 
 def compare(systems: Sequence[System], metrics: Sequence[str], draws: int, seed: int) -> list[dict[str, Any]]:
-    """Every metric of every pair: {metric, first, second, value, low, high, p, p_holm, higher_is_better}; value is the
-    first less the second. Draws depend on seed and pair alone, so that metrics of a pair share their patients."""
+    """Every metric of every pair: {metric, first, second, value, low, high, p, p_holm, higher_is_better}; value is
+    first minus second. Draws depend only on seed and pair: all metrics of a pair use the same patients."""
     from fedmrg_core.metrics.compare import holm, paired
     from fedmrg_core.seeding import generator
 

@@ -1,37 +1,34 @@
-"""`fedmrg score` and `fedmrg label`: the harness's metrics and labeler on anybody's reports.
+"""`fedmrg score`: the harness's metrics on anybody's reports.
 
     fedmrg score outputs.csv --json scores.json      # columns reference, hypothesis; optional id, hospital, patient
-    fedmrg score --run RUN_ID --update               # a run's saved generations, by the code as it is now
-    fedmrg label reports.csv --out labels.csv        # column report; optional id
+    fedmrg score --run RUN_ID --update               # a run's saved generations, scored by the code as it is now
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.scoring.generations import extra_metrics, write_outputs
-from benchmark.scoring.report_table import check_place, column, read_table, replacing
+from benchmark.scoring.generations import radeval_metrics
+from benchmark.scoring.labelers import labeler_options
+from benchmark.scoring.outputs import check_outputs, write_outputs
+from benchmark.scoring.report_table import column, read_table
 from benchmark.scoring.rescore import main as rescore
 from benchmark.scoring.summary import contents, score_text
 from fedmrg_core.errors import ConfigError, DataError
 from fedmrg_core.paths import ROOT
-from fedmrg_core.types import CONDITIONS, LabelState
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fedmrg_core.metrics.scorecard import Card
-
-_CSV_VALUE = {LabelState.BLANK: "", LabelState.POSITIVE: "1", LabelState.NEGATIVE: "0", LabelState.UNCERTAIN: "-1"}
+    from fedmrg_core.metrics.scorecard import Scorecard
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options of `fedmrg score`."""
+    """The options of `fedmrg score`."""
     add = parser.add_argument
     add("file", type=Path, nargs="?", help="table with the columns reference and hypothesis")
     add("--run", metavar="RUN_ID", default="", help="score a run's saved generations again, instead of a file")
@@ -43,28 +40,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, help="of the bootstrap (default: 0)")
     add("--radeval", metavar="NAMES", default="", help="RadEval's metrics as well: radgraph,bertscore,.. (the extra)")
     add("--root", type=Path, default=ROOT, help="project folder that holds runs/ (default: this checkout)")
-    _labeler_options(parser)
-
-
-def label_configure(parser: argparse.ArgumentParser) -> None:
-    """Options of `fedmrg label`."""
-    parser.add_argument("file", type=Path, help="table with the column report")
-    parser.add_argument("--out", type=Path, required=True, metavar="OUT.csv", help="where the labels go")
-    _labeler_options(parser)
-
-
-def _labeler_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--labeler", default="", help="rules, or chexbert with --weights (default: rules)")
-    parser.add_argument("--weights", default="", metavar="PATH", help="CheXbert's checkpoint; vocab.txt beside it")
+    labeler_options(parser)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Score a file or a run; prints the table and, with --json, writes all of it."""
+    """Score a file or a run; writes what --json and --per-study ask for and prints the table."""
     if bool(args.run) == (args.file is not None):
         raise ConfigError("give either a FILE or --run RUN_ID")
-    for path in (args.json, args.per_study):
-        if path:
-            check_place(path)
+    check_outputs([args.json, args.per_study])
     if args.resamples is not None and args.resamples < 0:
         raise DataError(f"--resamples {args.resamples}: must be 0 (no intervals) or more")
     if args.run:
@@ -78,21 +61,22 @@ def main(args: argparse.Namespace) -> int:
 def _score_file(args: argparse.Namespace) -> None:
     table = read_table(args.file, ("reference", "hypothesis"))
     if {"study_id", "part", "view"} <= set(table.columns):
-        raise DataError("holds a run's parts and views, which are scored apart: `fedmrg score --run RUN_ID`", args.file)
+        message = "has a run's parts and views, which are scored separately: `fedmrg score --run RUN_ID`"
+        raise DataError(message, str(args.file))
     train = list(read_table(args.train, ("report",))["report"]) if args.train else None
     card = score_table(table, train, args)
     content = contents(card.scores, card.missing, len(table), notes(table))
+    write_outputs(args, content, card.per_study)
     print(score_text(content))
-    write_outputs(args, content, card)
 
 
-def score_table(table: pd.DataFrame, train: Sequence[str] | None, args: argparse.Namespace) -> Card:
+def score_table(table: pd.DataFrame, train: Sequence[str] | None, args: argparse.Namespace) -> Scorecard:
     """The scorecard of a table of reports, with a command line's options."""
-    from fedmrg_core.metrics.scorecard import full_scorecard
+    from fedmrg_core.metrics.scorecard import scorecard
 
     settings = {"resamples": args.resamples, "seed": args.seed, "labeler": args.labeler, "weights": args.weights}
     given = {name: value for name, value in settings.items() if value not in (None, "")}
-    return full_scorecard(generations(table), train, extra=extra_metrics(args.radeval), **given)
+    return scorecard(generations(table), train, extra=radeval_metrics(args.radeval), **given)
 
 
 def notes(table: pd.DataFrame) -> list[str]:
@@ -104,39 +88,13 @@ def notes(table: pd.DataFrame) -> list[str]:
             found.append(f"column {name} is empty in {empty} of {len(table)} rows; they are scored as they are")
     repeated = [name for name, count in Counter(column(table, "id", numbered=True)).items() if count > 1]
     if repeated:
-        found.append(f"{len(repeated)} id(s) stand in several rows, such as '{repeated[0]}'; every row is scored")
+        found.append(f"{len(repeated)} id(s) are in several rows, such as '{repeated[0]}'; every row is scored")
     return found
 
 
-def label_main(args: argparse.Namespace) -> int:
-    """Label a file's reports into a CSV: id and the 14 conditions, 1 / 0 / -1 / blank."""
-    from fedmrg_core.metrics.scorecard import labeler_of
-
-    check_place(args.out)
-    table = read_table(args.file, ("report",))
-    label_many, version = labeler_of(args.labeler or "rules", args.weights)
-    reports = list(table["report"])
-    labels = label_many(reports)
-    with replacing(args.out) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["id", *CONDITIONS])
-        for name, states in zip(column(table, "id", numbered=True), labels, strict=True):
-            writer.writerow([name, *csv_values(states)])
-    print(f"{len(reports)} reports labelled ({version}): {args.out}")
-    return 0
-
-
-def csv_values(states: Sequence[int]) -> list[str]:
-    """The 14 cells of a row; as in CheXbert's files, No Finding is 0 where something else is stated instead."""
-    cells = [_CSV_VALUE[LabelState(state)] for state in states]
-    if not cells[-1] and any(cells):
-        cells[-1] = "0"
-    return cells
-
-
 def generations(table: pd.DataFrame) -> pd.DataFrame:
-    """The scorecard's table of a file. A study is its own patient where no column or a blank cell says nothing else;
-    studies with a blank hospital are those of "unnamed"."""
+    """The scorecard's table of a file. Without a patient, a study is its own patient; without a hospital, it belongs to
+    the hospital "unnamed"."""
     import pandas as pd
 
     names, patients = column(table, "id", numbered=True), column(table, "patient", default="")

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmark.scoring.generations import PER_STUDY
+from benchmark.scoring.outputs import PER_STUDY
 from fedmrg_core.errors import FedMRGError, choose
 from fedmrg_core.paths import ROOT
 from fedmrg_core.tracking import RunFolder, Tracker, default_uri, describe

@@ -18,7 +18,8 @@ from benchmark.run import provenance
 from benchmark.run.options import BENCH_VERSION, DRAWS, Options, new_run_id
 from benchmark.run.settings import Config
 from benchmark.run.workers import Workers
-from benchmark.scoring.generations import PER_STUDY, meteor_ready, save_per_study, score_generations
+from benchmark.scoring.generations import meteor_ready, score_generations
+from benchmark.scoring.outputs import PER_STUDY, save_per_study
 from fedmrg_core.algorithms.base import ServerState
 from fedmrg_core.data.cache.federation import Federation
 from fedmrg_core.data.cache.prepare import prepare

@@ -1,4 +1,4 @@
-"""The score table that `fedmrg bench` prints: what people ask first, on one screen."""
+"""The score table that `fedmrg bench` prints: the main scores of a run on one screen."""
 
 from __future__ import annotations
 

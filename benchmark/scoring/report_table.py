@@ -1,18 +1,17 @@
-"""Tables of reports that users bring, as text columns; and files that appear whole or not."""
+"""Tables of reports that users bring, as text columns."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fedmrg_core.data.table import read_table as table_of
 from fedmrg_core.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
+
 
 def read_table(file: Path, needed: Sequence[str]) -> pd.DataFrame:
     """A file's columns as text, "" where a cell says nothing; see `fedmrg_core.data.table`.
@@ -35,26 +34,3 @@ def column(table: pd.DataFrame, name: str, numbered: bool = False, default: str 
     if name in table.columns:
         return list(table[name])
     return [str(row) for row in range(len(table))] if numbered else [default] * len(table)
-
-
-def check_place(path: Path) -> None:
-    """Raises DataError, before any work, where a file cannot be put at `path`."""
-    if path.is_dir():
-        raise DataError("is a folder, not a file to write", str(path))
-    if not path.parent.is_dir():
-        raise DataError("its folder does not exist", str(path))
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Any]:
-    """A text file that takes its name when its block ends well."""
-    check_place(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as stream:
-            yield stream
-        temporary.replace(path)
-    except OSError as error:
-        raise DataError(f"cannot be written: {error.strerror}", str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 """`fedmrg score --run RUN_ID [--update]`: a run's saved generations, scored by the code as it is now.
 
-The keys and values are those that the run itself would have today. --update puts them into the run's result.json and
-per_study.parquet, and into its committed result, with a line in `rescored` that says when, by which code, and which
-versions of metrics took the place of which.
+Keys and values are those that the run would get today. --update writes them into the run's result.json and
+per_study.parquet, and into its committed result. An entry in `rescored` says when, by which code, and which version of
+a metric replaced which.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.scoring.generations import PER_STUDY, extra_metrics, save_per_study, score_generations, write_outputs
+from benchmark.scoring.generations import radeval_metrics, score_generations
+from benchmark.scoring.outputs import PER_STUDY, save_per_study, write_outputs
 from fedmrg_core.errors import ConfigError, DataError, FedMRGError, choose
 
 if TYPE_CHECKING:
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
 
 Scores = Mapping[str, Mapping[str, Any]]
 CLOSE = 1e-9
-"""Scores nearer than this are the same: sums may run in another order on another machine."""
+"""Scores that differ by less count as equal: another machine may add in another order."""
 
 
 def main(args: argparse.Namespace) -> int:
-    """Score a run again, say what moved, and with --update keep it."""
+    """Score a run again and say what moved; with --update, store it."""
     from benchmark.run.score_table import score_table
 
     changes = _changes(args)
@@ -38,28 +39,28 @@ def main(args: argparse.Namespace) -> int:
         choose("run", args.run, sorted(path.parent.name for path in args.root.glob("runs/*/config.json")))
     result, generations = _stored(folder)
     config, federation = _prepared(result, args.root)
-    card = score_generations(config, federation, generations, extra=extra_metrics(args.radeval), **changes)
+    card = score_generations(config, federation, generations, extra=radeval_metrics(args.radeval), **changes)
     scores = {key: asdict(score) for key, score in card.scores.items()}
     again = {**result, "scores": scores, "missing_metrics": card.missing}
-    print(score_table(again))
-    print("\n" + "\n".join(moved(result["scores"], scores)))
-    write_outputs(args, {"run_id": result["run_id"], "scores": scores, "missing": card.missing}, card)
+    write_outputs(args, {"run_id": result["run_id"], "scores": scores, "missing": card.missing}, card.per_study)
     if args.update:
         _refuse_losses(result["scores"], scores)
-        update(again, result["scores"], folder, args.root)
+        done = update(again, result["scores"], folder, args.root)
         save_per_study(card.per_study, folder / PER_STUDY)
+    print(score_table(again))
+    print("\n" + "\n".join(moved(result["scores"], scores) + (done if args.update else [])))
     return 0
 
 
 def _changes(args: argparse.Namespace) -> dict[str, Any]:
-    """Options that score a run by other means than its config says; they cannot be kept as its result."""
+    """The options that depart from the run's config. Scores made with them cannot be stored as the run's result."""
     given = {"labeler": args.labeler, "weights": args.weights, "resamples": args.resamples, "seed": args.seed}
     changes = {name: value for name, value in given.items() if value not in (None, "")}
     if args.train:
-        raise ConfigError("--train belongs to a file: a run's training reports are known")
+        raise ConfigError("--train is for a file; a run has its own training reports")
     if args.update and (changes or args.radeval):
         names = ", ".join(f"--{name}" for name in [*changes, *(["radeval"] if args.radeval else [])])
-        raise ConfigError(f"--update scores as the run's config says; it goes without {names}")
+        raise ConfigError(f"--update scores by the run's config; leave out {names}")
     return changes
 
 
@@ -71,18 +72,18 @@ def _stored(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
 
     result = RunFolder(folder).finished()
     if result is None:
-        raise FedMRGError(f"run {folder.name} is not finished; `fedmrg bench --resume {folder.name}` goes on with it")
+        raise FedMRGError(f"run {folder.name} is not finished; `fedmrg bench --resume {folder.name}` continues it")
     path = folder / "generations.parquet"
     if not path.exists():
-        raise DataError("is not there any more: the run's reports are gone", str(path))
+        raise DataError("does not exist any more: the run's reports are lost", str(path))
     generations = pd.read_parquet(path)
     if not any(generations["reference"]):
-        raise DataError("holds no text (`private=true`, or a credentialed source without `allow_text=true`)", str(path))
+        raise DataError("has no text (`private=true`, or a credentialed source without `allow_text=true`)", str(path))
     return result, generations
 
 
 def _prepared(result: Mapping[str, Any], root: Path) -> tuple[Config, Federation]:
-    """The run's config and its federation, which must be the one that it trained on."""
+    """The run's config and federation. Raises DataError where the data is not what the run trained on."""
     from benchmark.run import settings
     from benchmark.run.experiment import Experiment
     from benchmark.run.options import Options
@@ -99,7 +100,7 @@ def _prepared(result: Mapping[str, Any], root: Path) -> tuple[Config, Federation
 
 
 def moved(before: Scores, after: Scores) -> list[str]:
-    """What changed between two sets of scores, in lines: how many, from which version to which, and the farthest."""
+    """Lines that say what changed between two sets of scores: how many, which versions, and the largest change."""
     both = [key for key in before if key in after]
     far = {key: abs(after[key]["value"] - before[key]["value"]) for key in both}
     values = [key for key in both if far[key] > CLOSE]
@@ -108,7 +109,7 @@ def moved(before: Scores, after: Scores) -> list[str]:
     lines += [f"  {old} -> {new}" for old, new in versions(before, after).items()]
     if values:
         key = max(values, key=lambda name: far[name])
-        lines.append(f"  farthest: {key} {before[key]['value']:.4f} -> {after[key]['value']:.4f}")
+        lines.append(f"  largest change: {key} {before[key]['value']:.4f} -> {after[key]['value']:.4f}")
     for what, keys in (("new", after.keys() - before.keys()), ("gone", before.keys() - after.keys())):
         lines += [f"  {len(keys)} {what}, such as {min(keys)}"] if keys else []
     return lines
@@ -126,8 +127,8 @@ def _refuse_losses(before: Scores, after: Scores) -> None:
         raise FedMRGError(f"not updated: {len(gone)} scores of the run cannot be computed here, such as {gone[0]}")
 
 
-def update(result: dict[str, Any], before: Scores, folder: Path, root: Path) -> None:
-    """Keep the new scores: in the run's folder, and in its committed result where the tree is clean."""
+def update(result: dict[str, Any], before: Scores, folder: Path, root: Path) -> list[str]:
+    """Store the new scores in the run's folder, and in its committed result if the tree is clean; says what it did."""
     from benchmark.board.results import committed_text, find, read
     from benchmark.run import provenance
     from fedmrg_core.files import write_atomic
@@ -138,13 +139,12 @@ def update(result: dict[str, Any], before: Scores, folder: Path, root: Path) -> 
     note = {"at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **facts, "versions": versions(before, result["scores"])}
     result["rescored"] = [*result.get("rescored", []), note]
     RunFolder(folder).write_result(result)
-    print(f"updated: runs/{folder.name}/result.json (`fedmrg sync {folder.name}` brings it into MLflow)")
+    done = [f"updated: runs/{folder.name}/result.json (`fedmrg sync {folder.name}` brings it into MLflow)"]
     path = find(result["run_id"], root)
     if path is None:
-        return
+        return done
     if facts["dirty"]:
-        print("not updated: the committed result, since the tree has uncommitted changes")
-        return
+        return [*done, "not updated: the committed result, since the tree has uncommitted changes"]
     overrides = {key: value for key, value in read(path).items() if key == "overrides"}
     write_atomic(path, committed_text({**result, **overrides}).encode())
-    print(f"updated: {path.relative_to(root)} (`fedmrg leaderboard` rebuilds the board)")
+    return [*done, f"updated: {path.relative_to(root)} (`fedmrg leaderboard` rebuilds the board)"]

@@ -1,4 +1,4 @@
-"""What `fedmrg score` writes and prints: scores by kind and text convention, pooled, by hospital, over hospitals."""
+"""The JSON and the printed table of `fedmrg score`: scores by group and text convention, pooled and by hospital."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from fedmrg_core.metrics.stats import Score
 
 PART = "test/global"
-"""The scorecard wants a part and a view; a file has one of each."""
+"""The part and view of all rows of a file; the scorecard needs one."""
 
 
 def contents(
     scores: Mapping[str, Score], missing: Mapping[str, str], n: int, notes: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """The JSON of `fedmrg score`: nlg by text convention, ce, diversity, the same by hospital, and over hospitals."""
+    """The JSON of `fedmrg score`: by group (nlg by text convention), the same per hospital, and over hospitals."""
     pooled: dict[str, Any] = {"n": n, "nlg": {"r2gen": {}, "ptb": {}, "as_written": {}}, "ce": {}, "diversity": {}}
     hospitals: dict[str, Any] = {}
     over: dict[str, Any] = {}

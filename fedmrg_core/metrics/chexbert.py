@@ -1,11 +1,11 @@
-"""CheXbert (Smit et al., EMNLP 2020) as a labeler, from weights that the user has; nothing is downloaded.
+"""CheXbert (Smit et al., EMNLP 2020) as a labeler, from weights of the user; nothing is downloaded.
 
-    labeler = chexbert.load(Path("chexbert.pth"))        # beside it: vocab.txt of bert-base-uncased
+    labeler = chexbert.load(Path("chexbert.pth"))        # in the same folder: vocab.txt of bert-base-uncased
     labeler(["Small left pleural effusion."])            # [Labels]
 
 The architecture is the published one: BERT, its [CLS] state, 13 linear heads of 4 classes (blank, positive, negative,
-uncertain: `LabelState`'s order) and a No Finding head of 2 (blank, positive). The published checkpoint is a pickle: it
-is read with `weights_only=True`, which runs no code; safetensors files of the same names work too.
+uncertain: `LabelState`'s order) and a No Finding head of 2 (blank, positive). The published checkpoint is a pickle and
+is read with `weights_only=True`, which runs no code. A safetensors file with the same tensor names works too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fedmrg_core.errors import DataError
+from fedmrg_core.errors import DataError, first_line
 from fedmrg_core.types import CONDITIONS, Labels
 
 CLASSES = (4,) * (len(CONDITIONS) - 1) + (2,)
@@ -28,7 +28,7 @@ CLASSES = (4,) * (len(CONDITIONS) - 1) + (2,)
 
 
 class CheXbertNet(nn.Module):
-    """BERT with 14 heads on the [CLS] state; `forward` gives one [batch, classes] tensor a condition."""
+    """BERT with 14 heads on the [CLS] state; `forward` gives one [batch, classes] tensor per condition."""
 
     def __init__(self, bert: nn.Module, hidden: int) -> None:
         super().__init__()
@@ -53,11 +53,11 @@ class CheXbertLabeler:
 
     def __call__(self, reports: Sequence[str]) -> list[Labels]:
         distinct = sorted(set(reports), key=len)
-        known: dict[str, Labels] = {}
+        labels: dict[str, Labels] = {}
         for start in range(0, len(distinct), self.batch):
             chunk = distinct[start : start + self.batch]
-            known.update(zip(chunk, self._label(chunk), strict=True))
-        return [known[report] for report in reports]
+            labels.update(zip(chunk, self._label(chunk), strict=True))
+        return [labels[report] for report in reports]
 
     def _label(self, reports: Sequence[str]) -> list[Labels]:
         texts = [" ".join(report.split()) for report in reports]
@@ -70,10 +70,10 @@ class CheXbertLabeler:
 
 
 def load(weights: Path, batch: int = 32) -> CheXbertLabeler:
-    """The labeler from a checkpoint file (.pth, .pt or .safetensors) with `vocab.txt` beside it.
+    """The labeler from a checkpoint file (.pth, .pt or .safetensors) with `vocab.txt` in the same folder.
 
     Raises:
-        DataError: the file or vocab.txt is absent, the file cannot be read safely, or its tensors are not CheXbert's.
+        DataError: a file is missing or cannot be read safely, or its tensors are not CheXbert's.
     """
     from transformers import BertTokenizerFast
 
@@ -93,7 +93,7 @@ _VOCABULARY = "bert-base-uncased's vocab.txt in the folder of the weights"
 
 
 def read_state(weights: Path) -> Mapping[str, Tensor]:
-    """The tensors of a checkpoint, without running anything that it holds."""
+    """The tensors of a checkpoint; code in it is not run."""
     if weights.suffix == ".safetensors":
         from safetensors.torch import load_file
 
@@ -101,11 +101,11 @@ def read_state(weights: Path) -> Mapping[str, Tensor]:
     try:
         content = torch.load(weights, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise DataError(f"not a checkpoint that can be read safely ({reason})", str(weights)) from error
     state = content.get("model_state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise DataError("holds no state dict of tensors", str(weights))
+        raise DataError("has no state dict of tensors", str(weights))
     return state
 
 
@@ -116,7 +116,7 @@ def strip_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def build(state: Mapping[str, Tensor], weights: Path) -> CheXbertNet:
-    """The network, sized by its tensors (attention heads: config.json beside the weights, else hidden / 64)."""
+    """The network, sized by its tensors (attention heads: from config.json in the same folder, else hidden / 64)."""
     from transformers import BertConfig, BertModel
 
     try:
@@ -141,5 +141,5 @@ def build(state: Mapping[str, Tensor], weights: Path) -> CheXbertNet:
     try:
         net.load_state_dict(dict(state))
     except RuntimeError as error:
-        raise DataError(f"is not a CheXbert checkpoint: {str(error).splitlines()[-1].strip()}", str(weights)) from error
+        raise DataError(f"is not a CheXbert checkpoint: {first_line(error, last=True)}", str(weights)) from error
     return net.eval()

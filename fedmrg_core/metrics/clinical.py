@@ -51,13 +51,13 @@ def _split(sums: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def micro(sums: Floats, kind: str) -> Floats:
-    """Micro average of summed counts [.., 3c] -> [..]: every (study, condition) decision weighs the same."""
+    """Micro average of summed counts [.., 3c] -> [..]: every (study, condition) decision has equal weight."""
     hits, false_alarms, misses = (part.sum(-1) for part in _split(sums))
     return prf(hits, false_alarms, misses, kind)
 
 
 def macro(sums: Floats, kind: str) -> Floats:
-    """Macro average of summed counts [.., 3c] -> [..]: every condition weighs the same; an absent one counts 0."""
+    """Macro average of summed counts [.., 3c] -> [..]: conditions have equal weight; one that never occurs counts 0."""
     return np.asarray(prf(*_split(sums), kind).mean(-1))
 
 

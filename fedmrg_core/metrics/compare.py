@@ -16,7 +16,7 @@ import numpy as np
 from fedmrg_core.metrics.stats import Combine, Floats, SumMeasure
 
 _BLOCK = 2_000_000
-"""Resampling weights held at once; more are drawn block by block, so that memory does not grow with the draws."""
+"""Resampling weights in memory at once; more are drawn block by block."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class SeedMean:
 
 
 def seed_interval(values: Sequence[float]) -> SeedMean:
-    """Mean over seeds with a Student t interval: the spread that a rerun with other seeds would show.
+    """Mean over seeds with a Student t interval: what runs with other seeds would show.
 
     Raises:
         ValueError: no value.
@@ -60,19 +60,19 @@ class Difference:
 def paired_seeds(first: Sequence[float], second: Sequence[float]) -> Difference | None:
     """The mean difference of two algorithms over the same seeds: paired t interval and test. None below two seeds.
 
-    With three seeds the interval is wide (4.3 standard errors), as it should be. Equal differences that are not 0
-    have p = 0: no spread was seen.
+    With three seeds the interval is 4.3 standard errors wide on each side. Equal differences that are not 0 have p = 0:
+    they show no spread.
     """
-    gaps = [a - b for a, b in zip(first, second, strict=True)]
-    if len(gaps) < 2:
+    differences = [a - b for a, b in zip(first, second, strict=True)]
+    if len(differences) < 2:
         return None
     from scipy.stats import t
 
-    found = seed_interval(gaps)
-    spread = float(np.std(gaps, ddof=1)) / math.sqrt(len(gaps))
+    found = seed_interval(differences)
+    spread = float(np.std(differences, ddof=1)) / math.sqrt(len(differences))
     if spread == 0.0:
         return Difference(found.mean, found.low, found.high, 0.0 if found.mean else 1.0)
-    p = 2 * float(t.sf(abs(found.mean) / spread, len(gaps) - 1))
+    p = 2 * float(t.sf(abs(found.mean) / spread, len(differences) - 1))
     return Difference(found.mean, found.low, found.high, p)
 
 
@@ -107,11 +107,12 @@ def paired_permutation(
     rng: np.random.Generator,
     draws: int = 10_000,
 ) -> float:
-    """Two-sided p of "it does not matter who wrote a patient's reports", from statistics [n, k] of the same studies.
+    """Two-sided p of "it does not matter which system wrote a patient's reports", from statistics [n, k] of the same
+    studies.
 
-    The two systems change places patient by patient, and the metric of each corpus that arises is computed anew. All
-    2^patients exchanges are tried where they are at most `draws`; else `draws` random ones, with the
-    (hits + 1) / (draws + 1) estimate, which is never 0.
+    The systems are exchanged patient by patient, and both corpora are scored after each exchange. All 2^patients
+    exchanges are tried if they are at most `draws`; else `draws` random ones, with the estimate
+    (hits + 1) / (draws + 1), which is never 0.
     """
     one, other = _by_patient(first, patients), _by_patient(second, patients)
     count, total_one, total_other = len(one), one.sum(0), other.sum(0)
@@ -119,8 +120,8 @@ def paired_permutation(
 
     def hits(swapped: Floats) -> int:
         moved = swapped @ (other - one)
-        gaps = combine(total_one + moved) - combine(total_other - moved)
-        return int(np.sum(np.abs(gaps) >= observed))
+        differences = combine(total_one + moved) - combine(total_other - moved)
+        return int(np.sum(np.abs(differences) >= observed))
 
     if 2**count <= draws:
         every = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
@@ -144,11 +145,11 @@ def paired_bootstrap(
     """
     one, other = _by_patient(first, patients), _by_patient(second, patients)
     value = float(combine(one.sum(0)) - combine(other.sum(0)))
-    gaps = []
+    differences = []
     for size in _blocks(draws, len(one)):
         weights = rng.multinomial(len(one), np.full(len(one), 1 / len(one)), size=size).astype(np.float64)
-        gaps.append(combine(weights @ one) - combine(weights @ other))
-    rest = np.concatenate(gaps)
+        differences.append(combine(weights @ one) - combine(weights @ other))
+    rest = np.concatenate(differences)
     rest = rest[np.isfinite(rest)]
     low, high = np.quantile(rest, [0.025, 0.975])
     tail = min(np.sum(rest <= 0), np.sum(rest >= 0))

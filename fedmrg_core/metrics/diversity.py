@@ -14,10 +14,9 @@ DISTINCT = "distinct 1"
 
 @dataclass(frozen=True)
 class DistinctMeasure:
-    """The share of generations that are distinct, by anything that tells one from another (the string, a number).
+    """The share of distinct generations; `hypotheses` are texts, or numbers that are equal for equal texts.
 
-    No interval: a resample repeats studies, and with them their reports, so a bootstrap of this share would be
-    biased; low and high equal the value."""
+    Low and high equal the value: a resample repeats studies and their reports, so a bootstrap would be biased."""
 
     hypotheses: tuple[Hashable, ...]
     name: str = "distinct"

@@ -1,8 +1,8 @@
-"""The diagnosis head beside the text: what the model knew, whatever its report then said.
+"""Metrics of the diagnosis head: what the model recognised in the film, whatever its report says.
 
-`head_f1_micro14` is the CE F1 of the head's argmax against the data set's labels, `head_accuracy` the share of the
-14 x n states that it names exactly, `head_auroc` the mean area under the ROC curve of P(positive) over the conditions
-that have both positives and others (uncertain counts as not positive).
+`head_f1_micro14`: CE F1 of the head's argmax against the data set's labels. `head_accuracy`: share of the 14 x n states
+that are exactly right. `head_auroc`: area under the ROC curve of P(positive), mean over the conditions that have both
+positive and other studies (uncertain counts as not positive).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def auroc(scores: Floats, positive: clinical.Flags, weights: Floats) -> Floats:
 def measures(
     labels: clinical.States, states: clinical.States | None, probabilities: Floats | None
 ) -> list[Measure]:
-    """The head's metrics of n studies: data set labels [n, 14], the head's states [n, 14] and P(positive) [n, 14]."""
+    """The head's metrics of n studies, from data set labels, the head's states and P(positive), each [n, 14]."""
     found: list[Measure] = []
     if states is not None:
         f1 = clinical.measures(labels, states, VERSION, prefix="head", uncertain=(False,))

@@ -1,6 +1,6 @@
-"""The two metric parts that are Java programs, each as one bounded process: METEOR 1.5 and the COCO PTB tokenizer.
+"""The two Java programs among the metrics, METEOR 1.5 and the COCO PTB tokenizer, each run as one bounded process.
 
-pycocoevalcap brings both jars; its own wrappers hang when a report holds a newline and shift captions on U+2028, so
+pycocoevalcap brings both jars. Its own wrappers hang when a report contains a newline and shift captions on U+2028, so
 the processes are driven here: all input at once, a time limit, and a count of the answers.
 """
 
@@ -29,29 +29,29 @@ INSTALL_JAVA = "needs Java: install a runtime (Debian or Ubuntu: `apt install de
 METEOR_STATS = 23
 """Values in a METEOR statistics line: 4 lengths, 4 match counts for each of 4 modules, chunks, 2 matched lengths."""
 
-_APART = "x"
-"""Stands behind every text: the tokenizer looks beyond a line's end, so that whether "no." at the end of one keeps its
-full stop would depend on the text behind it."""
+_SEPARATOR = "x"
+"""A line after every text. The tokenizer looks beyond the end of a line: without it, the next text would decide whether
+a final "no." keeps its full stop."""
 _QUICK_START = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")  # half the time on one core for runs of seconds
 _ALPHA, _BETA, _GAMMA, _DELTA = 0.85, 0.2, 0.6, 0.75
 _MODULE_WEIGHTS = np.array([1.0, 0.6, 0.8, 0.6])
 
 
-class JavaMissing(Exception):
-    """Java is absent, or its process failed or ran past its time limit; the message says which and what to do."""
+class JavaError(Exception):
+    """Java is absent, or its process failed or exceeded its time limit; the message says which and what to do."""
 
 
 def _package() -> Path:
     spec = find_spec("pycocoevalcap")
     if spec is None or not spec.submodule_search_locations:
-        raise JavaMissing("needs pycocoevalcap: `pip install pycocoevalcap`")
+        raise JavaError("needs pycocoevalcap: `pip install pycocoevalcap`")
     return Path(next(iter(spec.submodule_search_locations)))
 
 
 def _java() -> str:
     found = shutil.which("java")
     if found is None:
-        raise JavaMissing(INSTALL_JAVA)
+        raise JavaError(INSTALL_JAVA)
     return found
 
 
@@ -61,13 +61,13 @@ def _run(arguments: Sequence[str], lines: Sequence[str], cwd: Path, limit: float
     try:
         done = subprocess.run(command, input=text.encode(), capture_output=True, cwd=cwd, timeout=limit, check=False)
     except subprocess.TimeoutExpired as error:
-        raise JavaMissing(f"the Java process took longer than {limit:.0f} s for {len(lines)} texts") from error
+        raise JavaError(f"the Java process took longer than {limit:.0f} s for {len(lines)} texts") from error
     except OSError as error:
-        raise JavaMissing(f"java could not be started ({error}); {INSTALL_JAVA}") from error
+        raise JavaError(f"java could not be started ({error}); {INSTALL_JAVA}") from error
     answers = done.stdout.decode(errors="replace").split("\n")[:-1]
     if done.returncode != 0 or len(answers) != len(lines):
         reason = (done.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
-        raise JavaMissing(f"java gave {len(answers)} answers to {len(lines)} texts (exit {done.returncode}): {reason}")
+        raise JavaError(f"java gave {len(answers)} answers to {len(lines)} texts (exit {done.returncode}): {reason}")
     return answers
 
 
@@ -75,30 +75,30 @@ def ptb_tokenise(texts: Sequence[str]) -> list[str]:
     """Texts tokenised as COCO captions are (lower case, punctuation dropped), in order; one Java process.
 
     Raises:
-        JavaMissing: no Java, a crash, or the time limit (30 s + 10 ms a text).
+        JavaError: no Java, a crash, or the time limit (30 s + 10 ms per text).
     """
     from pycocoevalcap.tokenizer.ptbtokenizer import PUNCTUATIONS, STANFORD_CORENLP_3_4_1_JAR
 
     folder = _package() / "tokenizer"
     arguments = ["-cp", STANFORD_CORENLP_3_4_1_JAR, "edu.stanford.nlp.process.PTBTokenizer"]
-    lines = [line for text in texts for line in (plain(text), _APART)]
+    lines = [line for text in texts for line in (plain(text), _SEPARATOR)]
     answers = _run([*arguments, "-preserveLines", "-lowerCase"], lines, folder, 30 + 0.01 * len(texts))[::2]
     dropped = set(PUNCTUATIONS)
     return [" ".join(word for word in line.split() if word not in dropped) for line in answers]
 
 
 def is_ready(texts: Iterable[str]) -> bool:
-    """Whether METEOR's paraphrase table is there for the words of all texts.
+    """Whether METEOR's paraphrase table is cut already for the words of all texts.
 
     Raises:
-        JavaMissing: there is no Java, so that it is not wanted.
+        JavaError: no Java, so no table is needed.
     """
     _java()
-    return paraphrases.kept(_package() / "meteor", paraphrases.vocabulary(map(plain, texts))) is not None
+    return paraphrases.cached(_package() / "meteor", paraphrases.vocabulary(map(plain, texts))) is not None
 
 
 def make_ready(texts: Iterable[str]) -> None:
-    """Cut the table for the words of all texts now, so that it need not be cut for some of them later."""
+    """Cut METEOR's paraphrase table for the words of all texts, so that scoring any of them later finds it cached."""
     with paraphrases.table(_package() / "meteor", map(plain, texts)):
         pass
 
@@ -111,7 +111,7 @@ def made_ready(texts: Iterable[str]) -> Iterator[None]:
     process fails, scoring cuts the table itself.
     """
     process = None
-    with suppress(JavaMissing, OSError), tempfile.TemporaryFile() as file:
+    with suppress(JavaError, OSError), tempfile.TemporaryFile() as file:
         items = list(dict.fromkeys(texts))
         if not is_ready(items):
             file.write(json.dumps(items).encode())
@@ -128,8 +128,8 @@ def made_ready(texts: Iterable[str]) -> Iterator[None]:
             process.wait()
 
 
-class _TableGone(Exception):
-    """Another process has replaced the paraphrase table by a wider one before this one had opened it."""
+class _TableReplaced(Exception):
+    """Another process replaced the paraphrase table by a larger one before METEOR opened it."""
 
 
 def _meteor(pairs: Sequence[tuple[str, str]], folder: Path) -> list[str]:
@@ -139,9 +139,9 @@ def _meteor(pairs: Sequence[tuple[str, str]], folder: Path) -> list[str]:
         arguments = ["-jar", "meteor-1.5.jar", "-", "-", "-stdio", "-l", "en", "-norm", *option]
         try:
             return _run(arguments, lines, folder, 60 + 0.05 * len(lines))
-        except JavaMissing:
+        except JavaError:
             if not Path(option[-1]).exists():
-                raise _TableGone from None
+                raise _TableReplaced from None
             raise
 
 
@@ -149,33 +149,33 @@ def meteor_stats(pairs: Sequence[tuple[str, str]]) -> Floats:
     """METEOR 1.5's sufficient statistics of (reference, hypothesis) pairs, [n, 23]; `meteor_score` combines sums.
 
     Raises:
-        JavaMissing: no Java, a crash, or the time limit (60 s + 50 ms a pair).
+        JavaError: no Java, a crash, or the time limit (60 s + 50 ms per pair).
     """
-    _java()  # before the table is cut for nothing
+    _java()  # fail before the table is cut
     clean = [(plain(reference), plain(hypothesis)) for reference, hypothesis in pairs]
     folder = _package() / "meteor"
     try:
         answers = _meteor(clean, folder)
-    except _TableGone:
+    except _TableReplaced:
         answers = _meteor(clean, folder)
     rows = [line.split() for line in answers]
     if any(len(row) != METEOR_STATS for row in rows):
-        raise JavaMissing(f"METEOR answered a line without its {METEOR_STATS} statistics")
+        raise JavaError(f"METEOR answered a line without its {METEOR_STATS} statistics")
     return _without_whole_chunks(np.array(rows, dtype=np.float64).reshape(len(rows), METEOR_STATS))
 
 
 def _without_whole_chunks(rows: Floats) -> Floats:
-    """A pair matched whole in one chunk is not fragmented: METEOR counts 0 chunks for it, alone and in a corpus."""
+    """Set the chunks of a fully matched pair in one chunk to 0, as METEOR does, alone and in a corpus."""
     whole = (rows[:, 21] == rows[:, 0]) & (rows[:, 22] == rows[:, 1]) & (rows[:, 20] == 1)
     rows[whole, 20] = 0.0
     return rows
 
 
 def meteor_score(sums: Floats) -> Floats:
-    """METEOR of summed statistics [.., 23] -> [..]: one study's row gives its score, a corpus's sum the corpus score.
+    """METEOR of summed statistics [.., 23] -> [..]. One study's row gives its score, the sum of rows the corpus score.
 
-    The formula and its English "rank" parameters are METEOR 1.5's (Denkowski and Lavie, WMT 2014), written in numpy
-    so that a bootstrap can re-score 1,000 resampled corpora; the tests hold it against the jar's own corpus score.
+    The formula and its English "rank" parameters are METEOR 1.5's (Denkowski and Lavie, WMT 2014), in numpy so that a
+    bootstrap can re-score 1,000 resampled corpora. The tests compare it with the jar's own corpus score.
     """
     modules = sums[..., 4:20].reshape(*sums.shape[:-1], 4, 4)
     content, function = modules[..., 0:2], modules[..., 2:4]

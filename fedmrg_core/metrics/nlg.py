@@ -1,7 +1,7 @@
 """Text overlap: BLEU-1..4, ROUGE-L, CIDEr (pycocoevalcap's), METEOR 1.5 and rouge-score's ROUGE-1/2/Lsum.
 
-Every figure is kept as per-study sufficient statistics taken from the libraries' own scorers; `measures` returns
-them for a whole table of studies at once, each distinct pair scored once.
+Each metric is a table of per-study sufficient statistics, taken from the libraries' own scorers. `measures` returns
+them for all studies at once; each distinct pair is scored once.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Gram = tuple[str, ...]
 Vector = tuple[list[dict[Gram, float]], list[float], int]
 
 OVERLAP: tuple[str, ...] = ("bleu1", "bleu2", "bleu3", "bleu4", "meteor", "rougeL", "cider")
-"""The metrics that exist under each text convention."""
+"""The metrics that every text convention has."""
 
-_SMALL, _TINY = 1e-9, 1e-15  # pycocoevalcap's guards against division by zero, kept so that values agree
+_SMALL, _TINY = 1e-9, 1e-15  # pycocoevalcap's guards against division by zero; the same here for equal values
 
 
 def measures(
@@ -52,9 +52,9 @@ def measures(
         suffix = "" if convention == "r2gen" else f"_{convention}"
         try:
             tokenised[suffix] = tokenise(pairs, convention)
-        except java.JavaMissing as error:
+        except java.JavaError as error:
             missing |= {name + suffix: str(error) for name in OVERLAP}
-    with ThreadPoolExecutor(1) as pool:  # METEOR is a process of its own: it runs beside the rest
+    with ThreadPoolExecutor(1) as pool:  # METEOR is a process of its own: the other metrics run meanwhile
         meteor = pool.submit(meteor_measures, tokenised)
         found = rouge_measures(pairs)
         for suffix, tokens in tokenised.items():
@@ -72,7 +72,7 @@ def tokenise(pairs: Sequence[Pair], convention: str) -> list[Pair]:
 
 
 def _table(rows: Sequence[Any], columns: int) -> Floats:
-    """Rows as [n, columns], also where there are none."""
+    """Rows as [n, columns], also for n = 0."""
     return np.array(rows, dtype=np.float64).reshape(len(rows), columns)
 
 
@@ -119,8 +119,8 @@ def bleu_score(sums: Floats, n: int) -> Floats:
 def rouge_l(pairs: Sequence[Pair]) -> Floats:
     """pycocoevalcap's ROUGE-L (F with beta 1.2) of each tokenised pair, [n].
 
-    The library's own formula, around a common-subsequence length counted in bits of one integer instead of a Python
-    table: the same integers, 50 times sooner (tests hold the two together).
+    The library's own formula. The length of the common subsequence is counted in the bits of one integer instead of a
+    Python table: the same integers, 50 times faster (a test compares the two).
     """
     from pycocoevalcap.rouge.rouge import Rouge
 
@@ -136,18 +136,18 @@ def rouge_l(pairs: Sequence[Pair]) -> Floats:
 
 
 def common_length(first: Sequence[str], second: Sequence[str]) -> int:
-    """Length of the longest common subsequence (Hyyro 2004: one bit a token of `first`, one step a token of `second`).
+    """Length of the longest common subsequence (Hyyro 2004: a bit per token of `first`, a step per token of `second`).
 
     >>> common_length("the heart is normal".split(), "heart size is normal".split())
     3
     """
-    places: dict[str, int] = {}
-    for place, token in enumerate(first):
-        places[token] = places.get(token, 0) | 1 << place
+    positions: dict[str, int] = {}
+    for position, token in enumerate(first):
+        positions[token] = positions.get(token, 0) | 1 << position
     full = (1 << len(first)) - 1
     open_bits = full
     for token in second:
-        hits = open_bits & places.get(token, 0)
+        hits = open_bits & positions.get(token, 0)
         open_bits = ((open_bits + hits) | (open_bits - hits)) & full
     return len(first) - open_bits.bit_count()
 
@@ -171,7 +171,7 @@ def cider_by_corpus(pairs: Sequence[Pair], corpora: Sequence[object]) -> Floats:
 
 
 def _tfidf(counts: dict[Gram, int], frequency: Mapping[Gram, int], size: float, logs: Sequence[float]) -> Vector:
-    """A text as four tf-idf vectors (one an n-gram length), their norms, and CIDEr's length (its bigrams)."""
+    """A text as four tf-idf vectors (one per n-gram length), their norms, and CIDEr's length (its bigrams)."""
     vectors: list[dict[Gram, float]] = [{}, {}, {}, {}]
     norms, length = [0.0] * 4, 0
     for gram, count in counts.items():
@@ -221,7 +221,7 @@ def meteor_measures(tokenised: dict[str, list[Pair]]) -> tuple[list[SumMeasure],
     every = [(plain(a), plain(b)) for pairs in tokenised.values() for a, b in pairs]
     try:
         rows = _table(each_distinct(every, java.meteor_stats), java.METEOR_STATS)
-    except java.JavaMissing as error:
+    except java.JavaError as error:
         return [], {f"meteor{suffix}": str(error) for suffix in tokenised}
     found, start = [], 0
     for suffix, pairs in tokenised.items():

@@ -1,9 +1,9 @@
-"""METEOR's paraphrase table, cut to the words at hand: reading the whole of it (5.3 million pairs) is 10 s of a start
-that otherwise takes half a second.
+"""METEOR's paraphrase table, cut to the words of the texts that are scored. METEOR takes 10 s to read the full table
+(5.3 million pairs) and half a second to start with a cut one.
 
-A paraphrase can only match where all its words stand in the texts, so a table without the others gives the same score
-for these texts. Cut tables are kept under `$FEDMRG_CACHE` (else the user's cache folder) with the words that they
-serve; texts with a new word cut a new table for old and new words together.
+A paraphrase can match only if all its words occur in the texts, so a table without the others gives the same scores.
+Cut tables are cached under `$FEDMRG_CACHE` (else in the user's cache folder) with the words that they cover. Texts with
+a new word cut a new table, for the old and the new words together.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def vocabulary(texts: Iterable[str]) -> frozenset[str]:
 
 
 def cache_folder() -> Path:
-    """Where cut tables are kept: `$FEDMRG_CACHE`, else `$XDG_CACHE_HOME/fedmrg`, else `~/.cache/fedmrg`."""
+    """Where cut tables are cached: `$FEDMRG_CACHE`, else `$XDG_CACHE_HOME/fedmrg`, else `~/.cache/fedmrg`."""
     own = os.environ.get("FEDMRG_CACHE")
     base = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fedmrg"
     return base / "meteor"
@@ -36,56 +36,60 @@ def cache_folder() -> Path:
 
 @contextmanager
 def table(folder: Path, texts: Iterable[str]) -> Iterator[list[str]]:
-    """METEOR arguments that name a table as good as the full one in `folder` for `texts`."""
+    """METEOR's arguments for a table that gives the same scores for `texts` as the full one in `folder`."""
     words = vocabulary(texts)
-    found = kept(folder, words)
+    found = cached(folder, words)
     if found is not None:
         yield ["-a", str(found)]
         return
     source, cache = folder / FULL, _cache(folder)
     with tempfile.TemporaryDirectory(prefix="fedmrg-meteor-") as scratch:
         cut(source, words.union(*(_lines(entry / "words.txt") for entry in _entries(cache))), Path(scratch))
-        _keep(Path(scratch), cache)
+        _store(Path(scratch), cache)
         yield ["-a", str(Path(scratch) / "table.gz")]
 
 
-def kept(folder: Path, words: frozenset[str]) -> Path | None:
-    """A table of the cache that is as good as the full one in `folder` for texts of these words, if there is one."""
-    return find(_cache(folder), words)
+def cached(folder: Path, words: frozenset[str]) -> Path | None:
+    """A cached cut of the full table in `folder` that covers `words`, or None. Words of no paraphrase need no table."""
+    for entry in _entries(_cache(folder)):
+        missing = words - _lines(entry / "words.txt")
+        if not missing or missing.isdisjoint(_lines(entry / "all.txt")):
+            return entry / "table.gz"
+    return None
 
 
 def _cache(folder: Path) -> Path:
-    """Where the cut tables of the full one in `folder` are."""
+    """The cache folder of the full table in `folder`; another table has another one."""
     return cache_folder() / hashlib.sha256(f"{(folder / FULL).stat().st_size}".encode()).hexdigest()[:12]
 
 
 def cut(source: Path, words: frozenset[str], target: Path) -> None:
-    """Write into `target` the pairs of `source` whose words are all in `words` (table.gz), those of `words` that the
-    table knows (words.txt) and all that it knows (all.txt): words beyond that never ask for a new table."""
+    """Write into `target` the pairs of `source` whose words are all in `words` (table.gz), the words of the cut
+    (words.txt) and all words of `source` (all.txt): a word that is not in all.txt never requires a new cut."""
     seen: set[bytes] = set()
     good: set[bytes] = set()
-    known: dict[bytes, frozenset[str]] = {}  # a table's word -> its runs of letters and digits
+    runs: dict[bytes, frozenset[str]] = {}  # a word of the table -> its runs of letters and digits
     fitting: set[bytes] = set()
     with gzip.open(target / "table.gz", "wb", compresslevel=1) as out:
         for lines in _blocks(source):
             firsts, seconds = lines[1::3], lines[2::3]
             phrases = {*firsts, *seconds} - seen
             seen |= phrases
-            for word in set(b" ".join(phrases).split()).difference(known):
-                known[word] = vocabulary([word.decode("utf-8", "replace")])
-                if known[word] <= words:
+            for word in set(b" ".join(phrases).split()).difference(runs):
+                runs[word] = vocabulary([word.decode("utf-8", "replace")])
+                if runs[word] <= words:
                     fitting.add(word)
             good.update(phrase for phrase in phrases if fitting.issuperset(phrase.split()))
-            for place in [place for place, first in enumerate(firsts) if first in good]:
-                if seconds[place] in good:
-                    out.write(b"%b\n%b\n%b\n" % tuple(lines[3 * place : 3 * place + 3]))
-    every = frozenset[str]().union(*known.values())
+            for row in [row for row, first in enumerate(firsts) if first in good]:
+                if seconds[row] in good:
+                    out.write(b"%b\n%b\n%b\n" % tuple(lines[3 * row : 3 * row + 3]))
+    every = frozenset[str]().union(*runs.values())
     (target / "words.txt").write_text("\n".join(sorted(words & every)), encoding="utf-8")
     (target / "all.txt").write_text("\n".join(sorted(every)), encoding="utf-8")
 
 
 def _blocks(source: Path, size: int = 1 << 24) -> Iterator[list[bytes]]:
-    """The lines of a gzip file in lists of whole triples, so that memory stays small."""
+    """The lines of a gzip file in lists of whole triples, a part at a time: memory stays small."""
     rest: list[bytes] = []
     with gzip.open(source) as stream:
         tail = b""
@@ -99,29 +103,20 @@ def _blocks(source: Path, size: int = 1 << 24) -> Iterator[list[bytes]]:
             yield [*rest, tail]
 
 
-def find(cache: Path, words: frozenset[str]) -> Path | None:
-    """A kept table that serves all of `words`; words that no paraphrase has need no table."""
-    for entry in _entries(cache):
-        missing = words - _lines(entry / "words.txt")
-        if not missing or missing.isdisjoint(_lines(entry / "all.txt")):
-            return entry / "table.gz"
-    return None
-
-
 def _entries(cache: Path) -> list[Path]:
     found = sorted(path.parent for path in cache.glob("*/all.txt")) if cache.is_dir() else []
-    return [entry for entry in found if not entry.name.startswith(".")]  # those are still being copied
+    return [entry for entry in found if not entry.name.startswith(".")]  # a dot: still being copied
 
 
 def _lines(file: Path) -> frozenset[str]:
     try:
         return frozenset(file.read_text(encoding="utf-8").split("\n"))
-    except OSError:  # another process has just replaced this table by a wider one
+    except OSError:  # another process has just replaced this table by a larger one
         return frozenset()
 
 
-def _keep(scratch: Path, cache: Path) -> None:
-    """Move a copy of a new table into the cache and drop the narrower ones; an unwritable cache is no loss."""
+def _store(scratch: Path, cache: Path) -> None:
+    """Copy a new table into the cache and delete the smaller ones. An unwritable cache stays as it is."""
     target = cache / hashlib.sha256((scratch / "words.txt").read_bytes()).hexdigest()[:16]
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -132,7 +127,7 @@ def _keep(scratch: Path, cache: Path) -> None:
         shutil.copytree(scratch, staged, dirs_exist_ok=True)
         old = _entries(cache)
         os.replace(staged, target)
-    except OSError:  # no room, or another process has just put the same table there
+    except OSError:  # the disk is full, or another process has just stored the same table
         shutil.rmtree(staged, ignore_errors=True)
         return
     for entry in old:

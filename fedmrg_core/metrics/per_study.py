@@ -1,12 +1,12 @@
 """Per-study values as a table without text, from which every corpus metric can be computed again.
 
-    card = full_scorecard(generations, reports)          # card.per_study: one row a generation
+    card = scorecard(generations, reports)               # card.per_study: one row per generation
     measures(card.per_study)                             # the same metrics, from the numbers alone
 
-Columns: who (`IDENTITY`), one a metric (the value of the study alone), and what sums: `bleu_counts`, `meteor_counts`
-(also `_ptb`; lists), the 14 states of `reference_labels` and `hypothesis_labels`, the head's columns where there is a
-head, and `distinct_code` (equal numbers: the same generation). `attrs["metrics"]` holds each metric's version; pandas
-keeps it in a Parquet file.
+Columns: `IDENTITY`; one per metric (the value of that study alone); the counts of metrics that are no means, as lists
+(`bleu_counts`, `meteor_counts`, `<metric>_counts` of a registered metric); the 14 states of `reference_labels` and
+`hypothesis_labels`; the diagnosis head's columns if there is a head; and `distinct_code` (equal numbers: equal
+generations). `attrs["metrics"]` has each metric's version and direction; pandas stores it in the Parquet file.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def build(generations: pd.DataFrame, found: Sequence[tuple[Measure, Ints]], labe
     """The table of n generations.
 
     Args:
-        generations: n rows with the columns of `IDENTITY`, `hypothesis`, and those of `HEAD` that there are.
-        found: metrics, each with the rows that have it; a metric may come more than once, for other rows.
-        labels: states [2n, 14], of the references and then of the generations.
+        generations: n rows with the columns of `IDENTITY`, `hypothesis`, and any of `HEAD`.
+        found: metrics, each with the row numbers that have it; a metric may occur again with other rows.
+        labels: states [2n, 14]: the references', then the generations'.
     """
     import pandas as pd
 
@@ -59,14 +59,14 @@ def build(generations: pd.DataFrame, found: Sequence[tuple[Measure, Ints]], labe
 
 
 def measures(table: pd.DataFrame) -> list[Measure]:
-    """The metrics of a `build` table, or of rows of it that belong to one part and view, from its numbers alone.
+    """The metrics of a `build` table, or of its rows of one part and view, from its numbers alone.
 
     Raises:
         DataError: the table does not say which versions its metrics have.
     """
     facts: Mapping[str, Mapping[str, Any]] = table.attrs.get("metrics", {})
     if not facts:
-        raise DataError("per-study values without their metrics' versions: not written by this project")
+        raise DataError("per-study values without the versions of their metrics: not a file of `--per-study`")
     known = {measure.name: measure for measure in [*_label_measures(table, facts), *head_measures(table)]}
     found = (known.get(name) or _rebuilt(table, find(name), fact) for name, fact in facts.items())
     return [measure for measure in found if measure is not None]
@@ -109,7 +109,7 @@ def _combine(metric: Metric) -> Combine:
 
 
 def head_measures(table: pd.DataFrame) -> list[Measure]:
-    """The diagnosis head's metrics, where every row has the columns of `HEAD`."""
+    """The diagnosis head's metrics; none unless every row has the columns of `HEAD`."""
     labels = matrix(table, "labels", np.int8)
     if labels is None:
         return []

@@ -1,11 +1,11 @@
-"""RadGraph F1, BERTScore and the rest of RadEval (Xu et al., EMNLP 2025), where a user has installed the extra.
+"""RadGraph F1, BERTScore and the rest of RadEval (Xu et al., EMNLP 2025), for users who have installed the extra.
 
     pip install 'fedmrg[radeval]'
     fedmrg score outputs.csv --radeval radgraph,bertscore
     evaluator(["radgraph", "bertscore"])(references, hypotheses)      # [SumMeasure("radeval_radgraph_simple", ..), ..]
 
-The package is imported only here and only when asked for; its models are fetched by it, at its first use, from its
-own hosts: this project never does so by itself. GenerationCache for RadEval 2.2 (`from radeval import RadEval`).
+The package is imported only when a user asks for it. At its first use it fetches its models from its own hosts; this
+project downloads nothing by itself. Written for RadEval 2.2 (`from radeval import RadEval`).
 """
 
 from __future__ import annotations
@@ -20,47 +20,47 @@ from typing import Any
 
 import numpy as np
 
-from fedmrg_core.errors import FedMRGError, choose
+from fedmrg_core.errors import FedMRGError, choose, first_line
+from fedmrg_core.metrics.catalogue import RADEVAL, find
 from fedmrg_core.metrics.stats import SumMeasure, mean_measure
 
 METRICS: tuple[str, ...] = (
     "radgraph", "bertscore", "radeval_bertscore", "ratescore", "radcliq", "radgraph_radcliq", "srrbert", "temporal",
     "green",
 )  # fmt: skip
-"""RadEval's metrics that have a value for each report and run on one's own machine (CheXbert: `labeler=chexbert`)."""
-PREFIX = "radeval_"
+"""RadEval's metrics that give a value per report and run locally (for CheXbert: `labeler=chexbert`)."""
 INSTALL = "RadEval is not installed: `pip install 'fedmrg[radeval]'` (some 45 more packages)"
-_LOWER_IS_BETTER = ("radcliq_v1",)
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """RadEval with some of its metrics, ready: `evaluator(references, hypotheses)` gives one measure a result."""
+    """RadEval with some of its metrics loaded: `evaluator(references, hypotheses)` gives one measure per result."""
 
     scorer: Any
     metrics: tuple[str, ...]
     version: str
 
     def __call__(self, references: Sequence[str], hypotheses: Sequence[str]) -> list[SumMeasure]:
-        """Every score of n report pairs: the mean over reports of RadEval's value for each, by RadEval's name behind
-        `radeval_`. Raises FedMRGError where RadEval fails, with what it said."""
+        """RadEval's scores of n report pairs, each the mean of its values per report, named `radeval_<its name>`.
+        Raises FedMRGError with RadEval's message if it fails."""
         with warnings.catch_warnings():
             try:
                 result: Mapping[str, Any] = self.scorer(refs=list(references), hyps=list(hypotheses))
-            except Exception as error:  # whatever a hub client raises: the user needs the reason and the remedy
+            except Exception as error:  # a hub client may raise anything: the user needs the reason and the remedy
                 raise _failed(self.metrics, error) from error
         return [
-            mean_measure(PREFIX + name, np.array(values, dtype=np.float64), self.version, name not in _LOWER_IS_BETTER)
+            mean_measure(key, np.array(values, dtype=np.float64), self.version, find(key).higher_is_better)
             for name, values in result.items()
             if isinstance(values, list) and len(values) == len(references)
+            for key in [RADEVAL + name]
         ]
 
 
 def evaluator(metrics: Sequence[str]) -> Evaluator:
-    """RadEval with these metrics; it loads, and at its first use fetches, their models now.
+    """RadEval with these metrics. Their models are loaded now, and fetched first if they were never used.
 
     Raises:
-        FedMRGError: an unknown metric; RadEval absent; or its weights missing, with what it said.
+        FedMRGError: an unknown metric, RadEval not installed, or its weights missing (with its message).
     """
     for metric in metrics:
         choose("RadEval metric", metric, METRICS)
@@ -81,11 +81,11 @@ def evaluator(metrics: Sequence[str]) -> Evaluator:
 
 
 def _failed(metrics: Sequence[str], error: Exception) -> FedMRGError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    reason = first_line(error).rstrip(".")
     remedy = (
         "It fetches model weights at first use: run it once with network access, or put the weights into its cache "
         "(HF_HOME)."
     )
     if isinstance(error, ImportError):
-        remedy = "Install the extra whole: `pip install 'fedmrg[radeval]'`."
+        remedy = "Install the whole extra: `pip install 'fedmrg[radeval]'`."
     return FedMRGError(f"RadEval could not score {', '.join(metrics)}: {reason}. {remedy}")

@@ -1,7 +1,7 @@
-"""Every metric of a table of generations at once: pooled, per hospital, and mean, worst and spread over hospitals.
+"""Every metric of a table of generations: pooled, per hospital, and mean, worst and spread over hospitals.
 
-    scores, missing = scorecard(pd.read_parquet("runs/<run_id>/generations.parquet"), train_reports)
-    scores["test/global/bleu4"]        # Score(value=.., low=.., high=.., n=.., version=.., higher_is_better=True)
+    card = scorecard(pd.read_parquet("runs/<run_id>/generations.parquet"), train_reports)
+    card.scores["test/global/bleu4"]   # Score(value=.., low=.., high=.., n=.., version=.., higher_is_better=True)
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MeasureTexts = Callable[[Sequence[str], Sequence[str]], Sequence[Measure]]
 
 
 @dataclass(frozen=True)
-class Card:
+class Scorecard:
     """`scores` by key, `missing` metrics with what to install, and `per_study` values (`per_study.build`)."""
 
     scores: dict[str, Score]
@@ -55,34 +55,20 @@ def scorecard(
     seed: int = 0,
     conventions: Sequence[str] = CONVENTIONS,
     weights: str = "",
-) -> tuple[dict[str, Score], dict[str, str]]:
-    """(scores by key, missing metrics with the reason and what to install); see `full_scorecard`."""
-    card = full_scorecard(generations, train_reports, labeler, resamples, seed, conventions, weights)
-    return card.scores, card.missing
-
-
-def full_scorecard(
-    generations: pd.DataFrame,
-    train_reports: Sequence[str] | None,
-    labeler: str | LabelMany = "rules",
-    resamples: int = 1000,
-    seed: int = 0,
-    conventions: Sequence[str] = CONVENTIONS,
-    weights: str = "",
     extra: MeasureTexts | None = None,
-) -> Card:
+) -> Scorecard:
     """Score a table of generations.
 
     Args:
-        generations: one row a (study, part, view) with the columns of `COLUMNS` and, where there are any, `labels`
-            and `head_states` (14 `LabelState` integers a row) and `head_probs` (14 values of P(positive)).
-        train_reports: the seen hospitals' training reports, for `verbatim`; None leaves it out.
+        generations: one row per study, part and view, with the columns of `COLUMNS`; optional `labels` and
+            `head_states` (14 `LabelState` integers per row) and `head_probs` (14 values of P(positive) per row).
+        train_reports: training reports of the hospitals that trained, for `verbatim`; None leaves it out.
         labeler: "rules", "chexbert" (with `weights`), or a function from reports to `Labels`.
-        resamples: bootstrap resamples of the patients; 0 = no intervals (each is its value).
+        resamples: bootstrap resamples of the patients; 0: no intervals (low and high equal the value).
         seed: of the bootstrap; equal seeds give equal intervals.
-        conventions: text conventions; `r2gen` metrics carry no suffix, `ptb` metrics `_ptb` (they need Java).
-        weights: CheXbert's checkpoint file; its vocab.txt lies beside it.
-        extra: further metrics of the texts.
+        conventions: text conventions; `r2gen` metrics have no suffix, `ptb` metrics end in `_ptb` and need Java.
+        weights: CheXbert's checkpoint file, with vocab.txt in the same folder.
+        extra: further metrics of the texts (RadEval).
 
     Raises:
         DataError: a column is missing, or a row has a wrong number of labels.
@@ -92,8 +78,8 @@ def full_scorecard(
     corpora = list(zip(table["part"], table["view"], strict=True))
     labels, version = labels_of([*references, *hypotheses], labeler_of(labeler, weights))
     texts, missing = nlg.measures(references, hypotheses, corpora, conventions)
-    common: list[Measure] = [*texts, *clinical.measures(labels[: len(table)], labels[len(table) :], version)]
     states = labels[: len(table)], labels[len(table) :]
+    common: list[Measure] = [*texts, *clinical.measures(*states, version)]
     common += registered_measures(Reports(references, hypotheses, *states, train_reports))
     common += [*(extra(references, hypotheses) if extra else ()), diversity.DistinctMeasure(tuple(hypotheses))]
     return _scored(table, common, labels, missing, (resamples, seed))
@@ -105,18 +91,18 @@ def _scored(
     labels: clinical.States,
     missing: dict[str, str],
     bootstrap: tuple[int, int],
-) -> Card:
-    """The card of metrics that every row has; the diagnosis head's come in where a part and view has a head."""
+) -> Scorecard:
+    """The scorecard of `common` metrics, which every row has, and of the diagnosis head's, which some parts have."""
     found: list[tuple[Measure, Ints]] = [(measure, np.arange(len(table))) for measure in common]
     scores: dict[str, Score] = {}
     corpora = list(zip(table["part"], table["view"], strict=True))
     for part, view in dict.fromkeys(corpora):
         rows = np.flatnonzero([key == (part, view) for key in corpora])
-        heads = [_Placed(measure, rows, len(table)) for measure in per_study.head_measures(table.iloc[rows])]
+        heads = [_SubsetMeasure(measure, rows, len(table)) for measure in per_study.head_measures(table.iloc[rows])]
         found += [(measure, rows) for measure in heads]
         scored = _score_part(table, rows, [*common, *heads], *bootstrap)
         scores |= {f"{part}/{view}/{key}": score for key, score in scored}
-    return Card(scores, missing, per_study.build(table, found, labels))
+    return Scorecard(scores, missing, per_study.build(table, found, labels))
 
 
 def _checked(generations: pd.DataFrame) -> pd.DataFrame:
@@ -133,8 +119,8 @@ def labels_of(reports: Sequence[str], labeler: tuple[LabelMany, str]) -> tuple[c
 
 
 @dataclass(frozen=True)
-class _Placed:
-    """A metric of some rows [m] of a table of n, asked by the rows' places in the table."""
+class _SubsetMeasure:
+    """A metric of m of a table's n rows, which takes and returns row numbers of the whole table."""
 
     measure: Measure
     rows: Ints
@@ -173,7 +159,7 @@ def labeler_of(labeler: str | LabelMany, weights: str = "") -> tuple[LabelMany, 
         return labeler, str(getattr(labeler, "version", getattr(labeler, "__name__", "custom labeler")))
     if choose("labeler", labeler, ["rules", "chexbert"]) == "chexbert":
         if not weights:
-            raise ConfigError("labeler 'chexbert' needs its checkpoint: give weights=PATH (vocab.txt beside it)")
+            raise ConfigError("labeler 'chexbert' needs its checkpoint: give weights=PATH (vocab.txt in its folder)")
         from fedmrg_core.metrics import chexbert
 
         loaded = chexbert.load(Path(weights))
@@ -186,7 +172,7 @@ def labeler_of(labeler: str | LabelMany, weights: str = "") -> tuple[LabelMany, 
 def _score_part(
     table: pd.DataFrame, rows: Ints, measures: Sequence[Measure], resamples: int, seed: int
 ) -> Iterator[tuple[str, Score]]:
-    """Every (key, Score) of one part and view: pooled, per hospital, then over hospitals."""
+    """(key, Score) of one part and view: pooled, per hospital, then over hospitals."""
     part, view = table["part"].iloc[rows[0]], table["view"].iloc[rows[0]]
     patients = table["patient_id"].astype(str)
     rng = generator(seed, "bootstrap", str(part), str(view))

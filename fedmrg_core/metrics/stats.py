@@ -1,5 +1,5 @@
-"""Intervals and tests. A metric is a table of per-study sufficient statistics and a function of their sum, so that a
-bootstrap re-scores a resampled corpus exactly and at once; patients, not studies, are drawn.
+"""Intervals. A metric is a table of per-study sufficient statistics and a function of their sum, so that a bootstrap
+gets the exact score of every resampled corpus from one matrix product. Patients are drawn, not studies.
 
     weights = bootstrap_weights(patients, 1000, generator("scorecard"))     # [1001, n], row 0 is the sample itself
     draws = measure.score(weights)                                          # [1001]
@@ -55,8 +55,8 @@ class Measure(Protocol):
 
 @dataclass(frozen=True)
 class SumMeasure:
-    """A metric that is a function of summed per-study statistics: `combine` maps sums [.., k] to values [..].
-    `counts` names the rows where they are kept beside the per-study values (`per_study`)."""
+    """A metric that is a function of summed per-study statistics `rows` [n, k]: `combine` maps sums [.., k] to values
+    [..]. counts: the column that stores the rows in per-study files; "" where the values alone are stored."""
 
     name: str
     rows: Floats
@@ -74,14 +74,14 @@ class SumMeasure:
 
 
 def mean_measure(name: str, values: Floats, version: str, higher_is_better: bool = True) -> SumMeasure:
-    """A metric that is the mean of per-study values [n]; NaN values take no part."""
+    """A metric that is the mean of per-study values [n]; NaN values are left out."""
     known = np.isfinite(values)
     rows = np.stack([np.where(known, values, 0.0), known.astype(np.float64)], axis=1)
     return SumMeasure(name, rows, ratio, version, higher_is_better)
 
 
 def ratio(sums: Floats) -> Floats:
-    """sums[.., 0] / sums[.., 1], NaN where the latter is 0."""
+    """sums[.., 0] / sums[.., 1]; NaN where sums[.., 1] is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(sums[..., 0] / sums[..., 1])
 
@@ -112,7 +112,8 @@ def _registered_measure(metric: catalogue.Metric, values: Floats) -> SumMeasure:
 
 
 def bootstrap_weights(patients: Sequence[str], resamples: int, rng: np.random.Generator) -> Floats:
-    """How often each of n studies is drawn, [resamples + 1, n], patients being drawn with replacement; row 0 is 1."""
+    """How often each of n studies is drawn, [resamples + 1, n]: patients are drawn with replacement, with all their
+    studies. Row 0 is the sample itself, all ones."""
     _, cluster = np.unique(np.asarray(patients, dtype=object).astype(str), return_inverse=True)
     count = int(cluster.max()) + 1 if len(cluster) else 0
     weights = np.ones((resamples + 1, len(cluster)))
@@ -126,7 +127,7 @@ def bootstrap_weights(patients: Sequence[str], resamples: int, rng: np.random.Ge
 def interval(draws: Floats, level: float = 0.95) -> tuple[float, float, float]:
     """(value, low, high): draws[0] is the value, the rest its bootstrap distribution (percentile method).
 
-    Undefined (NaN) draws are left out; with no resample the interval is the value itself.
+    Undefined (NaN) draws are left out. Without resamples, low and high are the value.
     """
     value, rest = float(draws[0]), draws[1:][np.isfinite(draws[1:])]
     if not len(rest):

@@ -1,4 +1,4 @@
-"""The two text conventions, and the guard that every report passes before a metric sees it.
+"""The two text conventions, and `plain`, which removes what breaks the scorers.
 
 `r2gen` is the cleaning of R2Gen's IU X-ray and MIMIC-CXR readers (Chen et al., EMNLP 2020, `modules/tokenizers.py`),
 which most papers of the field score on: lower case, list numbers and punctuation dropped, a full stop as a token.
@@ -27,8 +27,8 @@ _DOTS = re.compile(r"\.{2,}")
 def plain(text: str) -> str:
     """One line without the characters that break the scorers.
 
-    Control characters, lone surrogates and `|||` (METEOR's separator) become blanks; all white space, which counts
-    newline, carriage return and U+2028, is collapsed.
+    Control characters, lone surrogates and `|||` (METEOR's separator) become blanks. Every run of white space (newline,
+    carriage return, U+2028 ..) becomes one blank.
 
     >>> plain("No effusion.\\u2028||| Heart\\r\\nnormal. ")
     'No effusion. Heart normal.'

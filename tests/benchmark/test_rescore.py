@@ -1,4 +1,4 @@
-"""A run scored again: the same keys and values, and what --update keeps; two runs compared study by study."""
+"""A run scored again: the same keys and values, and what --update stores; two runs compared study by study."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_an_update_says_which_version_took_the_place_of_which(
     assert json.loads(made["committed"].read_text())["rescored"][-1]["git_sha"] == "abc"
     assert '"rules 99"' in made["committed"].read_text()
     assert main(["compare", *made["ids"], "--root", str(made["root"])]) == 2
-    assert f"ce_f1_micro14 is of version 'rules 99' in {made['ids'][0]} and '{old}'" in capsys.readouterr().err
+    assert f"ce_f1_micro14 has version 'rules 99' in {made['ids'][0]} and '{old}'" in capsys.readouterr().err
     monkeypatch.undo()
     monkeypatch.setattr(java_module.shutil, "which", lambda name: None)
     assert score(made, "--update") == 0
@@ -110,8 +110,8 @@ def test_two_runs_are_compared_on_the_same_studies(made: dict[str, Any], capsys:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--update", "--labeler", "rules"], "--update scores as the run's config says; it goes without --labeler"),
-        (["--train", "x.csv"], "--train belongs to a file"),
+        (["--update", "--labeler", "rules"], "--update scores by the run's config; leave out --labeler"),
+        (["--train", "x.csv"], "--train is for a file"),
         (["outputs.csv"], "give either a FILE or --run RUN_ID"),
         (["--json", "nowhere/at/all.json"], "nowhere/at/all.json: its folder does not exist"),
     ],
@@ -140,5 +140,5 @@ def test_a_run_without_text_or_with_other_data_or_scores_is_not_scored(
         folder / "generations.parquet"
     )
     assert main(main_) == 2
-    assert "holds no text" in capsys.readouterr().err
+    assert "has no text" in capsys.readouterr().err
     (folder / "generations.parquet").write_bytes(text)

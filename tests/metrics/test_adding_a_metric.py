@@ -13,7 +13,7 @@ from benchmark.run.score_table import score_table
 from fedmrg_core.errors import FedMRGError
 from fedmrg_core.metrics import catalogue, per_study
 from fedmrg_core.metrics import java as java_module
-from fedmrg_core.metrics.scorecard import full_scorecard
+from fedmrg_core.metrics.scorecard import scorecard
 from tests.pages import code_block
 
 PAIRS = [("One two three four.", "One two."), ("One two.", "One two three."), ("Five words are in here.", "None.")]
@@ -40,7 +40,7 @@ def table() -> pd.DataFrame:
 
 
 def test_it_is_a_ratio_of_sums_with_an_interval_and_a_mean_over_hospitals(table: pd.DataFrame) -> None:
-    scores = full_scorecard(table, None, resamples=50).scores
+    scores = scorecard(table, None, resamples=50).scores
     found = scores["test/global/length_ratio"]
     assert (found.value, found.n, found.version) == (6 / 11, 3, "length_ratio 1")
     assert found.low < found.value < found.high
@@ -49,7 +49,7 @@ def test_it_is_a_ratio_of_sums_with_an_interval_and_a_mean_over_hospitals(table:
 
 
 def test_it_comes_back_from_the_per_study_file(table: pd.DataFrame, tmp_path: Path) -> None:
-    full_scorecard(table, None, resamples=0).per_study.to_parquet(tmp_path / "s.parquet")
+    scorecard(table, None, resamples=0).per_study.to_parquet(tmp_path / "s.parquet")
     stored = pd.read_parquet(tmp_path / "s.parquet")
     assert stored["length_ratio"].tolist() == [0.5, 1.5, 0.2]
     (again,) = [measure for measure in per_study.measures(stored) if measure.name == "length_ratio"]
@@ -98,4 +98,4 @@ def test_what_cannot_be_registered_is_said(key: str, options: dict[str, tuple[st
 def test_a_function_that_loses_rows_is_named(table: pd.DataFrame) -> None:
     catalogue.metric("short", title="short", version="1")(lambda reports: np.zeros(2))
     with pytest.raises(FedMRGError, match=r"metric 'short' returned the shape \(2,\) for 3 reports"):
-        full_scorecard(table, None, resamples=0)
+        scorecard(table, None, resamples=0)

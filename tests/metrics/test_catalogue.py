@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from fedmrg_core.metrics import catalogue
-from fedmrg_core.metrics.scorecard import full_scorecard
+from fedmrg_core.metrics.scorecard import scorecard
 
 
 def test_every_metric_of_a_scorecard_is_in_it_and_the_other_way_round(java: str, generations: pd.DataFrame) -> None:
     frame = generations.assign(labels=[[1] + [0] * 13] * 12, head_states=[[0] * 14] * 12, head_probs=[[0.1] * 14] * 12)
-    measured = full_scorecard(frame, ["Lungs are clear."], resamples=0).per_study.attrs["metrics"]
+    measured = scorecard(frame, ["Lungs are clear."], resamples=0).per_study.attrs["metrics"]
     assert set(measured) == set(catalogue.metrics())
     assert all(catalogue.find(key).higher_is_better == fact["higher_is_better"] for key, fact in measured.items())
 

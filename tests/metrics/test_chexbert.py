@@ -65,7 +65,7 @@ def test_absent_files_and_foreign_tensors_are_named(checkpoint: Path) -> None:
     with pytest.raises(DataError, match="is not a CheXbert checkpoint: no tensor"):
         chexbert.load(checkpoint.parent / "other.pth")
     torch.save({"model_state_dict": {"a": 1}}, checkpoint.parent / "numbers.pth")
-    with pytest.raises(DataError, match="holds no state dict"):
+    with pytest.raises(DataError, match="has no state dict"):
         chexbert.load(checkpoint.parent / "numbers.pth")
     (checkpoint.parent / "vocab.txt").unlink()
     with pytest.raises(DataError, match="bert-base-uncased's vocab"):

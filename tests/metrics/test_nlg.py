@@ -131,10 +131,10 @@ def test_a_java_that_hangs_is_ended_at_its_limit_and_one_that_fails_is_named(
     monkeypatch.setattr(java_module.shutil, "which", lambda name: str(script))
     script.write_text("#!/bin/sh\nexec sleep 60\n")
     script.chmod(0o755)
-    with pytest.raises(java_module.JavaMissing, match="longer than"):
+    with pytest.raises(java_module.JavaError, match="longer than"):
         java_module._run([], ["a"], tmp_path, limit=0.2)
     script.write_text("#!/bin/sh\necho broken heap >&2\nexit 3\n")
-    with pytest.raises(java_module.JavaMissing, match=r"exit 3.*broken heap"):
+    with pytest.raises(java_module.JavaError, match=r"exit 3.*broken heap"):
         java_module._run([], ["a"], tmp_path, limit=10)
 
 

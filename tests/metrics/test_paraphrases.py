@@ -1,4 +1,4 @@
-"""METEOR's cut paraphrase table: which pairs it keeps, when it is cut anew, and that it changes no score."""
+"""METEOR's cut paraphrase table: which pairs it has, when it is cut again, and that it changes no score."""
 
 from __future__ import annotations
 

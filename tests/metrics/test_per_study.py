@@ -11,7 +11,7 @@ import pytest
 from fedmrg_core.errors import DataError
 from fedmrg_core.metrics import java as java_module
 from fedmrg_core.metrics import per_study
-from fedmrg_core.metrics.scorecard import full_scorecard
+from fedmrg_core.metrics.scorecard import scorecard
 from fedmrg_core.metrics.stats import Measure
 
 
@@ -34,7 +34,7 @@ def rescored(measures: list[Measure], n: int) -> dict[str, float]:
 
 def check(frame: pd.DataFrame, path: Path) -> set[str]:
     """Every pooled score comes back, to the bit, from a Parquet file of the numbers; returns their names."""
-    card = full_scorecard(frame, ["Lungs are clear."], resamples=0)
+    card = scorecard(frame, ["Lungs are clear."], resamples=0)
     card.per_study.to_parquet(path)
     back = pd.read_parquet(path)
     names: set[str] = set()
@@ -62,7 +62,7 @@ def test_without_java_and_heads_the_rest_comes_back(
 
 
 def test_it_holds_no_text_and_says_whose_each_row_is(with_heads: pd.DataFrame) -> None:
-    table = full_scorecard(with_heads, None, resamples=0, conventions=["r2gen"]).per_study
+    table = scorecard(with_heads, None, resamples=0, conventions=["r2gen"]).per_study
     texts = {*with_heads["reference"], *with_heads["hypothesis"]}
     assert not [name for name in table.columns for value in table[name] if isinstance(value, str) and value in texts]
     assert table[list(per_study.IDENTITY)].equals(with_heads[list(per_study.IDENTITY)])
@@ -71,5 +71,5 @@ def test_it_holds_no_text_and_says_whose_each_row_is(with_heads: pd.DataFrame) -
 
 
 def test_a_table_that_names_no_versions_is_refused(generations: pd.DataFrame) -> None:
-    with pytest.raises(DataError, match="without their metrics' versions"):
+    with pytest.raises(DataError, match="without the versions of their metrics"):
         per_study.measures(generations)

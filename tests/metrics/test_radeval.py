@@ -74,7 +74,7 @@ def test_missing_package_weights_and_names_are_explained(package: None, monkeypa
         evaluator(["green"])(["a"], ["a"])
     with pytest.raises(FedMRGError, match=r"^[^\n]*no weights at the hub\. It fetches[^\n]*$"):
         evaluator(["ratescore"])
-    with pytest.raises(FedMRGError, match=r"No module named 'stanza'\. Install the extra whole"):
+    with pytest.raises(FedMRGError, match=r"No module named 'stanza'\. Install the whole extra"):
         evaluator(["temporal"])
     with pytest.raises(FedMRGError, match=r"unknown RadEval metric 'radgraf'.*Did you mean 'radgraph'"):
         evaluator(["radgraf"])

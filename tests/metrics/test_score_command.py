@@ -150,7 +150,7 @@ def test_blank_hospitals_patients_and_repeated_ids_are_scored_and_said(tmp_path:
     content = scored(tmp_path / "t.csv", "--per-study", str(tmp_path / "s.parquet"))
     assert set(content["hospitals"]) == {"x", "y", "unnamed"}  # type: ignore[call-overload]
     assert content["hospitals"]["unnamed"]["n"] == 2  # type: ignore[index]
-    assert content["notes"] == ["1 id(s) stand in several rows, such as 'a'; every row is scored"]
+    assert content["notes"] == ["1 id(s) are in several rows, such as 'a'; every row is scored"]
     assert pd.read_parquet(tmp_path / "s.parquet")["patient_id"].nunique() == 5
 
 

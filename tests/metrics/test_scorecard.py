@@ -11,7 +11,7 @@ import pytest
 
 from fedmrg_core.errors import ConfigError, DataError
 from fedmrg_core.metrics import java as java_module
-from fedmrg_core.metrics.scorecard import full_scorecard, scorecard
+from fedmrg_core.metrics.scorecard import scorecard
 from fedmrg_core.types import CONDITIONS
 from tests.metrics.conftest import PAIRS
 
@@ -28,7 +28,7 @@ TRAIN = ["lungs are clear.  No PNEUMOTHORAX.", "Something else."]
 
 def score(frame: pd.DataFrame, **options: object) -> dict[str, float]:
     settings: dict[str, object] = {"resamples": 20, "conventions": ["r2gen"]} | options
-    return {key: s.value for key, s in scorecard(frame, TRAIN, **settings)[0].items()}  # type: ignore[arg-type]
+    return {key: s.value for key, s in scorecard(frame, TRAIN, **settings).scores.items()}  # type: ignore[arg-type]
 
 
 def test_hospitals_mean_worst_and_spread_follow_from_the_hospitals(generations: pd.DataFrame) -> None:
@@ -48,15 +48,15 @@ def test_a_hospitals_cider_takes_its_frequencies_from_the_whole_part(generations
 
 
 def test_parts_do_not_touch_each_other_and_row_order_does_not_matter(generations: pd.DataFrame) -> None:
-    together = scorecard(generations, TRAIN, resamples=50, conventions=["r2gen"])[0]
-    alone = scorecard(generations[generations["part"] == "test"], TRAIN, resamples=50, conventions=["r2gen"])[0]
+    together = scorecard(generations, TRAIN, resamples=50, conventions=["r2gen"]).scores
+    alone = scorecard(generations[generations["part"] == "test"], TRAIN, resamples=50, conventions=["r2gen"]).scores
     assert {key: together[key] for key in alone} == alone
     shuffled = score(generations.sample(frac=1.0, random_state=1))
     assert shuffled == pytest.approx({key: s.value for key, s in together.items()})
 
 
 def test_scores_carry_n_version_and_an_interval_around_the_value(generations: pd.DataFrame) -> None:
-    scores, _ = scorecard(generations, TRAIN, resamples=200, conventions=["r2gen"])
+    scores = scorecard(generations, TRAIN, resamples=200, conventions=["r2gen"]).scores
     for key, found in scores.items():
         assert np.isfinite([found.value, found.low, found.high]).all(), key
         assert found.low <= found.high, key
@@ -73,7 +73,7 @@ def test_diversity_counts_strings_and_verbatim_ignores_case_and_blanks(generatio
     assert values["test/global/distinct"] == pytest.approx(2 / 6)
     assert values["test/global/verbatim"] == pytest.approx(3 / 6)
     assert "test/global/verbatim" not in {
-        key for key in scorecard(frame, None, resamples=0, conventions=["r2gen"])[0] if key.endswith("/verbatim")
+        key for key in scorecard(frame, None, resamples=0, conventions=["r2gen"]).scores if key.endswith("/verbatim")
     }
 
 
@@ -95,7 +95,7 @@ def test_head_metrics_appear_only_where_every_row_of_a_part_has_them(generations
 
 
 def test_per_study_values_average_to_the_corpus_where_a_metric_is_a_mean(generations: pd.DataFrame) -> None:
-    card = full_scorecard(generations, TRAIN, resamples=0, conventions=["r2gen"])
+    card = scorecard(generations, TRAIN, resamples=0, conventions=["r2gen"])
     rows = card.per_study[card.per_study["part"] == "test"]
     for metric in ("rougeL", "cider", "ce_f1_example14", "rouge2"):
         assert rows[metric].mean() == pytest.approx(card.scores[f"test/global/{metric}"].value)
@@ -116,8 +116,9 @@ def test_any_labeler_may_be_given_and_a_wrong_name_is_refused(generations: pd.Da
 
 
 def test_both_conventions_and_meteor_stand_side_by_side_where_java_is(java: str, generations: pd.DataFrame) -> None:
-    scores, missing = scorecard(generations, TRAIN, resamples=20)
-    assert not missing
+    card = scorecard(generations, TRAIN, resamples=20)
+    scores = card.scores
+    assert not card.missing
     assert scores["test/global/meteor"].version == "METEOR 1.5 (pycocoevalcap 1.2, r2gen)"
     assert 0 < scores["test/global/meteor_ptb"].value < 1
     assert scores["test/global/bleu1"].value != scores["test/global/bleu1_ptb"].value

@@ -1,10 +1,10 @@
-"""The rule labeler: a report's 14 CheXpert conditions, each blank, positive, negative or uncertain, with no download.
+"""The rule labeler for English reports: 14 CheXpert conditions, each blank, positive, negative or uncertain.
 
     >>> from fedmrg_core.metrics.labeler import label
     >>> label("Small left pleural effusion. No pneumothorax.")[9]
     1
 
-The rules are the TOML files beside this module; docs/metrics.md says how they score against human codes and CheXbert.
+The rules are the TOML files in this folder; docs/metrics.md has their agreement with human codes and CheXbert.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NO_FINDING = len(CONDITIONS) - 1
 
 
 _LONGEST = 100
-"""Words that are read at once; a longer sentence is read in pieces, which keeps the cost linear in its length."""
+"""Words that are read at once. A longer sentence is read in pieces, so that the cost is linear in its length."""
 
 
 @lru_cache(maxsize=65536)
@@ -37,8 +37,8 @@ def _sentence(sentence: str) -> tuple[Stated, ...]:
 def label(report: str) -> Labels:
     """The 14 states of one report, in the order of `CONDITIONS`.
 
-    A condition that is named more than once takes its strongest statement: positive, then uncertain, then negative.
-    No Finding is positive where a report says something and no condition (support devices aside) nor any other
+    A condition that is named more than once gets its strongest statement: positive, then uncertain, then negative.
+    No Finding is positive if the report has text and neither a condition (except support devices) nor another
     abnormality is positive or uncertain; else it is blank. An empty report is all blank.
     """
     states: dict[str, LabelState] = {}
@@ -64,8 +64,8 @@ def _abnormal(states: dict[str, LabelState]) -> bool:
 def label_many(reports: Iterable[str]) -> list[Labels]:
     """`label` of every report, each distinct one labelled once."""
     items = list(reports)
-    known = {report: label(report) for report in dict.fromkeys(items)}
-    return [known[report] for report in items]
+    labels = {report: label(report) for report in dict.fromkeys(items)}
+    return [labels[report] for report in items]
 
 
 __all__ = ["OTHER", "VERSION", "label", "label_many"]

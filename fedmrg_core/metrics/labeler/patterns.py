@@ -1,9 +1,9 @@
 """The small phrase language of the rule files, and its matcher.
 
     heart <3> enlarge*            up to three words between; `enlarge*` is any word that starts so
-    (small|large)? effusion(s|)   alternatives, and `?` for what may be left out
+    (small|large)? effusion(s|)   alternatives, and `?` for an optional word
 
-A text of n words is matched in O(n): each start walks a trie whose depth and gaps are bounded by the rules.
+A text of n words is matched in O(n): the walk from each start is bounded by the depth and gaps of the rules' trie.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MAX_FORMS = 2000
 
 @dataclass(slots=True)
 class Node:
-    """A trie node: next nodes by symbol, next nodes after a gap of up to k words, and what ends here."""
+    """A trie node: next nodes by symbol, next nodes after a gap of up to k words, and the tags of rules ending here."""
 
     words: dict[str, Node] = field(default_factory=dict)
     gaps: dict[int, Node] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A phrase found in a sentence: the words it used (a gap's words are not its own), and its meanings."""
+    """A phrase found in a sentence: the positions of its words (those in a gap do not count), and its tags."""
 
     start: int
     end: int
@@ -86,17 +86,17 @@ class Matcher:
             node.tags.append(tag)
 
     def symbols(self, word: str) -> tuple[str, ...]:
-        """The trie symbols that a word answers to: itself, and every prefix rule it fits."""
-        known = self._symbols.get(word)
-        if known is None:
+        """The trie symbols that a word matches: itself, and every prefix rule it fits."""
+        found = self._symbols.get(word)
+        if found is None:
             starts = (word[:length] for length in self._lengths if length <= len(word))
-            known = (word, *(start + "*" for start in starts if start in self.prefixes))
+            found = (word, *(start + "*" for start in starts if start in self.prefixes))
             if len(self._symbols) < 100_000:
-                self._symbols[word] = known
-        return known
+                self._symbols[word] = found
+        return found
 
     def find(self, words: Sequence[str]) -> list[Match]:
-        """All phrases in one sentence, in order of start; a phrase whose words lie within a longer one is dropped."""
+        """All phrases in one sentence, in order of start, without those that a longer phrase contains."""
         symbols = [self.symbols(word) for word in words]
         found: list[Match] = []
         for start, names in enumerate(symbols):
@@ -107,39 +107,39 @@ class Matcher:
         return without_contained(found)
 
     def _walk(
-        self, node: Node, symbols: Sequence[tuple[str, ...]], place: int, used: tuple[int, ...], found: list[Match]
+        self, node: Node, symbols: Sequence[tuple[str, ...]], position: int, used: tuple[int, ...], found: list[Match]
     ) -> None:
         if node.tags:
-            found.append(Match(used[0], place, frozenset(used), tuple(node.tags)))
-        if place >= len(symbols):
+            found.append(Match(used[0], position, frozenset(used), tuple(node.tags)))
+        if position >= len(symbols):
             return
         if node.words:
-            for name in symbols[place]:
+            for name in symbols[position]:
                 step = node.words.get(name)
                 if step is not None:
-                    self._walk(step, symbols, place + 1, (*used, place), found)
+                    self._walk(step, symbols, position + 1, (*used, position), found)
         for width, after in node.gaps.items():
-            for skip in range(min(width + 1, len(symbols) - place)):
-                for name in symbols[place + skip]:
+            for skip in range(min(width + 1, len(symbols) - position)):
+                for name in symbols[position + skip]:
                     step = after.words.get(name)
                     if step is not None:
-                        self._walk(step, symbols, place + skip + 1, (*used, place + skip), found)
+                        self._walk(step, symbols, position + skip + 1, (*used, position + skip), found)
 
 
 def without_contained(found: list[Match]) -> list[Match]:
-    """Merge the matches with equal words, and take from each what a longer match around it says better.
+    """Merge the matches of equal words, and remove tags that a longer match around them replaces.
 
-    A longer phrase hides what lies within it and speaks of the same condition; phrases of two conditions stand side
-    by side ("normal heart size and mediastinum" speaks of both). Context words are hidden by longer context alone.
+    A longer phrase hides phrases of the same condition inside it. Phrases of two conditions stay side by side ("normal
+    heart size and mediastinum" speaks of both). Context words are hidden only by longer context.
     """
     merged: dict[frozenset[int], Match] = {}
     for match in found:
-        known = merged.get(match.used)
-        tags = match.tags if known is None else tuple(dict.fromkeys(known.tags + match.tags))
+        same = merged.get(match.used)
+        tags = match.tags if same is None else tuple(dict.fromkeys(same.tags + match.tags))
         merged[match.used] = Match(match.start, match.end, match.used, tags)
     matches = list(merged.values())
     if len(matches) > 1:
-        matches = [kept for match in matches if (kept := _visible(match, matches)).tags]
+        matches = [rest for match in matches if (rest := _visible(match, matches)).tags]
     return sorted(matches, key=lambda match: (match.start, match.end))
 
 

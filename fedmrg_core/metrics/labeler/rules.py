@@ -2,10 +2,10 @@
 
 Kinds of phrase in conditions.toml: mention (names a condition; its clause decides the state), unsure (a mention that
 is at most uncertain), sign (a mention whose denial says nothing of the condition), absent / doubtful / present (states
-it by itself), ignore (hides the mentions within it). The section `other` holds abnormalities beyond the 13 conditions,
-which rule No Finding out. Kinds in context.toml: deny_before, deny_after, doubt_before, doubt_after, doubt_near (within
-three words), hint (weak doubt: a denial reaches through it), affirm_after, neutral (no denial, though it looks like
-one) and stop (ends a clause).
+the condition by itself), ignore (hides the mentions inside it). The section `other` lists abnormalities beyond the 13
+conditions; with one of them a report is not No Finding. Kinds in context.toml: deny_before, deny_after, doubt_before,
+doubt_after, doubt_near (within three words), hint (weak doubt: a denial reaches through it), affirm_after, neutral
+(looks like a denial and is none) and stop (ends a clause).
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ def context_rules() -> Iterator[tuple[str, Tag]]:
 
 @cache
 def sections() -> tuple[frozenset[str], frozenset[str]]:
-    """Section headings whose text is read, and those whose text is not (history, comparison, technique ..)."""
+    """Headings of sections that are read, and of those that are not (history, comparison, technique ..)."""
     table = read("context.toml")["sections"]
     return frozenset(table["read"]), frozenset(table["skip"])
 
 
 @cache
 def matcher() -> Matcher:
-    """The compiled rules, once a process."""
+    """The compiled rules, once per process."""
     return Matcher([*condition_rules(), *context_rules()])

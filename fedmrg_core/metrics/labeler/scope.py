@@ -1,5 +1,5 @@
 """Which state a sentence gives to each condition it names: negation, doubt and clauses (after NegEx, Chapman et al.,
-J Biomed Inform 2001; the rule files play the part of its trigger lists)."""
+J Biomed Inform 2001; the rule files are its trigger lists)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BY_ITSELF = {
 _BY_CLAUSE = ("mention", "unsure", "sign")
 _NEAR = 3
 _REACH_BACK = 12
-"""Words that a trigger after a mention may be away from it."""
+"""A trigger after a mention counts up to so many words away."""
 
 
 def stated(words: Sequence[str]) -> list[Stated]:
@@ -30,7 +30,7 @@ def stated(words: Sequence[str]) -> list[Stated]:
     stops = [match.start for match in matches if "stop" in _kinds(match)]
     for match in matches:
         if any(match.start < stop < match.end and stop not in match.used for stop in stops):
-            continue  # a phrase does not reach over the end of its clause
+            continue  # a phrase does not cross the end of its clause
         for kind, condition in match.tags:
             if kind in _BY_ITSELF:
                 found.append((condition, _BY_ITSELF[kind]))
@@ -56,9 +56,9 @@ def _kinds(match: Match) -> set[str]:
 
 
 def trigger_before(mention: Match, matches: Sequence[Match]) -> LabelState | None:
-    """What the words before a mention make of it; None where nothing before it in its clause is a trigger."""
+    """The state that the words before a mention give it; None if its clause has no trigger before it."""
     hinted = False
-    last = mention.end - 1  # a trigger may stand in a mention's gap: "the heart may be enlarged"
+    last = mention.end - 1  # a trigger may be inside a mention's gap: "the heart may be enlarged"
     for match in reversed(matches):
         if match.start >= last or match is mention:
             continue
@@ -74,7 +74,7 @@ def trigger_before(mention: Match, matches: Sequence[Match]) -> LabelState | Non
 
 
 def trigger_after(mention: Match, matches: Sequence[Match]) -> LabelState:
-    """What the words after a mention make of it; POSITIVE where they say nothing."""
+    """The state that the words after a mention give it; POSITIVE without a trigger."""
     for match in matches:
         if match.start < mention.end or match is mention:
             continue

@@ -1,4 +1,4 @@
-"""Cuts a report into sentences of words, leaving out the sections that are not findings (history, comparison ..)."""
+"""Splits a report into sentences and words, without the sections that are not findings (history, comparison ..)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fedmrg_core.metrics.labeler.rules import sections
 
-# Every alternative starts with a fixed character and repeats nothing that can overlap: matching is linear.
+# Every alternative starts with a fixed character and has no overlapping repeats: matching is linear.
 _BREAK = re.compile(r"[.!?;](?!\d)|\n(?=[ \t]*(?:\n|[-*•\d]|[A-Za-z][A-Za-z /&]{0,40}:))")
 _HEADING = re.compile(r"[ \t\n]*([A-Za-z][A-Za-z /&]{0,40}):")
 _WORD = re.compile(r"[a-z0-9]+|,")
@@ -30,5 +30,5 @@ def sentences(report: str) -> Iterator[str]:
 
 
 def words(sentence: str) -> list[str]:
-    """The words of a lower-cased sentence, and its commas; other punctuation only parts words."""
+    """The words and commas of a lower-cased sentence; other punctuation only separates words."""
     return _WORD.findall(sentence)

@@ -1,8 +1,8 @@
-"""How near the labeler comes to people and to CheXbert, on the open IU X-ray reports (docs/metrics.md has the figures).
+"""Agreement of the rule labeler with human codes and with CheXbert, on the open IU X-ray reports (docs/metrics.md).
 
-    python -m fedmrg_core.metrics.labeler.yardsticks FOLDER      # holds iu_xray/indiana_reports.csv and its neighbours
+    python -m fedmrg_core.metrics.labeler.agreement FOLDER      # holds iu_xray/indiana_reports.csv and its neighbours
 
-Rules were written looking only at the development part: reports whose uid is even. Those with an odd uid are held back.
+The rules were written on the development part: reports with an even uid. Those with an odd uid are held back.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Report:
 
 
 def read(folder: Path) -> list[Report]:
-    """The 2,955 studies of the R2Gen split from the folder that holds `iu_xray/`."""
-    place = folder / "iu_xray"
-    with (place / "indiana_reports.csv").open(encoding="utf-8") as stream:
+    """The 2,955 studies of the R2Gen split, from the folder of `iu_xray/`."""
+    tables = folder / "iu_xray"
+    with (tables / "indiana_reports.csv").open(encoding="utf-8") as stream:
         rows = {int(row["uid"]): row for row in csv.DictReader(stream)}
-    with (place / "chexbert_labels_train.csv").open(encoding="utf-8") as stream:
+    with (tables / "chexbert_labels_train.csv").open(encoding="utf-8") as stream:
         machine = {int(row["uid"]): _states(row) for row in csv.DictReader(stream)}
-    split = json.loads((place / "annotation.json").read_text(encoding="utf-8"))
+    split = json.loads((tables / "annotation.json").read_text(encoding="utf-8"))
     found = []
     for study in (study for part in split.values() for study in part):
         uid = int(study["id"].split("_")[0].removeprefix("CXR"))
@@ -80,11 +80,11 @@ def human_f1(reports: Sequence[Report], folder: Path, impression: bool) -> float
 def chexbert_f1(reports: Sequence[Report], state: LabelState, rare: int = 0) -> tuple[float, float]:
     """(micro, macro) F1 of one state against CheXbert's labels; macro over conditions with `rare` or more of them.
 
-    No Finding has no negative of its own in the rule labeler (it is blank), so it counts for positives only.
+    No Finding counts for positives only: the rule labeler never makes it negative.
     """
-    known = [report for report in reports if report.chexbert is not None]
-    truth = np.array([report.chexbert for report in known]) == state
-    said = np.array(label_many([report.findings for report in known])) == state
+    labelled = [report for report in reports if report.chexbert is not None]
+    truth = np.array([report.chexbert for report in labelled]) == state
+    said = np.array(label_many([report.findings for report in labelled])) == state
     last = len(CONDITIONS) if state == LabelState.POSITIVE else len(CONDITIONS) - 1
     table = np.array([_counts(truth[:, c], said[:, c]) for c in range(last)])
     frequent = [row for row in table if row[0] + row[2] >= max(rare, 1)]
@@ -100,7 +100,7 @@ def _f1(counts: Floats) -> float:
 
 
 def main(folder: Path, show: Callable[[str], None] = print) -> None:
-    """Print both yardsticks for every part."""
+    """Print both agreements for every part."""
     reports = read(folder)
     for part in PARTS:
         own = part_of(reports, part)

@@ -1,0 +1,76 @@
+"""Files that `score`, `label` and `compare` write where a user names them (regular files, links, pipes, devices)."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fedmrg_core.errors import DataError
+from fedmrg_core.files import check_output, output, replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PER_STUDY = "per_study.parquet"
+"""In a run's folder: the values of each report, without its text."""
+
+
+def check_outputs(paths: Iterable[Path | None]) -> None:
+    """Raises DataError, before any work, where one of these files cannot be written."""
+    for path in paths:
+        if path is not None:
+            check_output(path)
+
+
+def write_json(content: object, path: Path) -> None:
+    """Write `content` as JSON; NaN is refused."""
+    text = json.dumps(content, indent=1, allow_nan=False)
+    with output(path) as stream:
+        stream.write(text + "\n")
+
+
+def save_per_study(table: pd.DataFrame, path: Path) -> None:
+    """Write a per-study table (`fedmrg_core.metrics.per_study`) as Parquet: a file whole or not at all."""
+    content = io.BytesIO()
+    table.to_parquet(content, index=False)
+    try:
+        if path.exists() and not path.is_file():  # a pipe or device
+            path.write_bytes(content.getvalue())
+            return
+        with replacing(path) as temporary:
+            temporary.write_bytes(content.getvalue())
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise DataError(f"cannot be written: {error.strerror}", str(path)) from error
+
+
+def write_outputs(args: argparse.Namespace, content: object, per_study: pd.DataFrame) -> None:
+    """The files that --json and --per-study name. Callers print afterwards: a reader of standard output that has gone
+    must not cost the files."""
+    if args.json:
+        write_json(content, args.json)
+    if args.per_study:
+        save_per_study(per_study, args.per_study)
+
+
+def csv_safe(cells: Sequence[str]) -> list[str]:
+    """Cells that a spreadsheet does not run as formulas: one that starts with = + - @, a tab or a carriage return gets
+    an apostrophe in front, as OWASP advises; numbers stay as they are.
+
+    >>> csv_safe(["=HYPERLINK(1)", "-1", "study 1"])
+    ["'=HYPERLINK(1)", '-1', 'study 1']
+    """
+    return [f"'{cell}" if cell[:1] in tuple("=+-@\t\r") and not _is_number(cell) else cell for cell in cells]
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
