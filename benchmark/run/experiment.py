@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -242,8 +243,6 @@ class Experiment:
         return federation.credentialed and not self.config.data.allow_text
 
     def _score(self, federation: Federation, frame: Any) -> tuple[dict[str, Any], dict[str, str]]:
-        from dataclasses import asdict
-
         if self.progress:
             print("scoring (METEOR's first time with new words takes some 10 s more)", file=sys.stderr)
         card = score_generations(self.config, federation, frame)
