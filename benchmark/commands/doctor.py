@@ -59,22 +59,21 @@ def _no_data() -> Iterator[Line]:
 
 def _data(root: Path) -> Iterator[Line]:
     from benchmark.commands.splits import settings
-    from fedmrg_core.data import catalogue
-    from fedmrg_core.data.file_source import FileSource
+    from fedmrg_core.data.plan import plan_for, split_name
 
     try:
         data = settings(str(root))
-        name = catalogue.split_name("phantom/group", data)
-        plan = catalogue.plan_for(data, name, 0, None)
+        name = split_name("phantom/group", data)
+        plan = plan_for(data, name, 0, None)
         studies = plan.source.studies()
         if not plan.source.credentialed:
             plan.assign(studies)  # of the credentialed, whose splits are made first, this would take minutes
     except FedMRGError as error:
         yield "data", False, str(error)
         return
-    notes = ", ".join(f"{reason} {count}" for reason, count in sorted(plan.source.notes.items()))
+    notes = ", ".join(f"{reason} {count}" for reason, count in sorted(plan.source.left_out.items()))
     yield "data", True, f"{plan.source.name}: {len(studies)} studies; counted: {notes or 'nothing'}"
-    if isinstance(plan.source, FileSource) and not plan.source.has_films():
+    if not plan.source.has_films():
         where = "docs/data.md says where to get them; the text alone can be verified and described"
         yield "films", False, f"none is here, such as '{studies[0].image.removeprefix('./')}'; {where}"
         return

@@ -17,14 +17,13 @@ from benchmark.board.plots import draw_measures
 from benchmark.run.options import CACHE
 from fedmrg_core.data import catalogue
 from fedmrg_core.data.config import DataConfig
-from fedmrg_core.data.file_source import FileSource
-from fedmrg_core.data.readers.composite import CompositeSource
+from fedmrg_core.data.plan import plan_for
 from fedmrg_core.data.source import Source
 from fedmrg_core.data.splits import make, split_file
 from fedmrg_core.errors import DataError, choose
 
 if TYPE_CHECKING:
-    from fedmrg_core.data.describe import Material, Measure
+    from fedmrg_core.data.describe import Measure, SplitSample
 
 FILM_SIZE = 64
 """Pixels a side at which films are compared."""
@@ -67,7 +66,7 @@ def settings(path: str) -> DataConfig:
 
 def has_data(dataset: str, data: DataConfig) -> bool:
     """Whether this data set can be opened with the data root given."""
-    if dataset == "phantom":
+    if catalogue.get(dataset).detect is None:
         return True
     return bool(data.path) and catalogue.detect(Path(data.path)) == dataset
 
@@ -80,7 +79,7 @@ class _Opened:
 
     def __call__(self, dataset: str, seed: int) -> Source:
         if (dataset, seed) not in self._sources:
-            self._sources[dataset, seed] = catalogue.open_dataset(dataset, self._data, seed)
+            self._sources[dataset, seed] = catalogue.open_data_set(dataset, self._data, seed)
         return self._sources[dataset, seed]
 
 
@@ -90,7 +89,7 @@ def _make(wanted: list[str], data: DataConfig, args: argparse.Namespace) -> int:
         if has_data(make.recipes(args.root)[name]["dataset"], data):
             made = make.make(name, open_source, args.root)
         elif name not in split_file.names(args.root) or split_file.load(name, args.root).status == "recipe-only":
-            made = make.unmade(name, args.root)
+            made = make.recipe_only(name, args.root)
         else:
             print(f"{name}: kept as it is: data absent (give it with --data)")
             continue
@@ -109,14 +108,15 @@ def _describe(wanted: list[str], data: DataConfig, png: Path | None) -> int:
         if not has_data(name.split("/")[0], data):
             print(f"{name}: not described: data absent (give it with --data)")
             continue
-        material = _material(name, replace(data, path="") if name.startswith("phantom/") else data)
-        found[name] = describe(material)
-        used = material.place[material.place >= 0]
+        generated = catalogue.get(name.split("/")[0]).detect is None
+        sample = _sample(name, replace(data, path="") if generated else data)
+        found[name] = describe(sample)
+        used = sample.hospital[sample.hospital >= 0]
         print(f"{name}: {len(used)} studies, {len(set(used.tolist()))} hospitals")
         for one in found[name]:
             chance = f"random deal {one.random:.3f}, at most {one.random_high:.3f}"
             print(f"  {one.name:<8}{one.value:8.3f} {one.unit:<5} {chance}")
-        if material.films is None:
+        if sample.films is None:
             print("  films   not compared: none is here")
         _twins(name)
     if png and found:
@@ -125,16 +125,16 @@ def _describe(wanted: list[str], data: DataConfig, png: Path | None) -> int:
     return 0 if found else 1
 
 
-def _material(name: str, data: DataConfig) -> Material:
+def _sample(name: str, data: DataConfig) -> SplitSample:
     """A split's studies with their films, or without where the data root holds none."""
     from fedmrg_core.data.cache.prepare import prepare
-    from fedmrg_core.data.describe import of_federation, of_texts
+    from fedmrg_core.data.describe import sample_of_federation, sample_of_texts
 
-    plan = catalogue.plan_for(data, name, 0, None)
-    if isinstance(plan.source, FileSource | CompositeSource) and not plan.source.has_films():
+    plan = plan_for(data, name, 0, None)
+    if not plan.source.has_films():
         studies = plan.source.studies()
-        return of_texts(studies, plan.assign(studies))
-    return of_federation(prepare(data, name, 0, FILM_SIZE, CACHE, None, progress=True))
+        return sample_of_texts(studies, plan.assign(studies))
+    return sample_of_federation(prepare(data, name, 0, FILM_SIZE, CACHE, None, progress=True))
 
 
 def _twins(name: str) -> None:
@@ -162,7 +162,7 @@ def _draw(found: dict[str, list[Measure]], png: Path) -> None:
     whole.save(png)
 
 
-def _size(draw: split_file.Draw) -> str:
+def _size(draw: split_file.SplitDraw) -> str:
     if draw.sha256 is None:
         return "no draw made yet"
     studies = sum(sum(parts.values()) for parts in draw.counts.values())
@@ -179,7 +179,7 @@ def _verify(name: str, data: DataConfig, root: Path, opened: _Opened) -> int:
         own = "; its ids match their own hash" if make.check_ids(split) else ""
         print(f"{name}: not verifiable here: data absent{own}")
         return 0
-    if getattr(opened(split.dataset, split.draws[0].seed), "partial", False):
+    if opened(split.dataset, split.draws[0].seed).partial:
         print(f"{name}: not verifiable here: R2Gen's part of the data only; its ids match their own hash")
         return 0
     try:

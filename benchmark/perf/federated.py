@@ -31,7 +31,7 @@ from benchmark.run.options import CACHE
 from benchmark.run.workers import Workers
 from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm, ServerState
-from fedmrg_core.data.cache.federation import LABELS, META, PLACES, TEXTS, Federation, Hospital
+from fedmrg_core.data.cache.federation import LABELS, MEMBERSHIP, META, TEXTS, Federation, Hospital
 from fedmrg_core.data.cache.prepare import prepare
 from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.memory.process import settle_process
@@ -184,9 +184,9 @@ def dealt(federation: Federation, clients: int, studies: int) -> Iterator[Path]:
         (folder / META).write_text(json.dumps(meta))
         for file in (TEXTS, LABELS):
             (folder / file).symlink_to(given / file)
-        places = np.full((len(federation), 2), -1, np.int16)
-        places[: clients * studies] = [(row % clients, 0) for row in range(clients * studies)]
-        np.save(folder / PLACES, places)
+        membership = np.full((len(federation), 2), -1, np.int16)
+        membership[: clients * studies] = [(row % clients, 0) for row in range(clients * studies)]
+        np.save(folder / MEMBERSHIP, membership)
         yield folder
 
 

@@ -85,7 +85,7 @@ class Folder(ManifestSource):
     def __init__(self, root: Path, paths: Sequence[Path]) -> None:
         super().__init__(root, settings(str(root)))
         self._studies = [Study(path.name, path.name, path.name, "r", (0,) * 14, "h") for path in paths]
-        self.places = {path.name: ("", 0) for path in paths}
+        self.locations = {path.name: ("", 0) for path in paths}
 
 
 def measure(case: Case, count: int, repeats: int) -> list[dict[str, Any]]:
@@ -155,7 +155,7 @@ def _peak(count: int) -> None:
         source = Folder(root, paths)
         known = source.studies()
         many = [replace(known[at % 64], study_id=f"s{at}") for at in range(count)]
-        source.places |= {study.study_id: ("", 0) for study in many}
+        source.locations |= {study.study_id: ("", 0) for study in many}
         build_films(source, many, case.size, root / "cache", False)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 

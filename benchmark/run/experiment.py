@@ -139,7 +139,7 @@ class Experiment:
             split_sha256=federation.split_sha256,
             data_sha256=federation.data_sha256,
             model_sha256=base_facts["sha256"],
-            left_out=federation.notes,
+            left_out=federation.left_out,
         )
         if self.tracker:
             self.tracker.start(**describe(self.result), resume=bool(self.options.resume))

@@ -24,7 +24,7 @@ class BadRows:
     rows: list[tuple[int, str, str]] = field(default_factory=list)
 
     def add(self, reason: str, row: int, message: str) -> None:
-        """Remember a bad row: `reason` is its key in the notes, `row` counts records, the header being row 1."""
+        """Note a bad row: `reason` is its key in `left_out`, `row` counts records, the header being row 1."""
         self.rows.append((row, reason, message))
 
     def settle(self, on_bad: str) -> dict[str, int]:

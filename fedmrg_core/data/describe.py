@@ -44,55 +44,55 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Material:
+class SplitSample:
     """What is compared, by study: the hospital's number (-1: none), the report, label states [n, 14], and how to get
     films, uint8 [k, size, size], by row; None where there are none."""
 
-    place: NDArray[np.int64]
+    hospital: NDArray[np.int64]
     reports: Sequence[str]
     labels: NDArray[np.int8]
     films: Callable[[NDArray[np.int64]], NDArray[np.uint8]] | None
 
 
-def of_federation(federation: Federation) -> Material:
+def sample_of_federation(federation: Federation) -> SplitSample:
     """A prepared federation, films and all."""
-    place = np.full(len(federation), -1)
-    for number, hospital in enumerate(federation.hospitals):
-        for rows in hospital.rows.values():
-            place[rows] = number
-    return Material(place, federation.reports, np.asarray(federation.labels), federation.images)
+    hospital = np.full(len(federation), -1)
+    for number, own in enumerate(federation.hospitals):
+        for rows in own.rows.values():
+            hospital[rows] = number
+    return SplitSample(hospital, federation.reports, np.asarray(federation.labels), federation.images)
 
 
-def of_texts(studies: Sequence[Study], assignment: Assignment) -> Material:
+def sample_of_texts(studies: Sequence[Study], assignment: Assignment) -> SplitSample:
     """Studies whose films are not here."""
     placed = enumerate(assignment.hospitals.values())
-    home = {one: number for number, parts in placed for ids in parts.values() for one in ids}
-    place = np.array([home.get(study.study_id, -1) for study in studies])
+    number_of = {one: number for number, parts in placed for ids in parts.values() for one in ids}
+    hospital = np.array([number_of.get(study.study_id, -1) for study in studies])
     labels = np.array([study.labels for study in studies], np.int8)
-    return Material(place, [study.report for study in studies], labels, None)
+    return SplitSample(hospital, [study.report for study in studies], labels, None)
 
 
-def describe(material: Material, seed: int = 0) -> list[Measure]:
+def describe(sample: SplitSample, seed: int = 0) -> list[Measure]:
     """The differences between hospitals, seen and unseen: label states (mean over the 14 conditions), words, style
     (words a report and words a sentence), films (mean, contrast and sharpness of the grey values), sizes.
     Raises ValueError where there are fewer than two hospitals."""
     draw = generator(seed, 0, "describe")
-    place = material.place
-    used = np.flatnonzero(place >= 0)
-    sizes = np.bincount(place[used])
+    hospital = sample.hospital
+    used = np.flatnonzero(hospital >= 0)
+    sizes = np.bincount(hospital[used])
     if len(sizes) < 2:
         raise ValueError("one hospital: nothing to compare")
     if len(used) > MOST_STUDIES:
         used = np.sort(draw.choice(used, MOST_STUDIES, replace=False))
-    reports = [material.reports[int(row)] for row in used]
+    reports = [sample.reports[int(row)] for row in used]
     kinds: list[tuple[str, list[Counts]]] = [
-        ("labels", _labels(material.labels[used])),
+        ("labels", _labels(sample.labels[used])),
         ("words", [_words(reports)]),
         ("style", _style(reports)),
     ]
-    if material.films is not None:
-        kinds.append(("films", _films(material.films, used)))
-    own = place[used]
+    if sample.films is not None:
+        kinds.append(("films", _films(sample.films, used)))
+    own = hospital[used]
     deals = [draw.permutation(own) for _ in range(DEALS)]
     found = []
     for name, variables in kinds:
@@ -115,10 +115,10 @@ def _entropy(counts: Counts) -> float:
     return float(-(p * np.log2(p)).sum())
 
 
-def _divergence(variables: list[Counts], place: NDArray[np.int64]) -> float:
+def _divergence(variables: list[Counts], hospital: NDArray[np.int64]) -> float:
     """The mean over variables, each summed by hospital."""
-    member = np.zeros((place.max() + 1, len(place)))
-    member[place, np.arange(len(place))] = 1
+    member = np.zeros((hospital.max() + 1, len(hospital)))
+    member[hospital, np.arange(len(hospital))] = 1
     return float(np.mean([divergence(member @ counts) for counts in variables]))
 
 

@@ -8,6 +8,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ class HashIndex:
         self._known: dict[str, Entry] = {}
         self._file: Path | None = None
 
-    def remember(self, cache: Path) -> None:
+    def use_cache(self, cache: Path) -> None:
         """Keep the hashes in a file below `cache`; a damaged one is begun anew."""
         name = hashlib.sha256(os.fsencode(os.path.realpath(self.root))).hexdigest()[:24]
         self._file = cache / "hashes" / f"{name}.json"
@@ -66,23 +67,28 @@ class HashIndex:
 
 
 class FileSource:
-    """A `Source` over files: a subclass gives its name and `_read`, and notes in `places` the file and row of each
-    study, which errors then name. `partial`: the data root holds a known part of the collection only. `published`: the
-    films are a release's files, which do not change: name and size stand for their hash, which would take hours."""
+    """A `Source` over files: a subclass gives `_read`, and puts into `locations` the file and row of each study, which
+    errors then name. `published`: the films are files of a release, which do not change: name and size are used instead
+    of their hash, which would take hours."""
 
     name = ""
     version = "1"
     credentialed = False
-    partial = False
+    partial = generated = False
     published = False
 
     def __init__(self, root: Path, data: DataConfig) -> None:
         self.root, self.data = root, data
         self.credentialed = self.credentialed or data.private
-        self.notes: dict[str, int] = {}
-        self.places: dict[str, tuple[str, int | None]] = {}
+        self.left_out: dict[str, int] = {}
+        self.locations: dict[str, tuple[str, int | None]] = {}
         self._hashes = HashIndex(root)
         self._studies: list[Study] | None = None
+
+    @classmethod
+    def open(cls, data: DataConfig, seed: int) -> Self:
+        """The reader of the data root; `seed` is for generated data sets."""
+        return cls(Path(data.path), data)
 
     def _read(self) -> list[Study]:
         raise NotImplementedError
@@ -92,7 +98,7 @@ class FileSource:
         if self._studies is None:
             self._studies = sorted(self._read(), key=lambda study: study.study_id)
             if not self._studies:
-                raise DataError(f"no usable study in '{self.root}'; left out: {self.notes or 'none'}")
+                raise DataError(f"no usable study in '{self.root}'; left out: {self.left_out or 'none'}")
         return self._studies
 
     def image(self, study: Study, size: int) -> NDArray[np.uint8]:
@@ -100,7 +106,7 @@ class FileSource:
         try:
             return read_film(safe_path(self.root, study.image), size)
         except DataError as error:
-            raise DataError(str(error), *self.places[study.study_id]) from None
+            raise DataError(str(error), *self.locations[study.study_id]) from None
 
     def image_key(self, study: Study) -> str:
         """SHA-256 of the film's bytes, or what stands for it; a constant where it cannot be read (decoding then says
@@ -124,19 +130,19 @@ class FileSource:
         self._hashes.save()
         return fingerprint_studies(studies, keys)
 
-    def remember(self, cache: Path) -> None:
+    def use_cache(self, cache: Path) -> None:
         """Remember the films' hashes below `cache`, so that the next run reads only files that changed."""
-        self._hashes.remember(cache)
+        self._hashes.use_cache(cache)
 
     def _labelled(self, studies: list[Study]) -> list[Study]:
         """The studies, those without labels with the rule labeler's."""
         bare = [study.report for study in studies if not study.labels]
         by_rules = iter(label_reports(bare))
         if bare:
-            self.notes["labels_by_rules"] = len(bare)
+            self.left_out["labels_by_rules"] = len(bare)
         return [study if study.labels else replace(study, labels=next(by_rules)) for study in studies]
 
     def count(self, reason: str, when: bool = True) -> None:
         """Add one to a note."""
         if when:
-            self.notes[reason] = self.notes.get(reason, 0) + 1
+            self.left_out[reason] = self.left_out.get(reason, 0) + 1

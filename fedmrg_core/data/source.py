@@ -14,18 +14,28 @@ from fedmrg_core.types import Study
 
 
 class Source(Protocol):
-    """One data set, read. `notes` counts what was left out, by reason."""
+    """One data set, read.
+
+    credentialed: its text and ids go nowhere. partial: the data root holds a known part of the collection only.
+    generated: made from a seed by a program, so that split files need not list its ids. left_out: counts, by reason, of
+    what was left out or mended; complete once `studies` was called.
+    """
 
     name: str
     version: str
     credentialed: bool
-    notes: dict[str, int]
+    partial: bool
+    generated: bool
+    left_out: dict[str, int]
 
     def studies(self) -> list[Study]:
         """Every usable study, sorted by study id. Raises DataError with file and row."""
 
     def image(self, study: Study, size: int) -> NDArray[np.uint8]:
         """The study's film, grey, uint8 [size, size]. Raises DataError where it cannot be read. Thread-safe."""
+
+    def has_films(self) -> bool:
+        """Whether any film is there: a data root may hold the texts alone."""
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) over texts, labels and the identity of every film: the run's `data_sha256`."""
@@ -40,28 +50,28 @@ class ImageKeyed(Protocol):
 
 
 @runtime_checkable
-class Remembering(Protocol):
-    """A source that knows the next time what it has read of files that did not change."""
+class CachesHashes(Protocol):
+    """A source that stores hashes of files, so that the next run reads only files that changed."""
 
-    def remember(self, cache: Path) -> None:
-        """Keep it below `cache`, from now on."""
+    def use_cache(self, cache: Path) -> None:
+        """Store hashes below `cache` from now on, and use those that are stored there."""
 
 
-Facts = dict[str, dict[str, str]]
-"""Study id -> what is known of it besides text and film, by name; several values of one name stand with ";" between."""
+Metadata = dict[str, dict[str, str]]
+"""Study id -> what is known of it besides text and film, by field; several values of one field are joined by ";"."""
 
 
 @runtime_checkable
-class Factual(Protocol):
+class HasMetadata(Protocol):
     """A source that knows more of its studies than `Study` holds: DICOM headers, human codes. Recipes may use it."""
 
-    def facts(self) -> Facts:
-        """Facts of every study."""
+    def metadata(self) -> Metadata:
+        """Metadata of every study."""
 
 
-def facts_of(source: Source) -> Facts:
-    """The source's facts; none where it has none."""
-    return source.facts() if isinstance(source, Factual) else {}
+def metadata_of(source: Source) -> Metadata:
+    """The source's metadata; none where it has none."""
+    return source.metadata() if isinstance(source, HasMetadata) else {}
 
 
 def image_keys(source: Source, studies: Sequence[Study]) -> list[str]:

@@ -23,7 +23,9 @@ class FakeSource:
     name: str = "fake"
     version: str = "1"
     credentialed: bool = False
-    notes: dict[str, int] = field(default_factory=dict)
+    partial: bool = False
+    generated: bool = False
+    left_out: dict[str, int] = field(default_factory=dict)
     decoded: list[str] = field(default_factory=list)
 
     def studies(self) -> list[Study]:
@@ -42,6 +44,9 @@ class FakeSource:
         if study.study_id in self.broken:
             raise DataError(f"the film of {study.study_id} is torn", "fake.csv", 7)
         return np.full((size, size), int(study.study_id[-4:]) % 251, np.uint8)
+
+    def has_films(self) -> bool:
+        return True
 
     def fingerprint(self) -> str:
         return "f" * 64
@@ -62,5 +67,6 @@ def change():
 def fake(monkeypatch) -> FakeSource:
     """A source under the name `phantom`, with the phantom's hospitals, for every draw."""
     source = FakeSource({"h01": 90, "h02": 60, "h03": 50, "h04": 30, "h05": 20, "h06": 40, "h07": 30})
-    monkeypatch.setitem(catalogue.OPENERS, "phantom", lambda data, seed: source)
+    known = catalogue.get("phantom")
+    monkeypatch.setitem(catalogue.REGISTRY, "phantom", replace(known, open=lambda data, seed: source))
     return source

@@ -33,11 +33,11 @@ def kaggle_root(text: Path, root: Path, only: Sequence[str] | None = None, size:
     for name in TEXT:
         shutil.copy(text / name, root / name)
     source = IUXraySource(root, settings(str(root)))
-    facts = source.facts()
+    metadata = source.metadata()
     chosen = None if only is None else set(only)
     for study in source.studies():
         if chosen is None or study.study_id in chosen:
-            system = derive_seed("acquisition", facts[study.study_id]["acquisition"]) % 5
+            system = derive_seed("acquisition", metadata[study.study_id]["acquisition"]) % 5
             render(study, system, size).save(films / Path(study.image).name)
     return root
 

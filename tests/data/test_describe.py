@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmark import cli
-from fedmrg_core.data.describe import describe, divergence, of_federation
+from fedmrg_core.data.describe import describe, divergence, sample_of_federation
 from tests.toy import federation
 
 
@@ -20,7 +20,7 @@ def test_divergence_has_its_known_answers() -> None:
 
 
 def test_hospitals_of_a_grouped_split_differ_more_than_any_random_deal(toy_cache: Path) -> None:
-    measures = {one.name: one for one in describe(of_federation(federation(toy_cache)))}
+    measures = {one.name: one for one in describe(sample_of_federation(federation(toy_cache)))}
     assert list(measures) == ["labels", "words", "style", "films", "sizes"]
     for name in ("labels", "words", "style", "films"):
         assert measures[name].value > measures[name].random_high, name

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedmrg_core.data.splits.divide import deal, divide
+from fedmrg_core.data.splits.divide import assign_randomly, divide
 from fedmrg_core.errors import DataError
 from fedmrg_core.types import Study
 
@@ -26,8 +26,8 @@ def studies_of(patients: list[int], hospital: str = "a") -> list[Study]:
 @settings(max_examples=60, deadline=None)
 def test_patients_stay_whole_and_shares_are_kept(patients, seed, unseen):
     studies = studies_of(patients)
-    homes = ["a"] * len(studies)
-    parts = divide(studies, homes, frozenset("a") if unseen else frozenset(), seed)
+    hospitals = ["a"] * len(studies)
+    parts = divide(studies, hospitals, frozenset("a") if unseen else frozenset(), seed)
     where = {}
     for study, part in zip(studies, parts, strict=True):
         assert where.setdefault(study.patient_id, part) == part
@@ -35,7 +35,7 @@ def test_patients_stay_whole_and_shares_are_kept(patients, seed, unseen):
     for part, share in zip(("train", "val", "test"), shares, strict=True):
         assert parts.count(part) >= 1
         assert abs(parts.count(part) - share * len(studies) / 100) <= 5
-    assert parts == divide(studies, homes, frozenset("a") if unseen else frozenset(), seed)
+    assert parts == divide(studies, hospitals, frozenset("a") if unseen else frozenset(), seed)
 
 
 def test_every_kind_of_patient_is_in_every_part():
@@ -60,7 +60,7 @@ def test_too_few_patients_are_refused_by_name():
 
 def test_dealing_keeps_sizes_and_patients_and_depends_on_the_seed():
     studies = studies_of([1, 2, 3] * 30)
-    homes = deal(studies, {"h01": 3, "h02": 1}, 0)
-    assert abs(homes.count("h01") - 135) <= 3
-    assert len({(study.patient_id, home) for study, home in zip(studies, homes, strict=True)}) == 90
-    assert homes != deal(studies, {"h01": 3, "h02": 1}, 1)
+    hospitals = assign_randomly(studies, {"h01": 3, "h02": 1}, 0)
+    assert abs(hospitals.count("h01") - 135) <= 3
+    assert len({(study.patient_id, home) for study, home in zip(studies, hospitals, strict=True)}) == 90
+    assert hospitals != assign_randomly(studies, {"h01": 3, "h02": 1}, 1)

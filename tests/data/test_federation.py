@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedmrg_core.data import catalogue
+from fedmrg_core.data import plan
 from fedmrg_core.data.cache import films
 from fedmrg_core.data.cache.federation import Federation
 from fedmrg_core.data.cache.prepare import prepare
@@ -26,7 +26,7 @@ def made(fake, tmp_path, monkeypatch):
     (root / "recipes.toml").write_text((split_file.SPLITS / "recipes.toml").read_text("utf-8"), "utf-8")
     for name in ("phantom/group", "phantom/arbitrary"):
         split_file.save(make.make(name, lambda dataset, seed: fake, root), root)
-    monkeypatch.setattr(catalogue, "SPLITS", root)
+    monkeypatch.setattr(plan, "SPLITS", root)
     return root
 
 
@@ -123,7 +123,7 @@ def test_an_unreadable_film_stops_or_is_counted(made, fake, settings, change, tm
     with pytest.raises(DataError, match=r"fake.csv, row 7: .*h01-0004 is torn \(and 1 more films: 'h06-0001'\)"):
         ready(settings, tmp_path)
     federation = ready(change(on_bad="skip"), tmp_path)
-    assert federation.notes == {"bad_image": 2}
+    assert federation.left_out == {"bad_image": 2}
     used = {federation.study_ids[row] for h in federation.hospitals for rows in h.rows.values() for row in rows}
     assert len(used) == 318
     assert not used & set(fake.broken)
@@ -138,7 +138,7 @@ def test_clients_keeps_the_first_seen_hospitals_and_the_unseen(made, settings, t
 
 
 def test_a_changed_source_is_refused_by_part(made, fake, settings, tmp_path):
-    fake.name = "phantom"  # of which no ids are listed, so that its recipe runs again
+    fake.generated = True  # of which no ids are listed, so that its recipe runs again
     split_file.save(make.make("phantom/group", lambda dataset, seed: fake, made), made)
     fake.sizes["h02"] = 62
     with pytest.raises(DataError, match=r"phantom/group \(version 1, draw 1\).*: h02/.* differ") as error:
@@ -153,7 +153,7 @@ def test_listed_ids_are_used_as_they_stand(made, fake, settings, tmp_path):
     fake.sizes["h03"] = 50
     federation = ready(settings, tmp_path)
     assert len(federation) == 320
-    assert federation.notes == {"not_in_split": 2}
+    assert federation.left_out == {"not_in_split": 2}
     path = made / "phantom" / "group.json"
     path.write_text(path.read_text("utf-8").replace('"h01-0004"', '"h01-0005"'), "utf-8")
     with pytest.raises(DataError, match="do not match the file's own hash"):

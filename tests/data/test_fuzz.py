@@ -31,7 +31,7 @@ from fedmrg_core.data.readers.chexpert_plus import ChexpertPlusSource
 from fedmrg_core.data.readers.iu_xray import IUXraySource
 from fedmrg_core.data.readers.manifest import ManifestSource
 from fedmrg_core.data.readers.mimic_cxr import MimicSource
-from fedmrg_core.data.source import facts_of
+from fedmrg_core.data.source import metadata_of
 from fedmrg_core.errors import DataError, FedMRGError
 
 EXAMPLES = int(os.environ.get("FEDMRG_FUZZ", "60"))
@@ -189,7 +189,7 @@ def read(kind: type[FileSource], root: Path, on_bad: str) -> int:
     """All that a run asks of a source; the number of studies."""
     source = kind(root, replace(SETTINGS, path=str(root), on_bad=on_bad))
     studies = source.studies()
-    facts_of(source)
+    metadata_of(source)
     source.fingerprint()
     assert len({study.study_id for study in studies}) == len(studies)
     for study in studies:

@@ -54,7 +54,7 @@ def test_kaggle_rules_and_their_counts(made, change):
         ("CXR1", "images/1_IM-0001-4001.dcm.png", "Heart size normal. XXXX clear."),
         ("CXR3", "images/3_IM-1.dcm.png", "Left base opacity. No effusion."),
     ]
-    assert read.notes == {
+    assert read.left_out == {
         "no_findings": 1,
         "no_frontal_film": 2,
         "reports_with_xxxx": 1,
@@ -109,7 +109,7 @@ def test_openi_reads_the_same_studies(made, change):
         (s.study_id, s.report, s.labels) for s in kaggle
     ]
     assert read.studies()[0].image == "NLMCXR_png/CXR1_1_IM-0001-4001.png"
-    assert read.facts()["CXR3"]["problems"] == "Opacity;Tube"
+    assert read.metadata()["CXR3"]["problems"] == "Opacity;Tube"
     (root / "ecgen-radiology" / "9.xml").write_text("<eCitation>", "utf-8")
     with pytest.raises(DataError, match=r"ecgen-radiology/9.xml: is not well-formed XML"):
         source(root, change).studies()
@@ -147,8 +147,8 @@ def test_real_text_on_rendered_films(rendered, change, tmp_path):
         ("h03", True, 40),
         ("h06", False, 30),
     ]
-    assert federation.notes["not_in_split"] == 3199 - 150
-    assert federation.notes["no_findings"] == 514
+    assert federation.left_out["not_in_split"] == 3199 - 150
+    assert federation.left_out["no_findings"] == 514
     assert federation.images(range(150)).std(axis=(1, 2)).min() > 5
     assert federation.split_sha256 == split_file.load("iu_xray/ci").draws[0].sha256
 
@@ -164,10 +164,10 @@ def test_a_film_that_is_not_there_names_its_report(rendered, change, tmp_path):
 def test_committed_splits_are_their_recipes(text, change):
     root = text
     read = source(root, change)
-    studies, facts = read.studies(), read.facts()
+    studies, metadata = read.studies(), read.metadata()
     for name in ("iu_xray/group", "iu_xray/arbitrary", "iu_xray/dirichlet", "iu_xray/acquisition", "iu_xray/ci"):
         split = split_file.load(name)
-        again = split_file.assign(split.recipe, studies, facts, split.draws[0].seed)
+        again = split_file.assign(split.recipe, studies, metadata, split.draws[0].seed)
         split_file.compare(split, 0, again)
         assert again.sha256() == split.draws[0].sha256
 

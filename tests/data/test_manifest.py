@@ -57,7 +57,7 @@ def test_two_columns_are_enough(folder, change, tmp_path):
     assert federation.split == "manifest/my-data"
     assert sizes(federation) == {"h01": 15, "h02": 15}
     assert federation.study_ids[4] == "films/04.png"
-    assert federation.notes == {"labels_by_rules": 30}
+    assert federation.left_out == {"labels_by_rules": 30}
     assert federation.labels[0][CONDITIONS.index("Cardiomegaly")] == 1
     assert federation.images([7]).mean() == 56
     assert sizes(ready(change(path=str(folder())), tmp_path, clients=3)) == {"h01": 10, "h02": 10, "h03": 10}
@@ -77,7 +77,7 @@ def test_hospitals_patients_parts_and_labels_come_from_the_columns(folder, chang
         "s28",
     ]
     assert federation.labels[0].tolist() == [(1, 2, 3, 0)[k % 4] for k in range(14)]
-    assert "labels_by_rules" not in federation.notes
+    assert "labels_by_rules" not in federation.left_out
 
 
 def test_without_parts_a_patient_stays_in_one(folder, change, tmp_path):
@@ -130,7 +130,7 @@ def test_each_fault_names_its_row_and_is_counted_when_skipped(folder, change, tm
         ready(change(path=str(root)), tmp_path)
     assert str(error.value).startswith(f"manifest.csv, row {row}: ")
     assert message in str(error.value)
-    notes = ready(change(path=str(root), on_bad="skip"), tmp_path).notes
+    notes = ready(change(path=str(root), on_bad="skip"), tmp_path).left_out
     assert notes == {f"bad_{reason}": 1}
 
 
@@ -167,9 +167,9 @@ def test_an_unreadable_film_names_its_row(folder, change, tmp_path):
     (root / "films" / "07.png").write_bytes((root / "films" / "07.png").read_bytes()[:50])
     with pytest.raises(DataError, match=r"manifest.csv, row 9: image '07.png' cannot be read"):
         ready(change(path=str(root), deal=1), tmp_path)
-    assert ready(change(path=str(root), deal=1, on_bad="skip"), tmp_path).notes["bad_image"] == 1
+    assert ready(change(path=str(root), deal=1, on_bad="skip"), tmp_path).left_out["bad_image"] == 1
     Image.fromarray(np.full((20, 20), 9, np.uint8)).save(root / "films" / "07.png")
-    assert "bad_image" not in ready(change(path=str(root), deal=1), tmp_path).notes
+    assert "bad_image" not in ready(change(path=str(root), deal=1), tmp_path).left_out
 
 
 def test_faults_of_the_file_itself(folder, change, tmp_path):
@@ -206,7 +206,7 @@ def test_merge_puts_small_hospitals_together(folder, change, tmp_path):
     root = folder(five, columns=("image", "report", "hospital"))
     federation = ready(change(path=str(root), small="merge"), tmp_path)
     assert sizes(federation) == {"merged": 20, "site-0": 10}
-    assert federation.notes["hospitals_merged"] == 4
+    assert federation.left_out["hospitals_merged"] == 4
 
 
 def test_names_become_metric_keys():
@@ -223,8 +223,8 @@ def test_real_films_with_notes(notes_folder, change, tmp_path):
         ready(change(path=str(real), on_bad="skip"), tmp_path)
     federation = ready(change(path=str(real), on_bad="skip", small="merge"), tmp_path)
     assert len(federation) == 249
-    assert federation.notes["bad_empty_report"] == 104
-    assert federation.notes["labels_by_rules"] == 249
+    assert federation.left_out["bad_empty_report"] == 104
+    assert federation.left_out["labels_by_rules"] == 249
     assert set(sizes(federation)) >= {"radiopaedia.org", "eurorad.org"}
     assert min(sizes(federation).values()) >= 10
     pixels = federation.images(range(249))

@@ -16,7 +16,7 @@ from trees import Tree, own_folder
 
 from benchmark import cli
 from benchmark.commands import splits
-from fedmrg_core.data import catalogue
+from fedmrg_core.data import plan
 from fedmrg_core.data.cache.prepare import prepare
 from fedmrg_core.data.readers.iu_xray import IUXraySource
 from fedmrg_core.data.readers.mimic_cxr import MimicSource
@@ -156,7 +156,7 @@ def test_every_layout_trains_on_the_same_studies_and_films(text: Path, openi: Pa
     assert made[0].reports == made[1].reports
     assert made[0].split_sha256 == made[1].split_sha256
     part = [ids.index(one) for one in made[2].study_ids]
-    assert 120 < len(part) == 150 - made[2].notes["split_studies_absent"]
+    assert 120 < len(part) == 150 - made[2].left_out["split_studies_absent"]
     assert (made[2].images(range(len(part))) == made[0].images(part)).all()
 
 
@@ -202,7 +202,7 @@ def test_dedup_keeps_twins_of_a_manifest_in_one_part(tmp_path: Path, change) -> 
     assert len(places[0]) > len(places[1]) == 10
     rows = [f"{row},{('train', 'val', 'test')[at % 3]}" for at, row in enumerate(rows)]
     (tmp_path / "manifest.csv").write_text("image,report,split\n" + "\n".join(rows) + "\n", "utf-8")
-    with pytest.raises(DataError, match="dedup=true would move studies that the column 'split' has placed"):
+    with pytest.raises(DataError, match="dedup=true would move studies out of the parts that the data names"):
         prepare(data, "manifest", 0, 8, tmp_path / "cache", None, False)
 
 
@@ -244,7 +244,7 @@ def test_a_run_refuses_a_split_of_other_data_by_part(text: Path, tmp_path: Path,
     train, test = (raw["draws"][0]["ids"]["h02"][part] for part in ("train", "test"))
     train[0], test[0] = test[0], train[0]
     path.write_text(json.dumps(raw), "utf-8")
-    monkeypatch.setattr(catalogue, "SPLITS", tmp_path / "splits")
+    monkeypatch.setattr(plan, "SPLITS", tmp_path / "splits")
     with pytest.raises(DataError, match="iu_xray/ci: the listed ids of h02/test, h02/train do not match"):
         prepare(change(path=str(text)), "iu_xray/ci", 0, 8, tmp_path / "cache", None, False)
 
@@ -254,7 +254,7 @@ def test_the_page_tells_the_true_counts(text: Path, change) -> None:
     source = IUXraySource(text, change(path=str(text)))
     used = len(source.studies())
     assert f"| used | | {used:,} |" in page
-    for reason, count in source.notes.items():
+    for reason, count in source.left_out.items():
         assert re.search(rf"\| `{reason}` \|.*\| {count:,} \|", page), reason
     for name in split_file.names():
         counts = split_file.load(name).draws[0].overlap

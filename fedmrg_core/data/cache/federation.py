@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 META = "federation.json"
 TEXTS = "texts.arrow"
 LABELS = "labels.npy"
-PLACES = "places.npy"
+MEMBERSHIP = "membership.npy"
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Federation:
     """The hospitals of one split of one data set. Open with `Federation.open`; pickles as its directory.
 
     study_ids, patient_ids, reports: by row. labels: int8 [n, 14] of `LabelState`. hospitals: sorted by name.
-    notes: counts of what was left out or mended, by reason. split_sha256: of the assignment in use (it differs from
+    left_out: counts of what was left out or mended, by reason. split_sha256: of the assignment in use (it differs from
     the split file's where CLIENTS keeps only some hospitals). data_sha256: of texts, labels and films.
     """
 
@@ -95,13 +95,13 @@ class Federation:
         self.credentialed: bool = meta["credentialed"]
         self.split_sha256: str = meta["split_sha256"]
         self.data_sha256: str = meta["data_sha256"]
-        self.notes: dict[str, int] = meta["notes"]
+        self.left_out: dict[str, int] = meta["left_out"]
         self.image_size: int = meta["image_size"]
         self.study_ids = Texts(table.column("study_id"))
         self.patient_ids = Texts(table.column("patient_id"))
         self.reports = Texts(table.column("report"))
         self.labels: NDArray[np.int8] = _mapped(directory / LABELS)
-        self.hospitals: tuple[Hospital, ...] = _hospitals(_mapped(directory / PLACES), meta)
+        self.hospitals: tuple[Hospital, ...] = _hospitals(_mapped(directory / MEMBERSHIP), meta)
         shards = [((directory / path).resolve(), count) for path, count in meta["shards"]]
         self._films = Films(shards, self.image_size)
 
@@ -134,7 +134,7 @@ class Federation:
 
 
 def write_tables(
-    directory: Path, texts: dict[str, list[str]], labels: NDArray[np.int8], places: NDArray[np.int16]
+    directory: Path, texts: dict[str, list[str]], labels: NDArray[np.int8], membership: NDArray[np.int16]
 ) -> None:
     """Write texts by column, labels [n, 14], and each row's hospital and part by number ([n, 2]; -1: none)."""
     import pyarrow as pa
@@ -143,7 +143,7 @@ def write_tables(
     with pa.OSFile(os.fspath(directory / TEXTS), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
     np.save(directory / LABELS, labels, allow_pickle=False)
-    np.save(directory / PLACES, places, allow_pickle=False)
+    np.save(directory / MEMBERSHIP, membership, allow_pickle=False)
 
 
 def _mapped(path: Path) -> NDArray[Any]:
@@ -152,11 +152,11 @@ def _mapped(path: Path) -> NDArray[Any]:
     return array
 
 
-def _hospitals(places: NDArray[np.int16], meta: dict[str, Any]) -> tuple[Hospital, ...]:
+def _hospitals(membership: NDArray[np.int16], meta: dict[str, Any]) -> tuple[Hospital, ...]:
     unseen = set(meta["unseen"])
     hospitals = []
     for at, name in enumerate(meta["hospitals"]):
-        own = places[:, 0] == at
-        rows = {part: np.flatnonzero(own & (places[:, 1] == number)) for number, part in enumerate(PARTS)}
+        own = membership[:, 0] == at
+        rows = {part: np.flatnonzero(own & (membership[:, 1] == number)) for number, part in enumerate(PARTS)}
         hospitals.append(Hospital(name, name not in unseen, rows))
     return tuple(hospitals)

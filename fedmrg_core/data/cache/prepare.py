@@ -16,27 +16,27 @@ import numpy as np
 
 from fedmrg_core.data.cache.federation import META, Federation, write_tables
 from fedmrg_core.data.cache.films import Films, Shard, build_films
-from fedmrg_core.data.catalogue import Plan, plan_for
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.images import TRANSFORM
-from fedmrg_core.data.source import Remembering, Source
+from fedmrg_core.data.plan import Plan, plan_for
+from fedmrg_core.data.source import CachesHashes, Source
 from fedmrg_core.data.splits.assignment import Assignment
 from fedmrg_core.errors import DataError
 from fedmrg_core.types import PARTS, Study
 
-LAYOUT = 2
+LAYOUT = 3
 """Version of the folder's own layout, a part of its key."""
 
 
 @dataclass(frozen=True)
 class _Ready:
-    """What the folder will hold. `notes` joins the source's counts and ours."""
+    """What the folder will hold. `left_out` joins the source's counts and ours."""
 
     plan: Plan
     studies: list[Study]
     assignment: Assignment
     shards: list[Shard]
-    notes: dict[str, int]
+    left_out: dict[str, int]
 
 
 def prepare(
@@ -56,8 +56,8 @@ def prepare(
     """
     cache = Path(cache_dir).resolve()
     plan = plan_for(data, split, seed, clients)
-    if isinstance(plan.source, Remembering):
-        plan.source.remember(cache)
+    if isinstance(plan.source, CachesHashes):
+        plan.source.use_cache(cache)
     everything = plan.source.studies()
     assignment = plan.assign(everything)
     assignment.check(everything)
@@ -67,9 +67,9 @@ def prepare(
     bad = _bad_films(plan.source, studies, Films(shards, image_size).bad(), image_size, data.on_bad)
     kept = assignment.without(bad)
     kept.check(studies)
-    notes = {**plan.source.notes, **({"bad_image": len(bad)} if bad else {})}
-    notes |= {"not_in_split": len(everything) - len(studies)} if len(everything) > len(studies) else {}
-    return Federation.open(_folder(_Ready(plan, studies, kept, shards, notes), image_size, cache))
+    left_out = {**plan.source.left_out, **({"bad_image": len(bad)} if bad else {})}
+    left_out |= {"not_in_split": len(everything) - len(studies)} if len(everything) > len(studies) else {}
+    return Federation.open(_folder(_Ready(plan, studies, kept, shards, left_out), image_size, cache))
 
 
 def _bad_films(source: Source, studies: Sequence[Study], rows: list[int], size: int, on_bad: str) -> set[str]:
@@ -95,7 +95,7 @@ def _meta(ready: _Ready, size: int) -> dict[str, Any]:
         "credentialed": plan.source.credentialed,
         "split_sha256": assignment.sha256(),
         "data_sha256": plan.source.fingerprint(),
-        "notes": dict(sorted(ready.notes.items())),
+        "left_out": dict(sorted(ready.left_out.items())),
         "image_size": size,
         "transform": TRANSFORM,
         "hospitals": sorted(assignment.hospitals),
@@ -124,15 +124,15 @@ def _folder(ready: _Ready, size: int, cache: Path) -> Path:
 
 
 def _write(ready: _Ready, directory: Path, meta: dict[str, Any]) -> None:
-    place: dict[str, tuple[int, int]] = {}
+    location: dict[str, tuple[int, int]] = {}
     for at, name in enumerate(meta["hospitals"]):
         for number, part in enumerate(PARTS):
-            place |= dict.fromkeys(ready.assignment.hospitals[name][part], (at, number))
-    places = np.array([place.get(study.study_id, (-1, -1)) for study in ready.studies], np.int16).reshape(-1, 2)
+            location |= dict.fromkeys(ready.assignment.hospitals[name][part], (at, number))
+    membership = np.array([location.get(study.study_id, (-1, -1)) for study in ready.studies], np.int16).reshape(-1, 2)
     texts = {
         "study_id": [study.study_id for study in ready.studies],
         "patient_id": [study.patient_id for study in ready.studies],
         "report": [study.report for study in ready.studies],
     }
-    write_tables(directory, texts, np.array([study.labels for study in ready.studies], np.int8), places)
+    write_tables(directory, texts, np.array([study.labels for study in ready.studies], np.int8), membership)
     (directory / META).write_text(json.dumps(meta, indent=1) + "\n", "utf-8")

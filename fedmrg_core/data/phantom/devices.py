@@ -34,7 +34,7 @@ WIDTHS: dict[str, float] = {"ett": 0.024, "cvc": 0.015, "ngt": 0.015, "drain": 0
 
 
 def draw_device(chest: Chest, finding: Finding, amount: float, rng: np.random.Generator) -> None:
-    """Draw one device over everything else."""
+    """SplitDraw one device over everything else."""
     sign, jitter = SIDES.get(finding.side, 1.0), float(rng.uniform(-0.04, 0.04))
     if finding.kind == "pacemaker":
         pacemaker(chest, sign, jitter)

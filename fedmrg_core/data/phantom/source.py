@@ -30,12 +30,13 @@ from fedmrg_core.types import Labels, Study
 class _Films:
     """What both sources share: plans and reports in, studies, films, truth and fingerprint out."""
 
-    credentialed = False
+    credentialed = partial = False
+    generated = True
 
     def __init__(self, config: PhantomConfig, seed: int) -> None:
         self.config, self.seed = config, seed
         self.version = config.version
-        self.notes: dict[str, int] = {}
+        self.left_out: dict[str, int] = {}
 
     @cached_property
     def _written(self) -> dict[str, tuple[Plan, Report]]:
@@ -90,6 +91,10 @@ class _Films:
         plan = self.plan(study)
         parts = (self.version, RENDERER, self.seed, plan, self._apparatus(plan), self.config.film)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    def has_films(self) -> bool:
+        """Always: they are drawn."""
+        return True
 
     def fingerprint(self) -> str:
         """SHA-256 over ids, texts, labels and what every film follows from."""

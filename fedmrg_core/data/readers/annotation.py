@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,11 @@ class Entry:
     fields: dict[str, Any]
 
 
-def annotates(root: Path, word: str) -> bool:
-    """Whether the folder has an annotation with `word` near its beginning; MIMIC-CXR's is too long to read it all."""
+def annotates(root: Path, pattern: str) -> bool:
+    """Whether the folder has an annotation with `pattern` near its beginning; the file may be very long."""
     try:
         with (root / ANNOTATION).open(encoding="utf-8", errors="replace") as file:
-            return word in file.read(4000)
+            return re.search(pattern, file.read(4000)) is not None
     except OSError:
         return False
 

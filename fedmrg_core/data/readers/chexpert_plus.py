@@ -1,16 +1,16 @@
 """CheXpert Plus (Stanford AIMI, under its research use agreement): df_chexpert_plus_240401.csv with PNG/.
 
-The rules, each counted in `notes`: one study per patient and study folder; its report is the findings section, without
-one the study is left out (`no_findings`), as without a frontal film (`lateral_only`); PA goes before AP, then the first
-view (`several_frontal_films`). Labels are the rule labeler's (`labels_by_rules`), so that they mean the same here as
-at IU X-ray's hospitals.
+The rules, each counted in `left_out`: one study per patient and study folder. Its report is the findings section; a
+study without one is left out (`no_findings`), as is one without a frontal film (`lateral_only`). PA goes before AP,
+then the first view (`several_frontal_films`). Labels are the rule labeler's (`labels_by_rules`), so that they mean the
+same here as at IU X-ray's hospitals.
 """
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
+from fedmrg_core.data.catalogue import data_set
 from fedmrg_core.data.file_source import FileSource
 from fedmrg_core.data.table import read_table
 from fedmrg_core.errors import DataError, one_line
@@ -21,15 +21,10 @@ COLUMNS = ("path_to_image", "frontal_lateral", "ap_pa", "deid_patient_id", "sect
 _PATH = re.compile(r"(train|valid|test)/(patient\d+)/(study\d+)/(view\d+_\w+)\.\w+$")
 
 
-def layout_of(root: Path) -> str:
-    """ "chexpert_plus" or ""."""
-    return "chexpert_plus" if (root / TABLE).is_file() else ""
-
-
+@data_set("chexpert_plus", detect=lambda root: (root / TABLE).is_file(), looked_for=TABLE)
 class ChexpertPlusSource(FileSource):
     """The reader. Study ids are `patient1/study1`. Its text goes nowhere: `credentialed`."""
 
-    name = "chexpert_plus"
     credentialed = published = True
 
     def _read(self) -> list[Study]:
@@ -59,6 +54,6 @@ class ChexpertPlusSource(FileSource):
                 continue
             self.count("several_frontal_films", len(films) > 1)
             _, image, _, patient, row = min(films)
-            self.places[name] = (TABLE, row)
+            self.locations[name] = (TABLE, row)
             kept.append(Study(name, patient or name.split("/")[0], f"{folder}/{image}", report, (), ""))
         return self._labelled(kept)

@@ -10,20 +10,36 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmrg_core.data.file_source import FileSource
+from fedmrg_core.data.catalogue import open_data_set
+from fedmrg_core.data.config import DataConfig
+from fedmrg_core.data.source import CachesHashes, ImageKeyed, Source
 from fedmrg_core.types import Study
 
 
 class CompositeSource:
     """Studies of every source, ids and patients as `<source>:<id>`, hospital = the source's name. Credentialed where
-    one of them is."""
+    one of them is. A subclass names the data sets in `parts`."""
 
+    name = ""
     version = "1"
+    partial = generated = False
+    parts: tuple[str, ...] = ()
 
-    def __init__(self, name: str, sources: Mapping[str, FileSource]) -> None:
-        self.name, self._sources = name, dict(sorted(sources.items()))
+    def __init__(self, sources: Mapping[str, Source]) -> None:
+        self._sources = dict(sorted(sources.items()))
         self.credentialed = any(source.credentialed for source in self._sources.values())
-        self.notes: dict[str, int] = {}
+        self.left_out: dict[str, int] = {}
+
+    @classmethod
+    def open(cls, data: DataConfig, seed: int) -> CompositeSource:
+        """Open the folder of each part."""
+        roots = {part: replace(data, path=str(Path(data.path) / part)) for part in cls.parts}
+        return cls({part: open_data_set(part, own, seed) for part, own in roots.items()})
+
+    @classmethod
+    def detect(cls, root: Path) -> bool:
+        """Whether the folder has one of every part."""
+        return all((root / part).is_dir() for part in cls.parts)
 
     def studies(self) -> list[Study]:
         """See `Source.studies`."""
@@ -32,7 +48,7 @@ class CompositeSource:
             for study in source.studies():
                 one, who = f"{name}:{study.study_id}", f"{name}:{study.patient_id}"
                 found.append(replace(study, study_id=one, patient_id=who, hospital=name))
-            self.notes |= {f"{name}_{key}": count for key, count in source.notes.items()}
+            self.left_out |= {f"{name}_{key}": count for key, count in source.left_out.items()}
         return sorted(found, key=lambda study: study.study_id)
 
     def image(self, study: Study, size: int) -> NDArray[np.uint8]:
@@ -43,6 +59,7 @@ class CompositeSource:
     def image_key(self, study: Study) -> str:
         """The source's own key."""
         source, own = self._own(study)
+        assert isinstance(source, ImageKeyed)
         return f"{study.hospital}:{source.image_key(own)}"
 
     def has_films(self) -> bool:
@@ -54,11 +71,12 @@ class CompositeSource:
         lines = [f"{name}:{source.fingerprint()}" for name, source in self._sources.items()]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
-    def remember(self, cache: Path) -> None:
-        """See `FileSource.remember`."""
+    def use_cache(self, cache: Path) -> None:
+        """See `FileSource.use_cache`."""
         for source in self._sources.values():
-            source.remember(cache)
+            if isinstance(source, CachesHashes):
+                source.use_cache(cache)
 
-    def _own(self, study: Study) -> tuple[FileSource, Study]:
+    def _own(self, study: Study) -> tuple[Source, Study]:
         source = self._sources[study.hospital]
         return source, replace(study, study_id=study.study_id.removeprefix(f"{study.hospital}:"))

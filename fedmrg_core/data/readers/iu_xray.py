@@ -5,7 +5,7 @@ R2Gen: annotation.json, images/CXR2384_IM-0942/0.png.
 Open-i: ecgen-radiology/*.xml, NLMCXR_png/*.png, and Kaggle's indiana_projections.csv, for the XML does not say which
 film is frontal (nor, reliably, do the DICOM headers).
 
-The rules, each with its count in `notes`: the report is the findings section as written, XXXX marks and all
+The rules, each with its count in `left_out`: the report is the findings section as written, XXXX marks and all
 (`reports_with_xxxx`); without findings a study is left out (`no_findings`), as without a frontal film
 (`no_frontal_film`); of several frontal films the first listed is taken (`several_frontal_films`), and a lateral one is
 not read (`with_lateral_view`; the others are `frontal_view_only`). A study is its own patient: IU names none.
@@ -22,11 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from fedmrg_core.data.catalogue import data_set
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.file_source import FileSource
 from fedmrg_core.data.labels import label_reports
 from fedmrg_core.data.readers.annotation import ANNOTATION, annotates, entries
-from fedmrg_core.data.source import Facts
+from fedmrg_core.data.source import Metadata
 from fedmrg_core.data.table import is_number, read_table
 from fedmrg_core.errors import DataError, one_line
 from fedmrg_core.types import Labels, Study
@@ -55,13 +56,17 @@ def layout_of(root: Path) -> str:
         return "kaggle"
     if (root / XML).is_dir():
         return "openi"
-    return "r2gen" if annotates(root, "CXR") else ""
+    return "r2gen" if annotates(root, r'"id":\s*"CXR\d+_') else ""
 
 
+@data_set(
+    "iu_xray",
+    default_split="iu_xray/group",
+    detect=lambda root: bool(layout_of(root)),
+    looked_for=f"{REPORTS}, {XML}/, annotation.json",
+)
 class IUXraySource(FileSource):
     """The reader. A film that is not there is found when it is decoded. Study ids are `CXR1`, .."""
-
-    name = "iu_xray"
 
     def __init__(self, root: Path, data: DataConfig) -> None:
         super().__init__(root, data)
@@ -69,7 +74,7 @@ class IUXraySource(FileSource):
         self.partial = self.layout == "r2gen"
         self._records: dict[str, Record] = {}
 
-    def facts(self) -> Facts:
+    def metadata(self) -> Metadata:
         """By study id: `acquisition` system, `plate` type and MeSH `problems` (";" between them), where known."""
         systems = acquisition(self.root)
         found = {}
@@ -102,7 +107,7 @@ class IUXraySource(FileSource):
         views = {view for _, view in record.films}
         self.count("with_lateral_view", "lateral" in views)
         self.count("frontal_view_only", views == {"frontal"})
-        self._records[name], self.places[name] = record, (record.file, record.row)
+        self._records[name], self.locations[name] = record, (record.file, record.row)
         return frontal[:1]
 
 
@@ -190,7 +195,7 @@ def read_report(path: Path, file: str) -> tuple[str, dict[str, str], str]:
 
 
 def acquisition(root: Path) -> dict[str, tuple[str, str]]:
-    """uid -> (acquisition system, plate type), from acquisition.csv, a table of DICOM facts beside the reports."""
+    """uid -> (acquisition system, plate type), from acquisition.csv, a table of DICOM metadata beside the reports."""
     if (root / ACQUISITION).is_file():
         table = read_table(root / ACQUISITION, ACQUISITION_COLUMNS)
         table.unique(("uid",))

@@ -4,7 +4,7 @@ PhysioNet's tree: files/p10/p10000032/s50414267/*.jpg, mimic-cxr-2.0.0-{metadata
 the reports files/p10/p10000032/s50414267.txt, or below mimic-cxr-reports/, or in mimic-cxr-reports.zip. R2Gen's:
 annotation.json with images/p10/..
 
-The rules, each counted in `notes`: the report is its findings section (sections.py), a study without one is left out
+The rules, each counted in `left_out`: the report is its findings section (sections.py), a study without one is left out
 (`no_findings`), as without a report (`no_report`), a frontal film (`lateral_only`) or a row in the split file
 (`no_split`); of several frontal films PA goes before AP, then the first by id (`several_frontal_films`). Labels are
 CheXpert's (else NegBio's, else the rule labeler's, `labels_by_rules`); `Study.part` is the official split.
@@ -15,12 +15,13 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+from fedmrg_core.data.catalogue import data_set
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.file_source import FileSource
 from fedmrg_core.data.labels import labels_of_row
 from fedmrg_core.data.readers.annotation import ANNOTATION, annotates, entries, number
 from fedmrg_core.data.readers.sections import sections
-from fedmrg_core.data.source import Facts
+from fedmrg_core.data.source import Metadata
 from fedmrg_core.data.table import Table, is_number, read_table
 from fedmrg_core.errors import DataError, one_line
 from fedmrg_core.types import CONDITIONS, Labels, Study
@@ -53,20 +54,25 @@ def layout_of(root: Path) -> str:
     return "r2gen" if annotates(root, '"subject_id"') else ""
 
 
+@data_set(
+    "mimic_cxr",
+    default_split="mimic_cxr/group",
+    detect=lambda root: bool(layout_of(root)),
+    looked_for=f"{PREFIX}metadata.csv(.gz)",
+)
 class MimicSource(FileSource):
     """The reader. Study ids are `s50414267`, patients `p10000032`. Its text goes nowhere: `credentialed`."""
 
-    name = "mimic_cxr"
     credentialed = published = True
 
     def __init__(self, root: Path, data: DataConfig) -> None:
         super().__init__(root, data)
-        self._facts: Facts = {}
+        self._metadata: Metadata = {}
 
-    def facts(self) -> Facts:
+    def metadata(self) -> Metadata:
         """By study id: `view`, `rows`, `columns` and `procedure` of the film; `findings`: CheXpert's positives."""
         self.studies()
-        return self._facts
+        return self._metadata
 
     def _read(self) -> list[Study]:
         if layout_of(self.root) == "r2gen":
@@ -84,10 +90,10 @@ class MimicSource(FileSource):
                 continue
             self.count("several_frontal_films", len(own) > 1)
             _, dicom, meta = min(own, key=lambda film: film[:2])
-            self.places[name] = (f"{PREFIX}metadata.csv", int(meta.pop("row")))
+            self.locations[name] = (f"{PREFIX}metadata.csv", int(meta.pop("row")))
             states = labels.get(name)
             positive = [c for c, state in zip(CONDITIONS, states or (), strict=False) if state == 1]
-            self._facts[name] = {**meta, "findings": ";".join(positive)}
+            self._metadata[name] = {**meta, "findings": ";".join(positive)}
             image = f"files/{patient[:3]}/{patient}/{name}/{dicom}.jpg"
             studies.append(Study(name, patient, image, report, states or (), "", parts[name]))
         return self._labelled(studies)
@@ -136,7 +142,7 @@ class MimicSource(FileSource):
             if not entry.report or name in studies:
                 self.count("several_frontal_films" if name in studies else "no_findings")
                 continue
-            self.places[name] = (ANNOTATION, entry.row)
+            self.locations[name] = (ANNOTATION, entry.row)
             studies[name] = Study(name, patient, f"images/{entry.images[0]}", entry.report, (), "", entry.part)
         return self._labelled(list(studies.values()))
 

@@ -38,6 +38,10 @@ class Assignment:
         """Every study id, sorted."""
         return sorted(one for parts in self.hospitals.values() for ids in parts.values() for one in ids)
 
+    def hospital_of(self) -> dict[str, str]:
+        """Study id -> hospital."""
+        return {study_id: name for name, parts in self.hospitals.items() for ids in parts.values() for study_id in ids}
+
     def part_hashes(self) -> dict[str, str]:
         """`h01/train` -> SHA-256 of its ids; an unseen hospital's keys end with ` (unseen)`."""
         return {
@@ -73,13 +77,13 @@ class Assignment:
     def check(self, studies: Sequence[Study]) -> None:
         """Raises DataError where a patient is in two hospitals or parts, or a seen hospital lacks train or test."""
         patient = {study.study_id: study.patient_id for study in studies}
-        home: dict[str, str] = {}
+        known: dict[str, str] = {}
         for name, parts in self.hospitals.items():
             for part, ids in parts.items():
                 for one in ids:
-                    place = home.setdefault(patient[one], f"{name}/{part}")
-                    if place != f"{name}/{part}":
-                        raise DataError(f"patient '{patient[one]}' is in {place} and in {name}/{part}")
+                    location = known.setdefault(patient[one], f"{name}/{part}")
+                    if location != f"{name}/{part}":
+                        raise DataError(f"patient '{patient[one]}' is in {location} and in {name}/{part}")
             missing = [part for part in ("train", "test") if not parts[part]]
             if missing and not (name in self.unseen and parts["test"]):
                 raise DataError(f"hospital '{name}' has no {' and no '.join(missing)} studies")

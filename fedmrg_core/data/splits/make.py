@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from fedmrg_core.data.file_source import FileSource
-from fedmrg_core.data.source import Facts, Source, facts_of, fingerprint_studies
+from fedmrg_core.data.source import Metadata, Source, fingerprint_studies, metadata_of
 from fedmrg_core.data.splits import split_file
 from fedmrg_core.data.splits.assignment import Assignment
 from fedmrg_core.data.splits.duplicates import near_duplicate_groups, overlap
-from fedmrg_core.data.splits.split_file import Draw, SplitFile
+from fedmrg_core.data.splits.split_file import SplitDraw, SplitFile
 from fedmrg_core.errors import DataError, choose
 from fedmrg_core.types import PARTS, Study
 
@@ -22,7 +22,7 @@ Open = Callable[[str, int], Source]
 
 NOTES = {
     "listed": "Open data: the ids are listed and used as they stand.",
-    "phantom": "No ids: the recipe gives these thousands of made-up names again exactly, and the hashes verify them.",
+    "generated": "No ids: the recipe gives these thousands of made-up names again exactly, and the hashes verify them.",
     "hashed": "Credentialed data: hashes and counts only, never ids.",
     "none": "Nobody who made this file held the data; its holder fills it in with the command above.",
 }
@@ -49,15 +49,16 @@ def make(name: str, open_source: Open, root: Path = split_file.SPLITS) -> SplitF
     recipe, dataset = recipe_of(name, root), entry["dataset"]
     seeds = [split_file.draw_seed(recipe, draw) for draw in range(entry["draws"])]
     made = tuple(_draw(open_source(dataset, seed), recipe, seed) for seed in seeds)
-    note = NOTES["listed" if made[0].ids is not None else "phantom" if dataset == "phantom" else "hashed"]
-    return SplitFile(name, entry["version"], dataset, "made", recipe, _command(name), note, made)
+    kind = "listed" if made[0].ids is not None else "hashed"
+    kind = "generated" if open_source(dataset, seeds[0]).generated else kind
+    return SplitFile(name, entry["version"], dataset, "made", recipe, _command(name), NOTES[kind], made)
 
 
-def unmade(name: str, root: Path = split_file.SPLITS) -> SplitFile:
+def recipe_only(name: str, root: Path = split_file.SPLITS) -> SplitFile:
     """The recipe-only file of a split whose data nobody here holds: no hash, no counts, no ids."""
     recipe, entry = recipe_of(name, root), recipes(root)[name]
     seeds = [split_file.draw_seed(recipe, draw) for draw in range(entry["draws"])]
-    empty = tuple(Draw(seed, None, {}, {}, None, None, None, {}) for seed in seeds)
+    empty = tuple(SplitDraw(seed, None, {}, {}, None, None, None, {}) for seed in seeds)
     return SplitFile(
         name, entry["version"], entry["dataset"], "recipe-only", recipe, _command(name), NOTES["none"], empty
     )
@@ -79,7 +80,7 @@ def verify(split: SplitFile, open_source: Open) -> None:
     """Run the recipe of every draw again. Raises DataError naming draw and parts that differ."""
     for number, draw in enumerate(split.draws):
         source = open_source(split.dataset, draw.seed)
-        again = split_file.assign(split.recipe, source.studies(), facts_of(source), draw.seed)
+        again = split_file.assign(split.recipe, source.studies(), metadata_of(source), draw.seed)
         split_file.compare(split, number, again)
         if draw.data_sha256 not in (None, data_hash(source)):
             raise DataError(f"split {split.name}, draw {number}: same ids and parts, but what it was made from changed")
@@ -96,15 +97,15 @@ def data_hash(source: Source) -> str | None:
     return fingerprint_studies((replace(study, labels=()) for study in studies), [""] * len(studies))
 
 
-def _draw(source: Source, recipe: dict[str, Any], seed: int) -> Draw:
+def _draw(source: Source, recipe: dict[str, Any], seed: int) -> SplitDraw:
     studies = source.studies()
-    facts = facts_of(source)
-    assignment = split_file.assign(recipe, studies, facts, seed)
+    metadata = metadata_of(source)
+    assignment = split_file.assign(recipe, studies, metadata, seed)
     assignment.check(studies)
     groups = near_duplicate_groups([study.report for study in studies])
-    apart = _apart(recipe, studies, facts, seed, groups)
+    apart = _apart(recipe, studies, metadata, seed, groups)
     ids = _ids(assignment) if _lists_ids(source, len(studies)) else None
-    return Draw(
+    return SplitDraw(
         seed=seed,
         sha256=assignment.sha256(),
         parts=assignment.part_hashes(),
@@ -117,17 +118,17 @@ def _draw(source: Source, recipe: dict[str, Any], seed: int) -> Draw:
 
 
 def _apart(
-    recipe: dict[str, Any], studies: list[Study], facts: Facts, seed: int, groups: list[list[int]]
+    recipe: dict[str, Any], studies: list[Study], metadata: Metadata, seed: int, groups: list[list[int]]
 ) -> Assignment | None:
     """The assignment with dedup=true; None where a hospital is too small to be divided so."""
     try:
-        return split_file.assign(recipe, studies, facts, seed, groups)
+        return split_file.assign(recipe, studies, metadata, seed, groups)
     except DataError:
         return None
 
 
 def _lists_ids(source: Source, studies: int) -> bool:
-    return not source.credentialed and source.name != "phantom" and studies <= IDS_UP_TO
+    return not source.credentialed and not source.generated and studies <= IDS_UP_TO
 
 
 def _ids(assignment: Assignment) -> dict[str, dict[str, list[str]]]:

@@ -8,17 +8,17 @@ verifies, so they are left out; credentialed data has neither (`status: recipe-o
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedmrg_core.data.source import Facts
+from fedmrg_core.data.source import Metadata
 from fedmrg_core.data.splits.assignment import Assignment
 from fedmrg_core.data.splits.divide import divide
-from fedmrg_core.data.splits.recipes import homes_of
+from fedmrg_core.data.splits.recipes import assign_hospitals
 from fedmrg_core.errors import DataError, choose
+from fedmrg_core.files import write_atomic
 from fedmrg_core.paths import ROOT
 from fedmrg_core.types import PARTS, Study
 
@@ -29,7 +29,7 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class Draw:
+class SplitDraw:
     """One draw of a split: hashes and counts by part, and ids where the data is open. `sha256` None: recipe only."""
 
     seed: int
@@ -53,7 +53,7 @@ class SplitFile:
     recipe: dict[str, Any]
     command: str
     note: str
-    draws: tuple[Draw, ...]
+    draws: tuple[SplitDraw, ...]
 
     @property
     def unseen(self) -> frozenset[str]:
@@ -76,7 +76,7 @@ def load(name: str, root: Path = SPLITS) -> SplitFile:
     path = root / f"{name}.json"
     try:
         content = json.loads(path.read_text("utf-8"))
-        draws = tuple(Draw(**draw) for draw in content.pop("draws"))
+        draws = tuple(SplitDraw(**draw) for draw in content.pop("draws"))
         if content.pop("schema_version") != SCHEMA:
             raise DataError(f"schema_version is not {SCHEMA}; this file is of another fedmrg", str(path))
         return SplitFile(draws=draws, **content)
@@ -88,17 +88,14 @@ def save(split: SplitFile, root: Path = SPLITS) -> Path:
     """Write a split's file atomically."""
     content = {"schema_version": SCHEMA, **vars(split), "draws": [vars(draw) for draw in split.draws]}
     path = root / f"{split.name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    os.replace(temporary, path)
+    write_atomic(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
     return path
 
 
 def assign(
     recipe: Mapping[str, Any],
     studies: Sequence[Study],
-    facts: Facts,
+    metadata: Metadata,
     seed: int,
     groups: Sequence[list[int]] | None = None,
 ) -> Assignment:
@@ -107,14 +104,14 @@ def assign(
     `groups`: positions of studies that must share a part (near-duplicate reports); official parts, which know nothing
     of them, are then not kept.
     """
-    homes = homes_of(recipe["kind"], studies, facts, recipe, seed)
+    hospitals = assign_hospitals(recipe["kind"], studies, metadata, recipe, seed)
     official = recipe.get("parts") == "official" and groups is None
-    return place(studies, homes, frozenset(recipe["unseen"]), seed, groups or (), official)
+    return assign_parts(studies, hospitals, frozenset(recipe["unseen"]), seed, groups or (), official)
 
 
-def place(
+def assign_parts(
     studies: Sequence[Study],
-    homes: Sequence[str],
+    hospitals: Sequence[str],
     unseen: frozenset[str],
     seed: int,
     groups: Sequence[list[int]] = (),
@@ -122,18 +119,18 @@ def place(
 ) -> Assignment:
     """Divide studies whose hospitals are known ("" leaves one out) into parts. See `assign`. `official`: at seen
     hospitals the part is the study's own."""
-    keep = [at for at, home in enumerate(homes) if home]
-    chosen, places = [studies[at] for at in keep], [homes[at] for at in keep]
+    keep = [at for at, hospital in enumerate(hospitals) if hospital]
+    chosen, own = [studies[at] for at in keep], [hospitals[at] for at in keep]
     where = {at: new for new, at in enumerate(keep)}
     linked = [[where[at] for at in group if at in where] for group in groups]
-    choices = set(places)
+    choices = set(own)
     for name in unseen:
         choose("unseen hospital", name, choices, DataError)
-    parts = divide(chosen, places, unseen, seed, [group for group in linked if len(group) > 1])
+    parts = divide(chosen, own, unseen, seed, [group for group in linked if len(group) > 1])
     if official:
-        both = zip(chosen, places, parts, strict=True)
-        parts = [part if home in unseen else study.part for study, home, part in both]
-    rows = ((study.study_id, place, part) for study, place, part in zip(chosen, places, parts, strict=True))
+        both = zip(chosen, own, parts, strict=True)
+        parts = [part if hospital in unseen else study.part for study, hospital, part in both]
+    rows = ((study.study_id, name, part) for study, name, part in zip(chosen, own, parts, strict=True))
     return Assignment.of(rows, unseen)
 
 
@@ -146,7 +143,7 @@ def resolve(
     split: SplitFile,
     draw: int,
     studies: Sequence[Study],
-    facts: Facts,
+    metadata: Metadata,
     groups: Sequence[list[int]] | None = None,
     partial: bool = False,
 ) -> Assignment:
@@ -160,11 +157,11 @@ def resolve(
         assignment = _from_ids(split, record, studies, partial)
         if groups is None:
             return assignment
-        home = {one: name for name, parts in assignment.hospitals.items() for ids in parts.values() for one in ids}
-        homes = [home.get(study.study_id, "") for study in studies]
-        assignment = place(studies, homes, split.unseen, record.seed, groups)
+        hospital_of = assignment.hospital_of()
+        hospitals = [hospital_of.get(study.study_id, "") for study in studies]
+        assignment = assign_parts(studies, hospitals, split.unseen, record.seed, groups)
     else:
-        assignment = assign(split.recipe, studies, facts, record.seed, groups)
+        assignment = assign(split.recipe, studies, metadata, record.seed, groups)
     if groups is None:
         compare(split, draw, assignment)
     elif not partial and record.dedup_sha256 not in (None, assignment.sha256()):
@@ -186,7 +183,7 @@ def compare(split: SplitFile, draw: int, assignment: Assignment) -> None:
     )
 
 
-def listed(split: SplitFile, record: Draw) -> Assignment:
+def listed(split: SplitFile, record: SplitDraw) -> Assignment:
     """The assignment that a file lists. Raises DataError where its ids do not match its own hash."""
     assert record.ids is not None
     rows = ((one, name, part) for name, parts in record.ids.items() for part in PARTS for one in parts[part])
@@ -199,21 +196,21 @@ def listed(split: SplitFile, record: Draw) -> Assignment:
     return assignment
 
 
-def listed_studies(split: SplitFile, draw: int) -> int | None:
+def count_listed(split: SplitFile, draw: int) -> int | None:
     """How many studies a draw lists; None where it lists none."""
     ids = split.draws[draw].ids
     return None if ids is None else sum(len(group) for parts in ids.values() for group in parts.values())
 
 
-def _from_ids(split: SplitFile, record: Draw, studies: Sequence[Study], partial: bool) -> Assignment:
+def _from_ids(split: SplitFile, record: SplitDraw, studies: Sequence[Study], partial: bool) -> Assignment:
     assignment = listed(split, record)
     present = {study.study_id for study in studies}
-    places = [(name, part, ids) for name, parts in assignment.hospitals.items() for part, ids in parts.items()]
-    absent = {f"{name}/{part}": [one for one in ids if one not in present] for name, part, ids in places}
+    groups = [(name, part, ids) for name, parts in assignment.hospitals.items() for part, ids in parts.items()]
+    absent = {f"{name}/{part}": [one for one in ids if one not in present] for name, part, ids in groups}
     missing = [one for ids in absent.values() for one in ids]
     if partial:
         return assignment.without(set(missing))
     if missing:
-        parts = ", ".join([f"{place} ({len(ids)})" for place, ids in absent.items() if ids][:6])
+        parts = ", ".join([f"{name} ({len(ids)})" for name, ids in absent.items() if ids][:6])
         raise DataError(f"split {split.name}: the data lacks {len(missing)} studies: {parts}; first: '{missing[0]}'")
     return assignment
