@@ -17,6 +17,14 @@ from fedmrg_core.files import replacing, write_atomic
 if TYPE_CHECKING:
     import pandas as pd
 
+CONFIG, ROUNDS, LEDGER, RESULT = "config.json", "rounds.jsonl", "ledger.jsonl", "result.json"
+GENERATIONS, PER_STUDY = "generations.parquet", "per_study.parquet"
+ARTIFACTS = (RESULT, ROUNDS, LEDGER, CONFIG, GENERATIONS, PER_STUDY)
+"""The files of a finished run."""
+PARTIAL = "generations.jsonl"
+"""Reports generated so far, until `generations.parquet` is complete."""
+CHECKPOINTS = "checkpoints"
+
 
 def plain(value: Any) -> Any:
     """`value` as JSON can hold it: numpy scalars and arrays become numbers and lists, NaN and infinity null."""
@@ -48,21 +56,21 @@ class RunFolder:
 
     def append_round(self, row: Mapping[str, Any]) -> None:
         """Add one round to `rounds.jsonl`; on disk when this returns. A round's ledger rows go first."""
-        self._append("rounds.jsonl", [row])
+        self._append(ROUNDS, [row])
 
     def append_ledger(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Add {round, client, direction, group, bytes} rows to `ledger.jsonl`."""
-        self._append("ledger.jsonl", rows)
+        self._append(LEDGER, rows)
 
     def rounds(self) -> list[dict[str, Any]]:
-        return read_lines(self.path / "rounds.jsonl")
+        return read_lines(self.path / ROUNDS)
 
     def ledger(self) -> list[dict[str, Any]]:
-        return read_lines(self.path / "ledger.jsonl")
+        return read_lines(self.path / LEDGER)
 
     def result(self) -> dict[str, Any] | None:
         """The content of `result.json`, or None where the run has not ended."""
-        path = self.path / "result.json"
+        path = self.path / RESULT
         return json.loads(path.read_text()) if path.exists() else None
 
     def finished(self) -> dict[str, Any] | None:
@@ -71,16 +79,16 @@ class RunFolder:
         return result if result and result["status"] == "finished" else None
 
     def write_result(self, result: Mapping[str, Any]) -> None:
-        write_atomic(self.path / "result.json", (json.dumps(plain(result), indent=1) + "\n").encode())
+        write_atomic(self.path / RESULT, (json.dumps(plain(result), indent=1) + "\n").encode())
 
     def write_generations(self, frame: pd.DataFrame) -> None:
         """`generations.parquet`, whole; what a credentialed source may not show has to be blanked before."""
-        with replacing(self.path / "generations.parquet") as temporary:
+        with replacing(self.path / GENERATIONS) as temporary:
             frame.to_parquet(temporary, index=False)
 
     def truncate_to_round(self, n: int) -> None:
         """Drop the lines of rounds >= n, so that a resumed run's files equal those of one that was never killed."""
-        for name in ("rounds.jsonl", "ledger.jsonl"):
+        for name in (ROUNDS, LEDGER):
             path = self.path / name
             if path.exists():
                 kept = [row for row in read_lines(path) if row["round"] < n]

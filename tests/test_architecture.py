@@ -117,7 +117,8 @@ def test_shared_code_names_no_algorithm():
     """A new algorithm is one file and one config: the engine, the models and the loop never ask for a name."""
     names = {path.stem.replace("_", "-") for path in (ROOT / "benchmark/configs/algos").glob("*.toml")} - set(TRIVIAL)
     names |= {name.replace("-", "_") for name in names}
-    places = ("fedmrg_core/engine/", "fedmrg_core/models/", "fedmrg_core/evaluate.py", "benchmark/run/experiment.py")
+    loop = ("benchmark/run/experiment.py", "benchmark/run/stages.py")
+    places = ("fedmrg_core/engine/", "fedmrg_core/models/", "fedmrg_core/evaluate.py", *loop)
     wrong = [
         f"{path} line {node.lineno}: '{node.value}'"
         for path, tree in MODULES.items()

@@ -10,7 +10,6 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from benchmark.run import settings
 from benchmark.run.options import Options
@@ -49,6 +48,8 @@ def main(args: argparse.Namespace) -> int:
     if result:
         print(f"run {args.resume} has finished already; this is its result", file=sys.stderr)
     else:
+        from benchmark.run.experiment import run_experiment
+
         result = run_experiment(config, options)
     if args.json:
         print(json.dumps(result, indent=1))
@@ -94,35 +95,3 @@ def _stored_config(options: Options, args: argparse.Namespace) -> Config:
     except ConfigError as error:
         raise ConfigError(f"run {options.resume} cannot be continued: {error} Begin it again.") from None
     return config if args.actors is None else replace(config, pool=replace(config.pool, actors=args.actors))
-
-
-def run_experiment(config: Config, options: Options | None = None) -> dict[str, Any]:
-    """Run (or resume) one experiment; returns the content of its `result.json`.
-
-    Raises FedMRGError for a user's mistake, before any training; a run that fails or is interrupted later leaves a
-    `result.json` with that status.
-    """
-    from benchmark.run.experiment import Experiment
-    from benchmark.run.interrupt import interruptible
-    from benchmark.scoring.labelers import check_labeler
-    from fedmrg_core.models.pretrained import check_checkpoints
-
-    options = options or Options()
-    config = _on_device(config)
-    check_checkpoints(config.model.encoder, config.model.lm)
-    check_labeler(config)
-    experiment = Experiment(config, options)
-    with interruptible():
-        return experiment.run()
-
-
-def _on_device(config: Config) -> Config:
-    """`device = "auto"` resolved; a GPU that is asked for and not there is refused."""
-    import torch
-
-    device = config.device.device
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("engine.device = cuda, but torch sees no GPU here. Use auto or cpu.")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return replace(config, device=replace(config.device, device=device))

@@ -55,7 +55,7 @@ def refuse_dirty() -> None:
 
 def run_suite() -> dict[str, Result]:
     """Every experiment of the suite, one after the other in this process, without Ray and MLflow."""
-    from benchmark.commands.bench import run_experiment
+    from benchmark.run.experiment import run_experiment
 
     results = {}
     for task in plan.read(SUITE):

@@ -7,16 +7,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmark.scoring.outputs import PER_STUDY
 from fedmrg_core.errors import FedMRGError, choose
 from fedmrg_core.paths import ROOT
-from fedmrg_core.tracking import RunFolder, Tracker, default_uri, describe
+from fedmrg_core.runfolder import ARTIFACTS, CONFIG, RunFolder
+from fedmrg_core.tracking import Tracker, default_uri, describe
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `fedmrg sync`."""
     parser.add_argument("run_id", nargs="+", help="name of a folder in runs/, or all")
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="where the runs lie (default: runs/)")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder of the runs (default: runs/)")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -30,9 +30,9 @@ def main(args: argparse.Namespace) -> int:
 
 
 def sync(path: Path) -> tuple[int, int]:
-    """Bring one run into MLflow; what is there already is not logged twice. Returns the counts of rounds and scores.
+    """Bring one run into MLflow, without logging anything twice. Returns the counts of rounds and scores.
 
-    Raises FedMRGError where MLflow cannot be reached.
+    Raises FedMRGError if MLflow cannot be reached.
     """
     folder = RunFolder(path)
     result = folder.result() or _unfinished(path)
@@ -49,12 +49,9 @@ def sync(path: Path) -> tuple[int, int]:
     return len(rows), len(scores)
 
 
-ARTIFACTS = ("result.json", "rounds.jsonl", "ledger.jsonl", "config.json", "generations.parquet", PER_STUDY)
-
-
 def _unfinished(path: Path) -> dict[str, Any]:
     """What is known of a run that was killed before it could write its result."""
-    config = json.loads((path / "config.json").read_text())
+    config = json.loads((path / CONFIG).read_text())
     run = config["run"]
     facts = {"algorithm": config["name"], "split": run["split"], "preset": run["preset"], "seed": run["seed"]}
     return {"run_id": path.name, **facts, "config": config, "status": "interrupted"}

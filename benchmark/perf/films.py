@@ -169,8 +169,8 @@ QUICK_BASE = (
 
 def loader_share(rounds: int) -> dict[str, float]:
     """Seconds that the clients of a run in this process spent in all, in making batches, and there on films."""
-    from benchmark.commands.bench import run_experiment
     from benchmark.run import settings
+    from benchmark.run.experiment import run_experiment
     from benchmark.run.options import Options
     from fedmrg_core.data.cache.federation import Federation
     from fedmrg_core.engine.worker import Worker

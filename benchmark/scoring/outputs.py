@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 
 from fedmrg_core.errors import DataError
 from fedmrg_core.files import check_output, output, replacing
+from fedmrg_core.runfolder import PER_STUDY as PER_STUDY
 
 if TYPE_CHECKING:
     import pandas as pd
-
-PER_STUDY = "per_study.parquet"
-"""In a run's folder: the values of each report, without its text."""
 
 
 def check_outputs(paths: Iterable[Path | None]) -> None:

@@ -85,13 +85,11 @@ def _stored(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
 def _prepared(result: Mapping[str, Any], root: Path) -> tuple[Config, Federation]:
     """The run's config and federation. Raises DataError where the data is not what the run trained on."""
     from benchmark.run import settings
-    from benchmark.run.experiment import Experiment
-    from benchmark.run.options import Options
+    from benchmark.run.stages import load_data
 
-    options = Options(quiet=True, resume=result["run_id"], runs=root / "runs", cache=root / ".cache", track=False)
     try:
         config = settings.from_dict(result["config"])
-        federation = Experiment(config, options).prepare()
+        federation = load_data(config, root / ".cache")
     except (KeyError, TypeError) as error:
         raise FedMRGError(f"run {result['run_id']} has a config that this version cannot read: {error}") from error
     if federation.data_sha256 != result["provenance"]["data_sha256"]:

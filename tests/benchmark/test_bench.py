@@ -20,8 +20,8 @@ import torch
 
 from benchmark.cli import main
 from benchmark.commands import bench as run
-from benchmark.commands.bench import run_experiment
 from benchmark.run import settings
+from benchmark.run.experiment import run_experiment
 from benchmark.run.options import Options
 from fedmrg_core.algorithms.base import Algorithm
 from fedmrg_core.engine.generation_cache import GenerationCache
@@ -34,7 +34,7 @@ import signal
 import sys
 from pathlib import Path
 from benchmark.run.options import Options
-from benchmark.commands.bench import run_experiment
+from benchmark.run.experiment import run_experiment
 from fedmrg_core.errors import FedMRGError
 from tests.toy import toy_config
 signal.signal(signal.SIGINT, signal.default_int_handler)  # as at a terminal, also where CI runs in the background
@@ -116,7 +116,7 @@ def test_a_finished_run_is_shown_and_not_run_again(
     whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(run, "Options", partial(Options, runs=whole["folder"] / "runs"))
-    monkeypatch.setattr(run, "run_experiment", lambda *_: pytest.fail("it was run again"))
+    monkeypatch.setattr("benchmark.run.experiment.run_experiment", lambda *_: pytest.fail("it was run again"))
     assert main(["bench", "--resume", whole["run_id"], "--json"]) == 0
     said = capsys.readouterr()
     assert "has finished already" in said.err
@@ -185,10 +185,10 @@ def test_a_cut_off_generation_is_resumed_and_leaves_no_copy_of_its_reports(
     with pytest.raises(FedMRGError, match="interrupted"):
         run_experiment(config, replace(options, runs=tmp_path / "cut"))
     (folder,) = (tmp_path / "cut").iterdir()
-    assert len((folder / "written.jsonl").read_text().split()) > 0
+    assert len((folder / "generations.jsonl").read_text().split()) > 0
     again = run_experiment(config, replace(options, runs=tmp_path / "cut", resume=folder.name))
     assert again["scores"] == whole["scores"]
-    assert not (folder / "written.jsonl").exists()
+    assert not (folder / "generations.jsonl").exists()
 
 
 def test_micro_batches_and_what_is_promised_of_the_bits_stand_in_the_result(

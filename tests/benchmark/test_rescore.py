@@ -13,8 +13,8 @@ import pytest
 from benchmark.board import results
 from benchmark.board.results import committed_text
 from benchmark.cli import main
-from benchmark.commands.bench import run_experiment
 from benchmark.run import provenance
+from benchmark.run.experiment import run_experiment
 from benchmark.run.options import Options
 from fedmrg_core.metrics import java as java_module
 from fedmrg_core.metrics import labeler

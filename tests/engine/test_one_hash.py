@@ -15,8 +15,8 @@ import pandas as pd
 import psutil
 import pytest
 
-from benchmark.commands.bench import run_experiment
 from benchmark.run import settings
+from benchmark.run.experiment import run_experiment
 from benchmark.run.options import Options
 from fedmrg_core.engine.ray.pool import RayPool
 from fedmrg_core.engine.rounds import params_sha256

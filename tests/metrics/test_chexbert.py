@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from benchmark.commands.bench import run_experiment
+from benchmark.run.experiment import run_experiment
 from benchmark.run.options import Options
 from fedmrg_core.errors import DataError, FedMRGError
 from fedmrg_core.metrics import chexbert

@@ -1,0 +1,192 @@
+"""The stages of a run, as functions. Each takes what the stages before it made; each leaves its work on disk."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from benchmark.run.options import DRAWS, Options
+from benchmark.run.record import Record
+from benchmark.run.settings import Config
+from benchmark.run.workers import Workers
+from benchmark.scoring.generations import score_generations
+from benchmark.scoring.outputs import save_per_study
+from fedmrg_core.algorithms.base import ServerState
+from fedmrg_core.data.cache.federation import Federation
+from fedmrg_core.data.cache.prepare import prepare
+from fedmrg_core.engine import checkpoint
+from fedmrg_core.engine.async_checkpoint import AsyncCheckpointer
+from fedmrg_core.engine.client_store import ClientStore
+from fedmrg_core.engine.failures import Faults
+from fedmrg_core.engine.generation_cache import GenerationCache
+from fedmrg_core.engine.pool import Pool, PoolConfig
+from fedmrg_core.engine.ray.gpu_fit import fit_gpu
+from fedmrg_core.engine.rounds import RoundLog, run_rounds
+from fedmrg_core.engine.warmup import ensure_base
+from fedmrg_core.engine.worker import WorkerSpec
+from fedmrg_core.evaluate import evaluate
+from fedmrg_core.runfolder import CHECKPOINTS, PARTIAL, PER_STUDY
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fedmrg_core.metrics.scorecard import Scorecard
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every stage may use. progress: show progress bars."""
+
+    config: Config
+    options: Options
+    faults: Faults
+    record: Record
+    progress: bool
+
+
+def load_data(config: Config, cache: Path, progress: bool = False) -> Federation:
+    """The federation of the config's data and split, from the cache if it is there."""
+    return prepare(
+        data=config.data,
+        split=config.run.split,
+        seed=config.run.seed,
+        image_size=config.model.image_size,
+        cache_dir=cache,
+        clients=config.run.clients or None,
+        progress=progress,
+    )
+
+
+def load_base(config: Config, cache: Path, progress: bool = False) -> Path:
+    """The folder of the warmed-up base, of the seed's draw."""
+    from fedmrg_core.data.phantom import PhantomConfig, PublicCorpus
+
+    draw = config.run.seed % DRAWS
+    corpus = PublicCorpus(PhantomConfig.load(), config.model.warmup_studies, draw)
+    return ensure_base(config.model, corpus, draw, cache, progress)
+
+
+def worker_spec(context: Context, federation: Federation, base: Path) -> WorkerSpec:
+    """What a worker needs to know to build itself."""
+    config = context.config
+    return WorkerSpec(
+        federation=str(federation.directory),
+        base=str(base),
+        model=config.model,
+        algorithm=config.algorithm,
+        train=config.train,
+        seed=config.run.seed,
+        device=config.device,
+        faults=context.faults.faults,
+    )
+
+
+def fit_pool(context: Context, spec: WorkerSpec, federation: Federation) -> PoolConfig:
+    """The pool's settings; on a GPU with as many actors as fit it, which the result then says."""
+    pool, facts = fit_gpu(context.config.pool, spec, federation, context.config.evaluate.batch_size)
+    if facts:
+        context.record.result["provenance"]["gpu"] = facts
+    if facts and pool.actors < facts["asked"]:
+        print(f"fedmrg: {pool.actors} of {facts['asked']} actors: more do not fit the GPU", file=sys.stderr)
+    return pool
+
+
+def train(context: Context, federation: Federation, workers: Workers) -> tuple[ServerState, ClientStore]:
+    """Run the rounds after the last checkpoint, or all; a trivial row has none."""
+    config, record, folder = context.config, context.record, context.record.folder
+    algorithm, checkpoints = config.algorithm, folder.path / CHECKPOINTS
+    found = checkpoint.load(checkpoints) if context.options.resume else None
+    seen = sum(hospital.seen for hospital in federation.hospitals)
+    server, store = found or (algorithm.init_server(workers.shared_params(), seen), ClientStore())
+    folder.truncate_to_round(server.round)
+    if not algorithm.trains:
+        return server, store
+    rounds = config.train.rounds
+    bar = tqdm(total=rounds, initial=server.round, desc="rounds", unit="round", disable=not context.progress)
+    keep, wait_s = config.keep_checkpoints, config.pool.wait_s
+    with bar, AsyncCheckpointer(checkpoints, keep, wait_s, _saver(context)) as saving:
+
+        def on_round(server: ServerState, store: ClientStore, log: RoundLog) -> None:
+            with record.clock.timed("checkpoint"):
+                _save_round(record, server, store, log, saving)
+            bar.update()
+            bar.set_postfix(loss=f"{log.row.get('loss', 0):.3f}")
+
+        policy, seed = context.faults.policy, config.run.seed
+        server = run_rounds(algorithm, federation, config.train, seed, workers.pool, server, store, on_round, policy)
+    return server, store
+
+
+def _save_round(
+    record: Record, server: ServerState, store: ClientStore, log: RoundLog, saving: AsyncCheckpointer
+) -> None:
+    """The checkpoint goes last, written beside the next round: a round with lines but no checkpoint is run again."""
+    record.folder.append_ledger(log.ledger)
+    record.folder.append_round(log.row)
+    if record.tracker:
+        record.tracker.log_round(log.round, log.row)
+    saving.save(server, store)
+
+
+def _saver(context: Context) -> Callable[..., None]:
+    """`checkpoint.save`, which fails where the fault file says that the disk is full (not in a resumed run)."""
+
+    def save(folder: Path, server: ServerState, store: checkpoint.States, keep: int) -> None:
+        if context.faults.disk_full(server.round - 1) and not context.options.resume:
+            raise OSError(errno.ENOSPC, "injected by the fault file")
+        checkpoint.save(folder, server, store, keep)
+
+    return save
+
+
+def generate(
+    context: Context, federation: Federation, pool: Pool, server: ServerState, store: ClientStore
+) -> pd.DataFrame:
+    """A report for every film to be scored; what is generated already is read from the run's folder."""
+    config, record = context.config, context.record
+    bar = tqdm(desc="writing reports", unit="batch", disable=not context.progress)
+
+    def on_batch(done: int, total: int) -> None:
+        bar.total = total
+        bar.update()
+
+    partial = None if hides_text(config, federation) else record.folder.path / PARTIAL
+    facts = (config.model, record.result["provenance"]["model_sha256"], config.device)
+    cache = GenerationCache(partial, facts)  # the facts decide the reports, besides the trained parameters
+    known = len(pool.events)
+    try:
+        return evaluate(
+            config.algorithm, federation, server, store, pool, config.evaluate, config.run.seed, on_batch, cache
+        )
+    finally:
+        record.late_failures = pool.events[known:]
+        bar.close()
+
+
+def hides_text(config: Config, federation: Federation) -> bool:
+    """Whether report text must not leave the data folder."""
+    return federation.credentialed and not config.data.allow_text
+
+
+def score(context: Context, federation: Federation, frame: pd.DataFrame) -> Scorecard:
+    """The scorecard of the reports; leaves the values of each study in the run's folder."""
+    if context.progress:
+        print("scoring (METEOR's first time with new words takes some 10 s more)", file=sys.stderr)
+    card = score_generations(context.config, federation, frame)
+    save_per_study(card.per_study, context.record.folder.path / PER_STUDY)
+    return card
+
+
+def save_generations(context: Context, federation: Federation, frame: pd.DataFrame) -> None:
+    """The reports, without their text where it must not be shown."""
+    folder = context.record.folder
+    if hides_text(context.config, federation):
+        frame = frame.assign(reference="", hypothesis="")
+    folder.write_generations(frame)
+    (folder.path / PARTIAL).unlink(missing_ok=True)
