@@ -208,8 +208,11 @@ class Algorithm:
         """Whether a seen client's reports differ from the global view's; if not, they are not generated twice."""
         return bool(client.personal)
 
-    def eval_params(self, server: ServerState, client: ClientState | None) -> State:
-        """Parameters that generate reports; client=None: the global view, which an unseen client gets too."""
+    def eval_params(self, server: ServerState, client: ClientState | None, base: Mapping[str, Tensor]) -> State:
+        """Parameters that generate reports; client=None: the global view, which an unseen client gets too.
+
+        base: the model's frozen parameters by name, for methods that change them (they are restored afterwards).
+        """
         return server.params if client is None else {**server.params, **client.personal}
 
     def adapter_weights(self, client: ClientState | None) -> AdapterWeights:

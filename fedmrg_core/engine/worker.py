@@ -148,7 +148,9 @@ class Worker:
         start = time.perf_counter()
         algorithm = self.spec.algorithm
         client = None if task.private is None else client_state(task.client_id, unpack(task.private))
-        self.start_from(algorithm.eval_params(server_state(unpack(broadcast), task.round), client))
+        self.start_from({})
+        base = {name: p.detach() for name, p in self.model.named_parameters() if name not in self.moving}
+        self.start_from(algorithm.eval_params(server_state(unpack(broadcast), task.round), client, base))
         self.model.eval()
         rows = np.array(task.rows)
         with autocast(self.spec.device):

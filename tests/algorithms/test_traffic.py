@@ -1,0 +1,38 @@
+"""Every trained algorithm: personal tensors never travel, frozen ones never move, and the ledger counts what does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fedmrg_core import tree
+from fedmrg_core.algorithms.registry import algorithms
+from tests.toy import Run, toy_spec
+
+TRAINED = sorted(name for name, cls in algorithms().items() if cls.trains)
+
+
+@pytest.fixture(scope="module", name="run", params=TRAINED)
+def _run(request: pytest.FixtureRequest, toy_cache: Path) -> Run:
+    return Run(toy_spec(toy_cache, request.param, "train.rounds=1"))
+
+
+def test_personal_tensors_never_travel(run: Run) -> None:
+    groups = {(row["direction"], row["group"]) for row in run.logs[0].ledger}
+    assert {("upload", "delta"), ("download", "shared")} <= groups
+    assert not set(run.worker.personal_names()) & set(run.server.params)
+
+
+def test_frozen_tensors_never_move(run: Run) -> None:
+    fresh = dict(Run(replace(run.spec, train=replace(run.spec.train, rounds=0))).worker.model.named_parameters())
+    moved = [n for n, p in run.worker.model.named_parameters() if n not in run.worker.initial and not p.equal(fresh[n])]
+    assert moved == []
+
+
+def test_the_ledger_is_the_sum_of_its_tensors(run: Run) -> None:
+    down = [row for row in run.logs[0].ledger if row["direction"] == "download" and row["group"] == "shared"]
+    assert {row["bytes"] for row in down} == {tree.num_bytes(run.initial.params)}
+    up = sum(row["bytes"] for row in run.logs[0].ledger if row["direction"] == "upload")
+    assert run.logs[0].row["upload_bytes"] == up
