@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module, what it does)
     "score": ("benchmark.commands.score", "score anybody's reports: CSV, JSON lines or Parquet"),
     "compare": ("benchmark.commands.compare", "do systems differ? runs or files, compared study by study"),
     "label": ("benchmark.commands.label", "label reports with the 14 CheXpert conditions"),
+    "new-algorithm": ("benchmark.commands.new_algorithm", "write the three files of a new algorithm, ready to run"),
     "sync": ("benchmark.commands.sync", "repair a run in MLflow from its JSON lines"),
 }
 
@@ -49,7 +50,7 @@ def _run(given: list[str]) -> int:
 
 
 def _overview() -> str:
-    lines = [f"  {name:<12}{text}" for name, (_, text) in COMMANDS.items()]
+    lines = [f"  {name:<15}{text}" for name, (_, text) in COMMANDS.items()]
     return "\n".join(["usage: fedmrg COMMAND [options]; fedmrg COMMAND --help shows them all", "", *lines])
 
 
