@@ -1,6 +1,6 @@
 """Clinical efficacy: does the generated report state the findings that the reference states?
 
-All conventions of the field, side by side (docs/metrics.md says which paper uses which):
+All conventions of the field, side by side (docs/metrics-reference.md says which paper uses which):
 positive only, or `_unc` with uncertain as positive; 14 conditions or CheXpert's 5; micro, macro, and example-based
 (PromptMRG, Jin et al., AAAI 2024: the mean over studies; a pair without any positive scores 0). Undefined ratios are 0.
 """

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import shutil
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+
+from fedmrg_core.metrics import java as java_module
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,12 +34,36 @@ def metric_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FEDMRG_CACHE", str(ROOT / ".cache"))
 
 
-@pytest.fixture
-def java() -> str:
-    """The java command; skips where there is none."""
+@dataclass(frozen=True)
+class Golden:
+    """60 real report pairs, and pycocoevalcap's scores of them by text convention."""
+
+    scores: dict[str, Any]
+    references: list[str]
+    hypotheses: list[str]
+
+
+@pytest.fixture(scope="session")
+def golden(shared_data: Path) -> Golden:
+    content = json.loads((shared_data / "golden_nlg" / "golden.json").read_text())
+    with (shared_data / "iu_xray" / "indiana_reports.csv").open(encoding="utf-8") as stream:
+        findings = {int(row["uid"]): row["findings"] for row in csv.DictReader(stream)}
+    return Golden(content, *([findings[pair[side]] for pair in content["pairs"]] for side in (0, 1)))
+
+
+@pytest.fixture(scope="session")
+def java(request: pytest.FixtureRequest) -> str:
+    """The java command; skips if Java is absent. METEOR's table is cut once, for the words of all metric tests."""
     found = shutil.which("java")
     if found is None:
         pytest.skip("Java is not installed: METEOR and the PTB tokenizer cannot run")
+    texts = [file.read_text(encoding="utf-8") for file in Path(__file__).parent.glob("*.py")]
+    with suppress(pytest.skip.Exception):
+        real: Golden = request.getfixturevalue("golden")
+        texts += [*real.references, *real.hypotheses]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FEDMRG_CACHE", str(ROOT / ".cache"))
+        java_module.make_ready(texts)
     return found
 
 

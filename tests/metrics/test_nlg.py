@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from pycocoevalcap.rouge.rouge import Rouge, my_lcs
 from fedmrg_core.metrics import java as java_module
 from fedmrg_core.metrics import nlg
 from fedmrg_core.metrics.stats import Floats, SumMeasure
-from tests.metrics.conftest import PAIRS
+from tests.metrics.conftest import PAIRS, Golden
 
 TOKENS = [(nlg.clean_many([a])[0], nlg.clean_many([b])[0]) for a, b in PAIRS]
 HARD = [
@@ -77,16 +75,12 @@ def test_common_length_in_bits_is_the_librarys_table(first: list[str], second: l
     assert nlg.common_length(first, second) == my_lcs(first, second)
 
 
-def test_golden_values_on_real_report_pairs(shared_data: Path, java: str) -> None:
-    golden = json.loads((shared_data / "golden_nlg" / "golden.json").read_text())
-    with (shared_data / "iu_xray" / "indiana_reports.csv").open(encoding="utf-8") as stream:
-        findings = {int(row["uid"]): row["findings"] for row in csv.DictReader(stream)}
-    references, hypotheses = ([findings[pair[side]] for pair in golden["pairs"]] for side in (0, 1))
-    measures, missing = nlg.measures(references, hypotheses, ["all"] * 60, ["r2gen", "ptb"])
+def test_golden_values_on_real_report_pairs(golden: Golden, java: str) -> None:
+    measures, missing = nlg.measures(golden.references, golden.hypotheses, ["all"] * 60, ["r2gen", "ptb"])
     values, each = corpus(measures), {m.name: m.per_study for m in measures}
     assert not missing
     for suffix, convention in (("", "r2gen_clean"), ("_ptb", "ptb")):
-        wanted, by_pair = golden[convention]["corpus"], golden[convention]["per_pair"]
+        wanted, by_pair = golden.scores[convention]["corpus"], golden.scores[convention]["per_pair"]
         for n in range(4):
             assert values[f"bleu{n + 1}{suffix}"] == pytest.approx(wanted["BLEU"][n], abs=1e-6)
         np.testing.assert_allclose(each["bleu4" + suffix], by_pair["BLEU4"], atol=1e-6)

@@ -1,8 +1,7 @@
-"""`fedmrg score` and `fedmrg label` as a user calls them, on the three file formats and on faulty files."""
+"""`fedmrg score` as a user calls it, on the three file formats and on faulty files."""
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -11,8 +10,7 @@ import pytest
 
 from benchmark.cli import main
 from fedmrg_core.metrics import java as java_module
-from fedmrg_core.types import CONDITIONS
-from tests.metrics.conftest import PAIRS
+from tests.metrics.conftest import PAIRS, Golden
 
 
 @pytest.fixture
@@ -60,19 +58,6 @@ def test_json_holds_both_conventions_under_the_agreed_names(java: str, table: pd
     assert "hospitals" not in content
 
 
-def test_labels_come_out_as_chexberts_files_have_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    reports = ["Possible edema. No effusion.", "", "Lungs are clear."]
-    pd.DataFrame({"report": reports, "id": ["x", "y", "z"]}).to_csv(tmp_path / "r.csv", index=False)
-    assert main(["label", str(tmp_path / "r.csv"), "--out", str(tmp_path / "l.csv")]) == 0
-    with (tmp_path / "l.csv").open() as stream:
-        rows = list(csv.DictReader(stream))
-    assert list(rows[0]) == ["id", *CONDITIONS]
-    assert [rows[0][name] for name in ("id", "Edema", "Pleural Effusion", "No Finding")] == ["x", "-1", "0", "0"]
-    assert not any(rows[1][name] for name in CONDITIONS)
-    assert rows[2]["No Finding"] == "1"
-    assert "3 reports labelled" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -101,12 +86,6 @@ def test_a_faulty_file_is_one_line_and_exit_2(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
-
-
-def test_an_output_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path, no_java: None) -> None:
-    (tmp_path / "r.csv").write_text("report\nEdema.\n")
-    assert main(["label", str(tmp_path / "r.csv"), "--out", str(tmp_path / "none" / "l.csv")]) == 2
-    assert [path.name for path in tmp_path.iterdir()] == ["r.csv"]
 
 
 def table_of(*rows: tuple[str, str], **columns: list[str]) -> pd.DataFrame:
@@ -171,29 +150,23 @@ def test_a_single_pair_and_null_cells(tmp_path: Path, no_java: None) -> None:
     assert len(contents[0]["notes"]) == 2  # type: ignore[arg-type]
 
 
-def test_golden_values_through_the_command(java: str, shared_data: Path, tmp_path: Path) -> None:
-    golden = json.loads((shared_data / "golden_nlg" / "golden.json").read_text())
-    with (shared_data / "iu_xray" / "indiana_reports.csv").open(encoding="utf-8") as stream:
-        findings = {int(row["uid"]): row["findings"] for row in csv.DictReader(stream)}
-    table_of(*((findings[a], findings[b]) for a, b in golden["pairs"])).to_csv(tmp_path / "t.csv", index=False)
+def test_golden_values_through_the_command(java: str, golden: Golden, tmp_path: Path) -> None:
+    table_of(*zip(golden.references, golden.hypotheses, strict=True)).to_csv(tmp_path / "t.csv", index=False)
     content = scored(tmp_path / "t.csv")
     for convention, stored in (("r2gen", "r2gen_clean"), ("ptb", "ptb")):
-        values, wanted = content["nlg"][convention], golden[stored]["corpus"]  # type: ignore[index]
+        values, wanted = content["nlg"][convention], golden.scores[stored]["corpus"]  # type: ignore[index]
         names = dict.fromkeys(("bleu1", "bleu2", "bleu3", "bleu4"))
         found = {name: values[name]["value"] for name in (*names, "meteor", "rougeL", "cider")}
         expected = {**dict(zip(names, wanted["BLEU"], strict=True)), "meteor": wanted["METEOR"]}
         assert found == pytest.approx({**expected, "rougeL": wanted["ROUGE_L"], "cider": wanted["CIDEr"]}, abs=1e-6)
 
 
-def test_chexbert_scores_and_labels_from_the_command(
+def test_chexbert_scores_from_the_command(
     checkpoint: Path, table: pd.DataFrame, tmp_path: Path, no_java: None
 ) -> None:
-    table.assign(report=table["reference"]).to_csv(tmp_path / "t.csv", index=False)
-    chosen = ["--labeler", "chexbert", "--weights", str(checkpoint)]
-    content = scored(tmp_path / "t.csv", *chosen)
+    table.to_csv(tmp_path / "t.csv", index=False)
+    content = scored(tmp_path / "t.csv", "--labeler", "chexbert", "--weights", str(checkpoint))
     assert content["ce"]["ce_f1_micro14"]["version"].startswith("chexbert ")  # type: ignore[index]
-    assert main(["label", str(tmp_path / "t.csv"), "--out", str(tmp_path / "l.csv"), *chosen]) == 0
-    assert len(pd.read_csv(tmp_path / "l.csv")) == len(table)
 
 
 def test_outputs_that_cannot_be_written_are_refused_before_scoring(

@@ -4,7 +4,7 @@
     >>> label("Small left pleural effusion. No pneumothorax.")[9]
     1
 
-The rules are the TOML files in this folder; docs/metrics.md has their agreement with human codes and CheXbert.
+The rules are the TOML files in this folder; docs/labeler.md has their agreement with human codes and CheXbert.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Agreement of the rule labeler with human codes and with CheXbert, on the open IU X-ray reports (docs/metrics.md).
+"""Agreement of the rule labeler with human codes and with CheXbert, on the open IU X-ray reports (docs/labeler.md).
 
     python -m fedmrg_core.metrics.labeler.agreement FOLDER      # holds iu_xray/indiana_reports.csv and its neighbours
 
