@@ -20,9 +20,9 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = target.with_name(f".{target.name[:200]}.{os.getpid()}.tmp")
     try:
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         os.replace(temporary, target)
-        _sync(target.parent)
+        sync(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -62,7 +62,7 @@ def check_output(path: Path) -> None:
         raise DataError("its folder does not exist", str(path))
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Force a file or folder to the disk; a system that cannot open a folder (Windows) goes without."""
     try:
         handle = os.open(path, os.O_RDONLY)

@@ -1,5 +1,5 @@
-"""Counter-based randomness: every generator is a function of (run seed, round, client, purpose), so that there is
-no generator state to checkpoint and placement cannot change a result."""
+"""Counter-based randomness: every generator is a function of (run seed, round, client, purpose). So no generator state
+needs a checkpoint, and it does not matter which process runs a client."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def derive_seed(*parts: int | str) -> int:
-    """A 63-bit seed from the parts, equal on every machine.
+    """A 63-bit seed from the parts, the same on every machine.
 
     >>> derive_seed(0, 1, "h01", "batches") == derive_seed(0, 1, "h01", "batches")
     True
@@ -27,8 +27,8 @@ def generator(*parts: int | str) -> np.random.Generator:
 
 @contextmanager
 def torch_seed(*parts: int | str) -> Iterator[None]:
-    """Run a block under torch's global generator (dropout, initialisers) seeded by the parts, and put it back after."""
-    import torch  # here, so that metrics and data need no torch for a numpy generator
+    """Seed torch's global generators (dropout, initialisers) by the parts within a block; restore them after it."""
+    import torch  # imported here: metrics and data use numpy generators without torch
 
     devices = list(range(torch.cuda.device_count()))
     with torch.random.fork_rng(devices=devices):

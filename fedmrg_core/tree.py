@@ -1,7 +1,7 @@
-"""Arithmetic on tensor dictionaries (`State`): the same few operations that every algorithm needs.
+"""Arithmetic on tensor dictionaries (`State`): the few operations that every algorithm needs.
 
-States that lie in one buffer (`flat`) are worked on in one go, with the same bits: on many small tensors, the price of
-a call is most of the work.
+A state whose tensors are in one buffer (`flat`) is processed in one call, with the same bits: on many small tensors,
+the cost of a call exceeds that of the arithmetic.
 """
 
 from __future__ import annotations
@@ -16,58 +16,61 @@ import torch
 from fedmrg_core.types import State
 
 ALIGN = 64
-"""Bytes: in a buffer every tensor starts on a boundary that vector instructions like, and views behave like fresh
-tensors."""
+"""Bytes: tensors in a packed buffer start on a SIMD boundary, so that kernels give the same bits as on fresh ones."""
 Allocator = Callable[[Sequence[int]], torch.Tensor]
-"""Gives a buffer, as `alloc` does."""
+"""Returns a buffer for tensors of the given sizes, as `alloc` does."""
 CHUNK = 2**18
-"""Elements folded at a time, so that what lies between float32 and float64 stays in the processor's cache."""
+"""Elements folded at a time, so that the float64 copies stay in the processor's cache."""
 
 
 def offsets(sizes: Iterable[int]) -> list[int]:
-    """Where tensors of so many bytes lie behind each other in a buffer, and where it ends."""
-    places = [0]
+    """Start offsets of tensors of these sizes (bytes), packed one after the other, and the end of the buffer.
+
+    >>> offsets([4, 64, 65])
+    [0, 64, 128, 256]
+    """
+    starts = [0]
     for size in sizes:
-        places.append(places[-1] + -(-size // ALIGN) * ALIGN)
-    return places
+        starts.append(starts[-1] + -(-size // ALIGN) * ALIGN)
+    return starts
 
 
 def alloc(sizes: Sequence[int], memory: np.ndarray | None = None) -> torch.Tensor:
-    """A buffer (uint8) for tensors of so many bytes, at their `offsets`; unset but for zeros in the gaps.
+    """An uninitialised uint8 buffer for tensors of these sizes (bytes) at their `offsets`; the gaps are zero.
 
-    memory: uint8, where it is to lie, from an `ALIGN`ed start on; None: anew.
+    memory: uint8 array to use, from its first `ALIGN`ed byte on; None allocates a new one.
     """
-    *places, end = offsets(sizes)
+    *starts, end = offsets(sizes)
     buffer = np.empty(end + ALIGN, dtype=np.uint8) if memory is None else memory
     buffer = buffer[-buffer.ctypes.data % ALIGN :][:end]
-    for offset, size in zip(places, sizes, strict=True):
+    for offset, size in zip(starts, sizes, strict=True):
         if size % ALIGN:
             buffer[offset + size : offset + size + ALIGN - size % ALIGN] = 0
     return torch.from_numpy(buffer)
 
 
 def _unset(count: int, dtype: torch.dtype) -> torch.Tensor:
-    """A vector of `count` elements. numpy's memory: it takes huge pages, where torch's comes page by page."""
+    """An uninitialised vector of `count` elements. Memory from numpy, which uses huge pages; torch's does not."""
     return torch.from_numpy(np.empty(count * dtype.itemsize, dtype=np.uint8)).view(dtype)
 
 
 def view_at(buffer: torch.Tensor, offset: int, dtype: torch.dtype, shape: Sequence[int]) -> torch.Tensor:
-    """The tensor that lies in a uint8 buffer from byte `offset` on."""
+    """The tensor that starts at byte `offset` of a uint8 buffer, as a view."""
     return buffer[offset : offset + prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
 
 
 def flat(state: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
-    """All elements of a state as one vector, gaps included, where its tensors have one dtype and lie behind each other
-    in one buffer as `flat_like` lays them; else None."""
+    """All elements of a state as one vector, gaps included; None unless its tensors have one dtype and follow each
+    other in one buffer, as `flat_like` packs them."""
     tensors = list(state.values())
     if not tensors:
         return None
     first = tensors[0]
-    whose, start, step = first.untyped_storage().data_ptr(), first.storage_offset(), ALIGN // first.element_size()
+    storage, start, step = first.untyped_storage().data_ptr(), first.storage_offset(), ALIGN // first.element_size()
     after = end = start
     for tensor in tensors:
-        lies = (tensor.dtype, tensor.storage_offset(), tensor.untyped_storage().data_ptr())
-        if lies != (first.dtype, after, whose) or not tensor.is_contiguous():
+        found = (tensor.dtype, tensor.storage_offset(), tensor.untyped_storage().data_ptr())
+        if found != (first.dtype, after, storage) or not tensor.is_contiguous():
             return None
         end = after + tensor.numel()
         after += -(-tensor.numel() // step) * step
@@ -75,14 +78,14 @@ def flat(state: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
 
 
 def _views(vector: torch.Tensor, state: State) -> State:
-    """A state whose `flat` is `vector`, laid out as that of `state`."""
+    """A state whose `flat` is `vector`, with the layout of `state`."""
     start = next(iter(state.values())).storage_offset()
-    places = {name: tensor.storage_offset() - start for name, tensor in state.items()}
-    return {n: vector[places[n] : places[n] + t.numel()].view(t.shape) for n, t in state.items()}
+    starts = {name: tensor.storage_offset() - start for name, tensor in state.items()}
+    return {n: vector[starts[n] : starts[n] + t.numel()].view(t.shape) for n, t in state.items()}
 
 
 def _shapes(state: State) -> list[tuple[str, torch.Size, torch.dtype]]:
-    """What two flat states must have in common to be worked on in one go."""
+    """Two flat states with equal shapes have equal layouts, so their vectors can be combined."""
     return [(name, tensor.shape, tensor.dtype) for name, tensor in state.items()]
 
 
@@ -91,29 +94,29 @@ def clone(state: Mapping[str, torch.Tensor]) -> State:
     return {name: tensor.detach().clone() for name, tensor in state.items()}
 
 
-def flat_like(state: Mapping[str, torch.Tensor], make: Allocator = alloc) -> State:
-    """Names, shapes and dtypes of `state` in one buffer, unset. make: gives the buffer."""
+def flat_like(state: Mapping[str, torch.Tensor], allocator: Allocator = alloc) -> State:
+    """An uninitialised state in one buffer, with the names, shapes and dtypes of `state`."""
     sizes = [tensor.nbytes for tensor in state.values()]
-    buffer = make(sizes)
+    buffer = allocator(sizes)
     return {n: view_at(buffer, at, t.dtype, t.shape) for (n, t), at in zip(state.items(), offsets(sizes), strict=False)}
 
 
 def as_flat(state: State) -> State:
-    """The same values in one buffer; the state itself where it lies so already."""
+    """The same values in one buffer; the state itself if it is in one already."""
     if flat(state) is not None:
         return state
     copy = flat_like(state)
     return {name: copy[name].copy_(tensor) for name, tensor in state.items()}
 
 
-def subtract(left: State, right: State, make: Allocator = alloc) -> State:
-    """`left - right`, name by name, in one buffer, which `make` gives; `right` must hold the names of `left`."""
-    difference = flat_like(left, make)
+def subtract(left: State, right: State, allocator: Allocator = alloc) -> State:
+    """`left - right`, name by name, in one buffer from `allocator`. `right` must have every name of `left`."""
+    difference = flat_like(left, allocator)
     return {name: torch.sub(tensor, right[name], out=difference[name]) for name, tensor in left.items()}
 
 
 def add(left: State, right: State, scale: float = 1.0) -> State:
-    """`left + scale * right`; names that `right` lacks keep their value. The dtype of `left` stays."""
+    """`left + scale * right` in the dtypes of `left`; names that `right` lacks keep their value."""
     ours, theirs = flat(left), flat(right)
     if ours is not None and theirs is not None and _shapes(left) == _shapes(right):
         total = _unset(len(ours), ours.dtype)
@@ -130,9 +133,9 @@ def zeros_like(state: State) -> State:
 
 
 def weighted_mean(items: Iterable[tuple[State, float]]) -> State:
-    """The weighted mean of states, folded one at a time in float64 (memory of one state, not of N).
+    """The weighted mean of states, folded one at a time in float64: memory for one state, not for N.
 
-    The order of `items` fixes the bits. Raises ValueError where there is no item or the weights add up to 0.
+    The order of `items` decides the bits. Raises ValueError if there is no item, or the weights add up to 0.
     """
     total: State = {}
     whole, shapes = None, None
@@ -153,7 +156,7 @@ def weighted_mean(items: Iterable[tuple[State, float]]) -> State:
                 _fold(total[name], tensor, w, scratch)
         dtypes.update({name: tensor.dtype for name, tensor in state.items() if name not in dtypes})
         weight += w
-        del state, vector  # so that their memory can serve the next
+        del state, vector  # its memory is reused for the next (see `Pool.map`)
     if weight <= 0:
         raise ValueError("weighted_mean: nothing to average (no update, or all weights 0)")
     if whole is not None and len(shapes or ()) == len(total):
@@ -163,7 +166,7 @@ def weighted_mean(items: Iterable[tuple[State, float]]) -> State:
 
 
 def _fold(total: torch.Tensor, tensor: torch.Tensor, weight: float, scratch: torch.Tensor) -> None:
-    """`total += weight * tensor` in float64, by way of `scratch` [CHUNK]."""
+    """`total += weight * tensor` in float64. scratch: float64 [CHUNK]."""
     sums, values = total.view(-1), tensor.reshape(-1)
     for start in range(0, len(sums), CHUNK):
         part = values[start : start + CHUNK]
@@ -171,30 +174,30 @@ def _fold(total: torch.Tensor, tensor: torch.Tensor, weight: float, scratch: tor
 
 
 def num_bytes(state: Mapping[str, torch.Tensor]) -> int:
-    """Bytes of all tensors, as they would be sent."""
+    """Bytes of all tensors, without gaps: the size on the wire."""
     return sum(tensor.numel() * tensor.element_size() for tensor in state.values())
 
 
 def nonfinite(state: Mapping[str, torch.Tensor]) -> str | None:
-    """The first name (sorted) whose tensor holds a NaN or an infinity, or None."""
+    """The first name in sorted order whose tensor has a NaN or an infinity, or None."""
     vector = flat(state)
     if vector is not None and vector.is_floating_point() and isfinite(float(vector.sum())):
         return None
     for name in sorted(state):
         tensor = state[name]
         if not tensor.is_floating_point() or isfinite(float(tensor.sum())):
-            continue  # a NaN or an infinity makes the sum one; the sum is read 30 times faster than the elements are
+            continue  # a NaN or an infinity makes the sum one too, and a sum is 30 times faster than a test of each
         if not torch.isfinite(tensor).all():
             return name
     return None
 
 
 def sha256(*states: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 over sorted (name, dtype, shape, bytes) of states that share no name."""
+    """SHA-256 over the sorted (name, dtype, shape, bytes) of states that have no name in common."""
     digest = hashlib.sha256()
-    whose = {name: state for state in states for name in state}
-    for name in sorted(whose):
-        tensor = whose[name][name].detach().cpu().contiguous()
+    owner = {name: state for state in states for name in state}
+    for name in sorted(owner):
+        tensor = owner[name][name].detach().cpu().contiguous()
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -33,7 +33,7 @@ LAYERS = {  # part -> layer; a part imports its own layer and those below, never
     "runfolder": 4,
 }
 ONLY_IN = {  # a package -> the only places that import it
-    "ray": ("fedmrg_core/engine/ray/placement.py", "fedmrg_core/engine/ray/pool.py"),
+    "ray": tuple(f"fedmrg_core/engine/ray/{name}.py" for name in ("instance", "placement", "pool")),
     "mlflow": ("fedmrg_core/tracking.py",),
     "peft": ("fedmrg_core/models/tuning.py",),
 }

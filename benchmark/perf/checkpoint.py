@@ -24,7 +24,7 @@ from fedmrg_core.algorithms.base import ServerState
 from fedmrg_core.engine import checkpoint
 from fedmrg_core.engine.async_checkpoint import AsyncCheckpointer
 from fedmrg_core.engine.client_store import ClientStore
-from fedmrg_core.engine.memory.process import settle_process
+from fedmrg_core.engine.memory.process import configure_process
 from fedmrg_core.engine.memory.wire import pack
 from fedmrg_core.files import write_atomic
 from fedmrg_core.runfolder import RunFolder
@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=21, help="the first is not counted (default: 21)")
     parser.add_argument("--products", type=int, default=150, help="matrix products of a round's work (default: 150)")
     given = parser.parse_args()
-    settle_process()
+    configure_process()
     with tempfile.TemporaryDirectory(dir=given.json.resolve().parent) as place:
         rows = measure(Path(place), given.mb, given.rounds, given.products)
     write_atomic(given.json, json.dumps(rows, indent=1).encode())

@@ -34,8 +34,8 @@ from fedmrg_core.algorithms.base import Algorithm, ServerState
 from fedmrg_core.data.cache.federation import LABELS, MEMBERSHIP, META, TEXTS, Federation, Hospital
 from fedmrg_core.data.cache.prepare import prepare
 from fedmrg_core.engine.client_store import ClientStore
-from fedmrg_core.engine.memory.process import settle_process
-from fedmrg_core.engine.memory.shared_weights import LEAST
+from fedmrg_core.engine.memory.process import configure_process
+from fedmrg_core.engine.memory.shared_weights import MIN_SHARED_BYTES
 from fedmrg_core.engine.memory.wire import Packed, pack, unpack
 from fedmrg_core.engine.messages import TrainReply, TrainTask
 from fedmrg_core.engine.pool import Call, Pool
@@ -158,7 +158,7 @@ def actor_pids() -> list[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if (folder / "cmdline").read_bytes().startswith(b"ray::Host"):
+            if (folder / "cmdline").read_bytes().startswith(b"ray::WorkerActor"):
                 actors.append(int(folder.name))
         except OSError:  # it has ended meanwhile
             continue
@@ -204,7 +204,7 @@ class Setting:
 @contextmanager
 def noop(case: Case) -> Iterator[Setting]:
     config = PoolConfig(case.actors, 0.0, 512, 600.0)
-    settle_process()
+    configure_process()
     hospitals = [Hospital(f"c{i:04d}", True, {"train": np.arange(1)}) for i in range(case.clients)]
     federation = SimpleNamespace(hospitals=hospitals, reports=SimpleNamespace(lengths=np.ones(1, np.int32)))
     params = {f"layer{i}": torch.zeros(int(case.payload_mb * 2**20 / 4 / ARRAYS)) for i in range(ARRAYS)}
@@ -240,7 +240,7 @@ def real(case: Case) -> Iterator[Setting]:
             train=config.train,
             seed=0,
             device=replace(config.device, device="cpu"),
-            share_from=2**62 if case.own else LEAST,
+            min_shared_bytes=2**62 if case.own else MIN_SHARED_BYTES,
         )
         with Workers(spec, PoolConfig(case.actors, 0.0, 512, 3600.0)) as workers:
             federation = Federation.open(spec.federation)

@@ -23,7 +23,7 @@ from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm, ServerState
 from fedmrg_core.data.cache.federation import Hospital
 from fedmrg_core.engine.client_store import ClientStore
-from fedmrg_core.engine.memory.process import settle_process
+from fedmrg_core.engine.memory.process import configure_process
 from fedmrg_core.engine.memory.wire import EMPTY, Packed, pack, unpack
 from fedmrg_core.engine.messages import TrainReply, TrainTask
 from fedmrg_core.engine.ray.pool import PoolConfig, RayPool, start_ray
@@ -53,7 +53,7 @@ class NoOpWorker:
     """What an actor holds instead of a model; its spec is the milliseconds that a client takes."""
 
     def __init__(self, sleep_ms: float) -> None:
-        settle_process()
+        configure_process()
         self._seconds = sleep_ms / 1000
 
     def train(self, task: TrainTask, broadcast: Packed, alloc: tree.Allocator = tree.alloc) -> TrainReply:
@@ -68,7 +68,7 @@ class NoOpWorker:
 def ours(case: Case) -> list[float]:
     """Seconds of each round of our engine: pack, put, actors, checks, ledger, fold."""
     config = PoolConfig(actors=case.actors, gpus_per_actor=0.0, object_store_mb=512, wait_s=600.0)
-    settle_process()
+    configure_process()
     stop = start_ray(config)
     pool = RayPool(case.sleep_ms, config, NoOpWorker)
     rows = np.arange(1)

@@ -1,126 +1,139 @@
-"""A run's state on disk after each round: safetensors and a manifest with checksums, written atomically."""
+"""A run's state on disk after each round: safetensors files and a manifest with their checksums.
+
+    round_00007/manifest.json        round, order of the parameters, client id -> file, SHA-256 of each file
+                server.safetensors   shared parameters and the server's memory
+                client_00000.safetensors, update_00000.safetensors, ..
+
+A checkpoint appears whole or not at all: it is written to a temporary folder, forced to the disk and renamed. Files are
+numbered, because a client id can be any text.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 from fedmrg_core.algorithms.base import ServerState
 from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.memory.wire import Packed, pack, unpack
-from fedmrg_core.errors import DataError
+from fedmrg_core.errors import DataError, first_line
+from fedmrg_core.files import sync
 from fedmrg_core.types import Payload
 
 SEPARATOR = "\x1f"
+"""Between group and name in a tensor's key."""
 PARAMS = "params"
+SERVER = "server.safetensors"
+
+_log = logging.getLogger(__name__)
 
 
 class States(Protocol):
-    """What a checkpoint holds of the clients: a `ClientStore`, or a snapshot of one."""
+    """What a checkpoint stores of the clients: a `ClientStore`, or a snapshot of one."""
 
     def clients(self) -> list[str]: ...
     def get(self, client_id: str) -> Packed: ...
-    def remembered(self) -> list[str]: ...
-    def last(self, client_id: str) -> Packed: ...
-
-
-class Snapshot:
-    """References to the states of a store as they are now; later rounds put others in their place, not into them."""
-
-    def __init__(self, states: Mapping[str, Packed], last: Mapping[str, Packed]) -> None:
-        self._states, self._last = states, last
-
-    def clients(self) -> list[str]:
-        return sorted(self._states)
-
-    def get(self, client_id: str) -> Packed:
-        return self._states[client_id]
-
-    def remembered(self) -> list[str]:
-        return sorted(self._last)
-
-    def last(self, client_id: str) -> Packed:
-        return self._last[client_id]
-
-
-def snapshot(store: States) -> Snapshot | None:
-    """None where some of them lie on disk: they would be written over in place, and to read them all into memory is
-    what their lying there is to avoid."""
-    for name, get in [*((n, store.get) for n in store.clients()), *((n, store.last) for n in store.remembered())]:
-        if get(name) is not get(name):  # one on disk is read anew each time
-            return None
-    states = {name: store.get(name) for name in store.clients()}
-    return Snapshot(states, {name: store.last(name) for name in store.remembered()})
+    def clients_with_update(self) -> list[str]: ...
+    def last_update(self, client_id: str) -> Packed: ...
 
 
 def save(folder: Path, server: ServerState, store: States, keep: int = 2) -> Path:
-    """Write `folder/round_00007/` after round 7 (1-based); it appears whole or not at all. Keeps the newest `keep`."""
+    """Write `folder/round_00007/` after round 7 (1-based), then remove all but the newest `keep` (at least 1)."""
     target = folder / f"round_{server.round:05d}"
-    for left in folder.glob(".round_*"):  # of a process that was killed while it wrote
-        shutil.rmtree(left, ignore_errors=True)
+    for abandoned in folder.glob(".round_*"):  # a process was killed while it wrote
+        shutil.rmtree(abandoned, ignore_errors=True)
     temporary = folder / f".{target.name}.{os.getpid()}"
-    temporary.mkdir(parents=True)
-    digests = {"server.safetensors": _write(temporary / "server.safetensors", {PARAMS: server.params, **server.memory})}
-    for client in store.clients():
-        name = f"client_{client}.safetensors"
-        digests[name] = _write(temporary / name, unpack(store.get(client)))
-    for client in store.remembered():
-        name = f"last_{client}.safetensors"
-        digests[name] = _write(temporary / name, unpack(store.last(client)))
-    manifest = {"round": server.round, "params": list(server.params), "sha256": dict(sorted(digests.items()))}
-    _write_bytes(temporary / "manifest.json", json.dumps(manifest, indent=1).encode())
-    _sync(temporary)
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary.mkdir(mode=0o700)  # private client states
+    sha256 = {SERVER: _write(temporary / SERVER, {PARAMS: server.params, **server.memory})}
+    index: dict[str, dict[str, str]] = {"client": {}, "update": {}}
+    for kind, names, get in _tables(store):
+        for number, client in enumerate(names):
+            name = f"{kind}_{number:05d}.safetensors"
+            index[kind][client] = name
+            sha256[name] = _write(temporary / name, unpack(get(client)))
+    manifest = {"round": server.round, "params": list(server.params), **index, "sha256": sha256}
+    _write_bytes(temporary / "manifest.json", json.dumps({**manifest, "self": _digest(manifest)}, indent=1).encode())
+    sync(temporary)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(temporary, target)
-    _sync(folder)
-    for old in _complete(folder)[:-keep]:
-        shutil.rmtree(old)
+    sync(folder)
+    for old in _checkpoints(folder)[: -max(keep, 1)]:
+        shutil.rmtree(old, ignore_errors=True)
     return target
 
 
+def _tables(store: States) -> tuple[tuple[str, list[str], Callable[[str], Packed]], ...]:
+    """(kind of file, clients, how to get a client's payload)."""
+    return (
+        ("client", store.clients(), store.get),
+        ("update", store.clients_with_update(), store.last_update),
+    )
+
+
 def load(folder: Path) -> tuple[ServerState, ClientStore] | None:
-    """The newest checkpoint whose checksums hold, or None. A damaged one is passed over for the one before."""
-    damaged = []
-    for path in reversed(_complete(folder)):
-        wrong, manifest = _checked(path)
-        if wrong:
-            damaged.append(f"{path.name}/{wrong}")
-            continue
-        groups = _read(path / "server.safetensors")
-        stored = groups.pop(PARAMS, {})
-        params = {name: stored[name] for name in manifest.get("params", stored)}
-        store = ClientStore()
-        for file in sorted(path.glob("client_*.safetensors")):
-            store.put(file.stem.removeprefix("client_"), pack(_read(file)))
-        for file in sorted(path.glob("last_*.safetensors")):
-            store.put_last(file.stem.removeprefix("last_"), pack(_read(file)))
-        return ServerState(params=params, memory=groups, round=manifest["round"]), store
+    """The newest checkpoint that is intact, or None if there is none. A damaged one is skipped for the one before.
+
+    Raises DataError if all of them are damaged.
+    """
+    damaged: list[str] = []
+    for path in reversed(_checkpoints(folder)):
+        try:
+            return _load(path)
+        except DataError as error:
+            damaged.append(str(error))
+            _log.info("checkpoint skipped: %s", error)
     if damaged:
-        raise DataError(f"no checkpoint can be read, checksums differ: {', '.join(damaged)}", file=str(folder))
+        raise DataError(f"no checkpoint can be read; the newest: {damaged[0]}. Start a new run", file=str(folder))
     return None
 
 
-def _checked(path: Path) -> tuple[str, dict[str, Any]]:
-    """A file of a checkpoint that is not what its manifest says, or ""; and the manifest."""
-    try:
-        manifest = json.loads((path / "manifest.json").read_text())
-    except (OSError, ValueError):
-        return "manifest.json", {}
+def _load(path: Path) -> tuple[ServerState, ClientStore]:
+    """Raises DataError that names the damaged file."""
+    manifest = _manifest(path)
     for name, digest in manifest["sha256"].items():
-        if not (path / name).exists() or _sha256(path / name) != digest:
-            return name, manifest
-    return "", manifest
+        if not (path / name).is_file() or _sha256(path / name) != digest:
+            raise DataError("missing, or not the file that was written", f"{path.name}/{name}")
+    memory = _read(path, SERVER)
+    stored = memory.pop(PARAMS, {})
+    params = {name: stored[name] for name in manifest["params"]}
+    store = ClientStore()
+    for client, name in manifest["client"].items():
+        store.put(client, pack(_read(path, name)))
+    for client, name in manifest["update"].items():
+        store.put_last_update(client, pack(_read(path, name)))
+    return ServerState(params=params, memory=memory, round=manifest["round"]), store
 
 
-def _complete(folder: Path) -> list[Path]:
+def _manifest(path: Path) -> dict[str, Any]:
+    """The manifest, if it is the one that was written: then its content needs no further check."""
+    name = f"{path.name}/manifest.json"
+    try:
+        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        written = manifest.pop("self")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"cannot be read ({first_line(error)}), or made by an older version", name) from None
+    if written != _digest(manifest):
+        raise DataError("not the file that was written", name)
+    return dict(manifest)
+
+
+def _digest(manifest: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Checkpoint folders, oldest first."""
     paths = folder.glob("round_*") if folder.is_dir() else []
-    return sorted(p for p in paths if re.fullmatch(r"round_\d{5}", p.name) and (p / "manifest.json").exists())
+    found = [path for path in paths if re.fullmatch(r"round_\d{5,}", path.name) and (path / "manifest.json").exists()]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("round_")))
 
 
 def _write(path: Path, payload: Payload) -> str:
@@ -135,13 +148,18 @@ def _write(path: Path, payload: Payload) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _read(path: Path) -> Payload:
+def _read(path: Path, name: str) -> Payload:
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     payload: Payload = {}
-    for key, tensor in load_file(str(path)).items():
-        group, _, name = key.partition(SEPARATOR)
-        payload.setdefault(group, {})[name] = tensor
+    try:
+        tensors = load_file(str(path / name))
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"cannot be read: {first_line(error)}", f"{path.name}/{name}") from None
+    for key, tensor in tensors.items():
+        group, _, tensor_name = key.partition(SEPARATOR)
+        payload.setdefault(group, {})[tensor_name] = tensor
     return payload
 
 
@@ -150,14 +168,6 @@ def _write_bytes(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _sha256(path: Path) -> str:

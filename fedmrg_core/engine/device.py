@@ -1,4 +1,4 @@
-"""What a process does for the device it runs on: precision, pinned copies, and what it can promise of its bits."""
+"""Settings of the device that a process computes on: precision, pinned copies, and how far its bits repeat."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from torch import Tensor
 from fedmrg_core.errors import choose
 
 WORKSPACE = ":4096:8"
-"""CUBLAS_WORKSPACE_CONFIG under which cuBLAS promises to repeat itself."""
+"""Value of CUBLAS_WORKSPACE_CONFIG with which cuBLAS is deterministic."""
 
 
 @dataclass(frozen=True)
 class DeviceConfig:
-    """device: "cpu" or "cuda" ("auto" is resolved before). precision: "float32", or "bf16": the loss and generation
-    under autocast, parameters, optimiser and updates in float32 all the same. gradient_checkpointing: keep no
-    activations within a transformer's layers and compute them again on the way back: less memory, more time.
+    """What a worker computes on.
+
+    device: "cpu" or "cuda" ("auto" is resolved earlier). precision: "float32", or "bf16", which runs the loss and the
+    generation under autocast; parameters, optimiser and updates stay float32. gradient_checkpointing: recompute the
+    activations of transformer layers in the backward pass, which needs less memory and more time.
     """
 
     device: str = "cpu"
@@ -32,9 +34,8 @@ class DeviceConfig:
         choose("engine.precision", self.precision, ("float32", "bf16"))
 
 
-def settle_device(config: DeviceConfig) -> None:
-    """What a worker does once, before its model is built: ask a GPU for kernels that repeat themselves, and for
-    float32 that is float32 (no TF32)."""
+def configure_device(config: DeviceConfig) -> None:
+    """Called once per worker, before its model is built: deterministic kernels and full float32 (no TF32) on a GPU."""
     if not config.device.startswith("cuda"):
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", WORKSPACE)
@@ -46,27 +47,27 @@ def settle_device(config: DeviceConfig) -> None:
 
 
 def autocast(config: DeviceConfig) -> AbstractContextManager[Any]:
-    """The block in which a loss is computed or a report is written."""
+    """The context in which a loss is computed or a report generated."""
     if config.precision == "float32":
         return nullcontext()
     return torch.autocast(config.device.partition(":")[0], dtype=torch.bfloat16)
 
 
 def to_device(tensor: Tensor, device: str) -> Tensor:
-    """The tensor on the device; to a GPU through pinned memory, so that the copy runs beside the work there."""
+    """The tensor on the device. A copy to a GPU uses pinned memory, so that it overlaps with the work there."""
     if not device.startswith("cuda"):
         return tensor
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def release_memory() -> None:
-    """Give back what the allocator of a GPU holds for later."""
+    """Free the memory that the GPU's allocator caches."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
 def determinism(config: DeviceConfig) -> dict[str, Any]:
-    """What can be promised of a run's bits, for result.json: `bits` is "exact" or "not promised"."""
+    """How far a run's bits repeat, for result.json: `bits` is "exact" or "not promised"."""
     if not config.device.startswith("cuda"):
         return {
             "bits": "exact",

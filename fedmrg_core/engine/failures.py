@@ -1,4 +1,4 @@
-"""What a run does about clients that fail, and the faults it is made to meet: the content of `--faults FILE`.
+"""What a run does when clients fail, and faults to inject on purpose: the content of `fedmrg bench --faults FILE`.
 
 [policy]
 on_failure = "drop"
@@ -28,10 +28,13 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Policy:
-    """on_failure: "fail" ends the run, "drop" goes on without the client in this round, "reuse_last" takes its last
-    accepted update once more (dropped where there is none). deadline_s: seconds of a round after which clients that
-    have not replied have failed, 0 = none. over_selection: share of the cohort that is asked in addition, as stand-ins
-    for clients that fail (Bonawitz et al., MLSys 2019); the first of the order that reply are taken."""
+    """What happens when a client fails.
+
+    on_failure: "fail" stops the run; "drop" leaves the client out of this round; "reuse_last" uses its last accepted
+    update again, or drops it if there is none. deadline_s: seconds of a round after which clients without a reply have
+    failed; 0 = no deadline. over_selection: further clients as a share of the cohort, which take the place of clients
+    that fail (Bonawitz et al., MLSys 2019); the first replies in dispatch order are used.
+    """
 
     on_failure: str = "fail"
     deadline_s: float = 0.0
@@ -45,8 +48,8 @@ class Policy:
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong. rounds: 0-based. client: whose work it hits ("" only for disk_full). times: attempts
-    of that work it hits, 0 = all. seconds: what slow_client waits. value: "nan" or "inf", of nonfinite_update."""
+    """One injected fault. rounds: 0-based. client: the client that fails ("" only for disk_full). times: attempts at a
+    round that fail, 0 = all. seconds: delay of slow_client. value: "nan" or "inf", for nonfinite_update."""
 
     kind: str
     rounds: tuple[int, ...]
@@ -65,20 +68,20 @@ class Fault:
         choose("value of a fault", self.value, ("nan", "inf"))
 
     def hits(self, client: str, round_number: int, attempt: int) -> bool:
-        """Whether it strikes this attempt (1-based) at a client's round."""
+        """Whether this attempt (1-based) at a client's round fails."""
         return self.client == client and round_number in self.rounds and (not self.times or attempt <= self.times)
 
 
 @dataclass(frozen=True)
 class Faults:
-    """A checked fault file; the default is a run that meets none and stops at any failure."""
+    """A checked fault file. The default injects nothing and stops the run at any failure."""
 
     policy: Policy = Policy()
     faults: tuple[Fault, ...] = ()
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> Faults:
-        """Raises ConfigError in one line that says which entry and what is allowed."""
+        """Raises ConfigError that names the entry and the allowed values."""
         for name in table:
             choose("section of the fault file", name, ("policy", "fault"))
         policy = Policy(**_checked(Policy, table.get("policy", {}), "[policy]"))
@@ -86,12 +89,12 @@ class Faults:
         return cls(policy, tuple(_fault(entry, number) for number, entry in enumerate(entries, 1)))
 
     def check(self, clients: Collection[str], actors: int, error_feedback: bool) -> None:
-        """Refuse what this run cannot do, before it starts."""
+        """Raises ConfigError for faults that this run cannot have."""
         for fault in self.faults:
             if fault.kind != "disk_full":
                 choose("client of a fault", fault.client, clients)
             if fault.kind == "kill_actor" and not actors:
-                raise ConfigError("a kill_actor fault needs actors: --actors 1 or more (0 is this process itself).")
+                raise ConfigError("a kill_actor fault needs actors: set --actors to 1 or more (0 starts no process).")
         if self.policy.on_failure == "reuse_last" and error_feedback:
             raise ConfigError(
                 "on_failure = reuse_last would add the codec's residue twice: choose fail or drop,"
@@ -99,12 +102,12 @@ class Faults:
             )
 
     def disk_full(self, round_number: int) -> bool:
-        """Whether this round's checkpoint is to find no room."""
+        """Whether this round's checkpoint finds the disk full."""
         return any(f.kind == "disk_full" and round_number in f.rounds for f in self.faults)
 
 
 def read_table(path: Path) -> dict[str, Any]:
-    """The fault file as plain values, checked."""
+    """Read and check a fault file; returns its plain values. Raises ConfigError."""
     try:
         table = tomllib.loads(path.read_text())
     except OSError as error:
@@ -130,7 +133,7 @@ def _fault(entry: Any, number: int) -> Fault:
 
 
 def _checked(cls: type, values: Any, where: str) -> dict[str, Any]:
-    """A table's values by a dataclass's names and types."""
+    """A table's values, if names and types are those of the dataclass's fields."""
     kinds = {f.name: f.type for f in fields(cls)}
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where} must be a table.")

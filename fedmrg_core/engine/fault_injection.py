@@ -1,4 +1,4 @@
-"""A worker to which the faults of a fault file happen."""
+"""A worker that injects the faults of a fault file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fedmrg_core.engine.worker import Worker
 
 
 class FaultyWorker(Worker):
-    """A Worker whose `spec.faults` strike at their client, round and attempt."""
+    """A Worker that fails as `spec.faults` say for a client, round and attempt."""
 
     def train(self, task: TrainTask, broadcast: Packed, alloc: tree.Allocator = tree.alloc) -> TrainReply:
         due = {f.kind: f for f in self.spec.faults if f.hits(task.client_id, task.round, task.attempt)}
@@ -28,14 +28,14 @@ class FaultyWorker(Worker):
             raise MemoryError("injected by the fault file")
         reply = super().train(task, broadcast, alloc)
         if "nonfinite_update" in due:
-            reply = replace(reply, upload=_spoiled(reply.upload, float(due["nonfinite_update"].value)))
+            reply = replace(reply, upload=_nonfinite(reply.upload, float(due["nonfinite_update"].value)))
         if "truncated_payload" in due:
             upload = reply.upload
             reply = replace(reply, upload=Packed(upload.header, upload.buffer[: upload.num_bytes // 2]))
         return reply
 
 
-def _spoiled(upload: Packed, value: float) -> Packed:
+def _nonfinite(upload: Packed, value: float) -> Packed:
     """The upload with one element of its first floating tensor replaced."""
     payload = unpack(upload)
     tensors = [(group, name) for group in payload for name in payload[group]]

@@ -1,4 +1,4 @@
-"""What a pool runs, what may become of it, and the pool that runs it in this process."""
+"""Pools run calls on workers: the protocol, how failures come back, and the pool without other processes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from fedmrg_core.errors import FedMRGError, in_range
 
 @dataclass(frozen=True)
 class PoolConfig:
-    """actors: worker processes; 0 = none, everything in this process. gpus_per_actor: share of a GPU each may use.
-    object_store_mb: Ray's shared memory. wait_s: the longest wait for one reply before the pool gives up."""
+    """How many workers run, and where.
+
+    actors: worker processes; 0 = no Ray, everything runs in this process. gpus_per_actor: share of a GPU for each
+    actor; 0 = measured on cuda, none on the CPU. object_store_mb: Ray's shared memory, MB. wait_s: longest wait for one
+    reply before the run stops, seconds.
+    """
 
     actors: int
     gpus_per_actor: float
@@ -29,8 +33,8 @@ class PoolConfig:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a worker's method. task: its argument, or a function that makes it when it is sent (so that what is
-    large need not wait in memory). `who` names the client in an error; `shared` is a handle from `Pool.share`."""
+    """One call of a worker's method. task: its argument, or a function that makes it when the call is sent, so that a
+    large task does not wait in memory. shared: a handle from `Pool.share`. who: names the client in errors."""
 
     method: str
     task: Any
@@ -38,7 +42,7 @@ class Call:
     who: str
 
     def made(self, attempt: int = 1) -> Any:
-        """The task itself; a later attempt is told to a task that has a field for it."""
+        """The task; a retry sets its field `attempt`, if it has one."""
         task = self.task() if callable(self.task) else self.task
         return replace(task, attempt=attempt) if attempt > 1 and hasattr(task, "attempt") else task
 
@@ -51,13 +55,13 @@ class ClientError(FedMRGError):
         self.kind = kind
 
 
-def late(call: Call, deadline_s: float) -> ClientError:
-    """What stands for a reply that did not come in time."""
+def deadline_error(call: Call, deadline_s: float) -> ClientError:
+    """Takes the place of a reply that missed the deadline."""
     return ClientError(f"{call.who}: no reply by the deadline of {deadline_s:g} s", "deadline")
 
 
 def as_client_error(error: Exception, who: str, where: str = "") -> FedMRGError:
-    """Any exception of a client's code as a value that names the client; one for the user keeps its words."""
+    """An exception of a client's code as a value that names the client; a FedMRGError keeps its message."""
     if isinstance(error, FedMRGError):
         return ClientError(f"{who}: {error}", getattr(error, "kind", "client_error"))
     memory = isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__
@@ -66,7 +70,11 @@ def as_client_error(error: Exception, who: str, where: str = "") -> FedMRGError:
 
 
 class Pool(Protocol):
-    """Runs calls on workers. `events` collects what went wrong and was mended (actor deaths and restarts)."""
+    """Runs calls on workers. events: what went wrong and was repaired (actors that died and were replaced).
+
+    A worker's methods take (task, shared, alloc). alloc gives the memory for a reply's payload: with actors that is a
+    slot which the driver reads, so that the payload needs no copy (`memory/shared_slots.py`). Its default allocates.
+    """
 
     events: list[dict[str, Any]]
 
@@ -74,10 +82,13 @@ class Pool(Protocol):
         """Make a broadcast (`wire.Packed`) available to every worker once; returns the handle for `Call.shared`."""
 
     def map(self, calls: Sequence[Call], deadline_s: float = 0.0, keep_going: bool = False) -> Iterator[Any]:
-        """Run the calls, started in their order; yield their replies in that same order.
+        """Start the calls in order; yield their replies in the same order.
 
-        deadline_s: after so many seconds what has not replied has failed; 0 = no deadline. keep_going: a call that
-        failed yields its FedMRGError in its place; otherwise it is raised.
+        deadline_s: seconds after which calls without a reply have failed; 0 = no deadline. keep_going: yield the
+        FedMRGError of a failed call in place of its reply; otherwise raise it.
+
+        Memory: the buffers of a reply are reused once nothing refers to them. Code that handles replies one by one
+        drops each (`del`) before it asks for the next; one that keeps them all pays only with fresh memory for each.
         """
 
     def close(self) -> None:
@@ -85,9 +96,9 @@ class Pool(Protocol):
 
 
 class SerialPool:
-    """All in this process, one task after the other: for debugging, for CI, and as the reference for RayPool.
+    """Runs calls one after the other in this process: for debugging, for CI, and as the reference for RayPool.
 
-    A call cannot be cut off here: one that ends after the deadline is refused then, and those behind it do not start.
+    A call cannot be stopped here. One that ends after the deadline is refused, and later ones do not start.
     """
 
     def __init__(self, worker: Any) -> None:
@@ -102,7 +113,7 @@ class SerialPool:
         for call in calls:
             reply = None if _over(start, deadline_s) else self._one(call, keep_going)
             if _over(start, deadline_s):
-                reply = late(call, deadline_s)
+                reply = deadline_error(call, deadline_s)
             if isinstance(reply, FedMRGError) and not keep_going:
                 raise reply
             yield reply

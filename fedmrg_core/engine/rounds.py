@@ -180,8 +180,9 @@ class _Round:
             if self.policy.on_failure == "fail":
                 raise
             update, done = None, "drop"
-            if self.policy.on_failure == "reuse_last" and client in self.store.remembered():
-                update, done = Update(client, self._weight_of(client), unpack(self.store.last(client))), "reuse_last"
+            if self.policy.on_failure == "reuse_last" and client in self.store.clients_with_update():
+                last = unpack(self.store.last_update(client))
+                update, done = Update(client, self._weight_of(client), last), "reuse_last"
             event = {"kind": getattr(error, "kind", "client_error"), "client": client, "round": self.server.round}
             message, took = first_line(error), round(time.perf_counter() - start, 3)
             self.pool.events.append({**event, "policy": done, "message": message, "recovery_s": took})

@@ -1,7 +1,8 @@
 """The base: a tokenizer and warmed-up weights from a public corpus that belongs to no hospital, cached by content.
 
-LoRA on a random frozen base learns nothing, so the tiny "pretrained" model is trained once: it learns to see, to
-write what a diagnosis prompt says, and then to do both. A language model that comes from a checkpoint is never moved.
+LoRA on a random frozen base learns nothing, so the tiny "pretrained" model is trained once, in three phases: to
+diagnose images, to write reports from diagnosis prompts, and both together. A language model that comes from a
+checkpoint is never trained here.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from fedmrg_core import tree
 from fedmrg_core.algorithms.fedlora_dx import diagnosis_cross_entropy, training_prompts
 from fedmrg_core.data.source import Source
-from fedmrg_core.engine.memory.process import settle_process
+from fedmrg_core.engine.memory.process import configure_process
 from fedmrg_core.engine.trainer import batches_of, build_optimizer, fit
 from fedmrg_core.models.config import ModelConfig
 from fedmrg_core.models.registry import get_language_model
@@ -33,8 +34,9 @@ from fedmrg_core.seeding import generator, torch_seed
 from fedmrg_core.types import State
 
 FORMAT = 5
-"""Raised when the recipe below changes: older caches are then passed by."""
+"""Raise it when the recipe below changes, so that cached bases of the old recipe are not used."""
 DX_WEIGHT = 4.0
+"""Weight of the diagnosis loss beside the report loss."""
 
 
 def base_key(config: ModelConfig, corpus_fingerprint: str, seed: int) -> str:
@@ -44,9 +46,9 @@ def base_key(config: ModelConfig, corpus_fingerprint: str, seed: int) -> str:
 
 
 def ensure_base(config: ModelConfig, corpus: Source, seed: int, cache: Path, progress: bool) -> Path:
-    """The folder of the base for these settings; built where it is not cached yet, and then complete or not there.
+    """The folder of the base for these settings, built if it is not cached. It appears whole or not at all.
 
-    A second process that wants the same base waits for the first.
+    A second process that needs the same base waits for the first.
     """
     target = cache / "bases" / base_key(config, corpus.fingerprint(), seed)
     if (target / "base.json").exists():
@@ -71,7 +73,7 @@ def _build(folder: Path, config: ModelConfig, corpus: Source, seed: int, progres
         train_tokenizer((study.report for study in studies), config.vocab_size).save(str(folder / TOKENIZER_FILE))
     model = build_model(config, folder, seed)
     if config.warmup_steps + config.warmup_vision_steps + config.warmup_prompt_steps:
-        settle_process()
+        configure_process()
         _warm_up(model, config, corpus, seed, progress)
         moved = {n: t for n, t in model.state_dict().items() if trained_here or not n.startswith("lm.")}
         save_file(tree.clone(_untied(moved)), folder / "base.safetensors")
@@ -86,13 +88,13 @@ def _untied(state: State) -> State:
 
 
 def _warm_up(model: ReportModel, config: ModelConfig, corpus: Source, seed: int, progress: bool) -> None:
-    """Train the base: to see (encoder and diagnosis head), to write what a prompt says (language model and prompts),
-    then all of it; deterministic on one thread."""
+    """Train the base in three phases: encoder and diagnosis head; language model and prompts; everything. Deterministic
+    on one thread."""
     model.tune(FULL, (), diagnosis=True, seed=seed)
     model.lm.requires_grad_(get_language_model(config.lm).trained_here)
     model.dx_places.requires_grad_(True)
     model.train()
-    films = _Films(model, corpus, config)
+    batches = _Corpus(model, corpus, config)
 
     def diagnosis_loss(batch: Batch) -> Tensor:
         logits = model.diagnose(model.encoder(batch.images).mean(dim=1))
@@ -102,17 +104,17 @@ def _warm_up(model: ReportModel, config: ModelConfig, corpus: Source, seed: int,
         asked = model.prompts(batch.states)
         return model.decode(batch, asked[:, :0], asked).loss
 
-    sight = [*model.encoder.parameters(), *model.dx_head.parameters()]
-    _phase(model, films, seed, "seeing", config.warmup_vision_steps, sight, diagnosis_loss, progress)
+    diagnosing = [*model.encoder.parameters(), *model.dx_head.parameters()]
+    _phase(model, batches, seed, "seeing", config.warmup_vision_steps, diagnosing, diagnosis_loss, progress)
     reading = [p for m in (model.lm, model.dx_prompts, model.dx_places) for p in m.parameters() if p.requires_grad]
-    _phase(model, films, seed, "reading", config.warmup_prompt_steps, reading, reading_loss, progress)
+    _phase(model, batches, seed, "reading", config.warmup_prompt_steps, reading, reading_loss, progress)
     everything = list(model.trainable().values())
-    _phase(model, films, seed, "reporting", config.warmup_steps, everything, _Loss(model), progress)
+    _phase(model, batches, seed, "reporting", config.warmup_steps, everything, _Loss(model), progress)
 
 
 def _phase(
     model: ReportModel,
-    films: _Films,
+    corpus: _Corpus,
     seed: int,
     name: str,
     steps: int,
@@ -120,7 +122,7 @@ def _phase(
     loss: Callable[[Batch], Tensor],
     progress: bool,
 ) -> None:
-    """`steps` of AdamW, the learning rate up over the first tenth and then straight down to nearly 0."""
+    """`steps` of AdamW; the learning rate rises over the first tenth and then falls linearly to nearly 0."""
     from tqdm import tqdm
 
     peak = model.config.warmup_lr
@@ -134,7 +136,7 @@ def _phase(
 
     on_step(-1)
     with torch_seed(seed, "warmup", name):
-        fit(films.batches(seed, name, steps), loss, optimizer, (parameters,), 1.0, on_step)
+        fit(corpus.batches(seed, name, steps), loss, optimizer, (parameters,), 1.0, on_step)
     bar.close()
 
 
@@ -144,7 +146,8 @@ def _triangle(step: int, steps: int) -> float:
 
 
 class _Loss:
-    """Report cross-entropy + 4 x diagnosis cross-entropy; the decoder sees in turn the film, and film and prompt."""
+    """Report cross-entropy + 4 x diagnosis cross-entropy. The decoder gets image and prompt in odd steps, and only the
+    image in even ones."""
 
     def __init__(self, model: ReportModel) -> None:
         self.model, self.step = model, 0
@@ -158,8 +161,8 @@ class _Loss:
         return loss + DX_WEIGHT * diagnosis_cross_entropy(vision.diagnosis, batch.states, None)
 
 
-class _Films:
-    """The public corpus in memory, and endless epochs over it."""
+class _Corpus:
+    """The public corpus in memory, and batches from as many epochs as needed."""
 
     def __init__(self, model: ReportModel, corpus: Source, config: ModelConfig) -> None:
         studies = corpus.studies()

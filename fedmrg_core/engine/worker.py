@@ -20,10 +20,10 @@ from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm
 from fedmrg_core.data.cache.federation import Federation
 from fedmrg_core.engine.client import ClientContext
-from fedmrg_core.engine.device import DeviceConfig, autocast, settle_device, to_device
+from fedmrg_core.engine.device import DeviceConfig, autocast, configure_device, to_device
 from fedmrg_core.engine.failures import Fault
-from fedmrg_core.engine.memory.process import settle_process
-from fedmrg_core.engine.memory.shared_weights import LEAST, SharedWeights
+from fedmrg_core.engine.memory.process import configure_process
+from fedmrg_core.engine.memory.shared_weights import MIN_SHARED_BYTES, SharedWeights
 from fedmrg_core.engine.memory.wire import Packed, pack, unpack
 from fedmrg_core.engine.messages import (
     PERSONAL,
@@ -47,8 +47,8 @@ from fedmrg_core.types import State
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """Everything a process needs to become a worker; small, and the same for all of them. share_from: the processes of
-    a machine share the frozen parameters if these have at least so many bytes."""
+    """Everything a process needs to become a worker; small, and the same for all of them. min_shared_bytes: the
+    processes of a machine share the frozen parameters if these have at least so many bytes."""
 
     federation: str
     base: str
@@ -58,19 +58,19 @@ class WorkerSpec:
     seed: int
     device: DeviceConfig
     faults: tuple[Fault, ...] = ()
-    share_from: int = LEAST
+    min_shared_bytes: int = MIN_SHARED_BYTES
 
 
 class Worker:
     """Holds one model. A pool calls its methods with (task, broadcast, alloc)."""
 
     def __init__(self, spec: WorkerSpec) -> None:
-        settle_process()
-        settle_device(spec.device)
+        configure_process()
+        configure_device(spec.device)
         self.spec = spec
         self.federation = Federation.open(Path(spec.federation))
         self.hospitals = {hospital.name: hospital for hospital in self.federation.hospitals}
-        frozen = SharedWeights(Path(spec.base), spec.share_from)
+        frozen = SharedWeights(Path(spec.base), spec.min_shared_bytes)
         pretrained = not get_language_model(spec.model.lm).trained_here
         with frozen if pretrained and spec.device.device == "cpu" else nullcontext():
             self._hold(self._build())

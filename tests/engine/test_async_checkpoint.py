@@ -1,4 +1,4 @@
-"""Checkpoints beside the next round: of the round's own state; errors are told; a kill loses nothing."""
+"""Background checkpoints: each holds its own round's state, errors are raised, and a kill loses nothing."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ def slowly(path, data):
         time.sleep(600)
     written(path, data)
 
-class Kept(Run):
+class Saving(Run):
     def _log(self, server, store, log):
         writer.save(server, store)
 
 checkpoint._write_bytes = slowly
 with AsyncCheckpointer(folder, 2, 600.0) as writer:
-    Kept(toy_spec(cache, "fedmrg", "train.rounds=4"))
+    Saving(toy_spec(cache, "fedmrg", "train.rounds=4"))
 """
 
 
-def state(number: int, bound: int = 10**9) -> tuple[ServerState, ClientStore]:
-    store = ClientStore(bound)
+def state(number: int, memory_limit: int = 10**9) -> tuple[ServerState, ClientStore]:
+    store = ClientStore(memory_limit)
     store.put("h01", pack({"personal": {"s": torch.full((2,), float(number))}}))
     return ServerState({"w": torch.full((3,), float(number))}, {}, round=number), store
 
@@ -129,32 +129,32 @@ def test_a_disk_that_hangs_ends_the_run_with_a_word(tmp_path: Path) -> None:
     stop = threading.Event()
     writer = AsyncCheckpointer(tmp_path, 2, 0.05, lambda *given: stop.wait(30))
     writer.save(*state(1))
-    with pytest.raises(FedMRGError, match=r"checkpoint of round 1 was not written within 0 s.*engine\.wait_s"):
+    with pytest.raises(FedMRGError, match=r"checkpoint of round 1 was not written to .* within 0 s.*engine\.wait_s"):
         writer.save(*state(2))
     stop.set()
 
 
-def test_states_that_lie_on_disk_are_written_before_the_next_round_can_change_them(tmp_path: Path) -> None:
+def test_spilled_states_are_written_before_the_next_round_can_overwrite_them(tmp_path: Path) -> None:
     writer = AsyncCheckpointer(tmp_path, 2, 60.0)
-    server, store = state(1, bound=0)
-    assert checkpoint.snapshot(store) is None
+    server, store = state(1, memory_limit=0)
+    assert store.snapshot() is None
     writer.save(server, store)
     assert (tmp_path / "round_00001" / "manifest.json").exists()
 
 
 @pytest.mark.parametrize("algo", [name for name in algorithm_names() if toy_config(name).algorithm.trains])
 def test_no_algorithm_writes_into_a_former_rounds_state(algo: str, toy_cache: Path) -> None:
-    """What a background write relies on: references taken after a round still hold its bits after the next."""
+    """A background write relies on it: references taken after a round still have its bits after the next."""
 
     class Watched(Run):
         def _log(self, server: ServerState, store: ClientStore, log: RoundLog) -> None:
             if log.round == 0:
-                first.append((server, checkpoint.snapshot(store), params_sha256(server, store)))
+                first.append((server, store.snapshot(), params_sha256(server, store)))
 
     first: list[tuple[Any, Any, str]] = []
     Watched(toy_spec(toy_cache, algo))
-    ((server, still, digest),) = first
-    kept = ClientStore()
-    for client in still.clients():
-        kept.put(client, still.get(client))
-    assert params_sha256(server, kept) == digest
+    ((server, snapshot, digest),) = first
+    store = ClientStore()
+    for client in snapshot.clients():
+        store.put(client, snapshot.get(client))
+    assert params_sha256(server, store) == digest

@@ -1,4 +1,4 @@
-"""Private states: within the bound in memory, beyond it on disk, staged ones too, and a place on disk is used again."""
+"""Private states: in memory up to a limit, then on disk, staged ones too; space on disk is reused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def value(store: ClientStore, client: str) -> float:
 
 
 def test_memory_is_bounded_while_a_whole_cohort_is_staged_and_the_file_does_not_grow_over_rounds() -> None:
-    store = ClientStore(bound=3 * SIZE)
+    store = ClientStore(memory_limit=3 * SIZE)
     ends = []
     for number in range(6):
         for client in range(20):
@@ -40,20 +40,20 @@ def test_memory_is_bounded_while_a_whole_cohort_is_staged_and_the_file_does_not_
     assert max(ends) == 37 * SIZE, "the accepted and the staged states of 20 clients, less the 3 in memory"
 
 
-def test_what_is_rolled_back_leaves_the_former_state_and_frees_its_place() -> None:
-    store = ClientStore(bound=0)
+def test_a_rollback_leaves_the_former_state_and_reclaims_the_space() -> None:
+    store = ClientStore(memory_limit=0)
     store.put("a", private(1))
     store.stage("a", private(2), update=private(3))
     store.rollback()
-    assert (value(store, "a"), store.remembered()) == (1, [])
+    assert (value(store, "a"), store.clients_with_update()) == (1, [])
     store.stage("a", private(4), update=private(5))
     store.commit()
-    assert (value(store, "a"), store.remembered()) == (4, ["a"])
+    assert (value(store, "a"), store.clients_with_update()) == (4, ["a"])
     assert store.num_bytes == (0, 3 * SIZE)
 
 
-def test_a_state_of_another_size_fits_or_finds_a_new_place() -> None:
-    store = ClientStore(bound=0)
+def test_a_state_of_another_size_fits_into_reclaimed_space_or_gets_new_space() -> None:
+    store = ClientStore(memory_limit=0)
     for number, width in enumerate((100, 300, 50, 300, 100)):
         store.stage("a", private(number, width))
         store.stage("b", private(-number, width))
@@ -81,8 +81,8 @@ def test_the_hash_reads_a_state_on_disk_once_and_is_that_of_states_in_memory(mon
         return preadv(*given)
 
     monkeypatch.setattr(os, "preadv", counted)
-    for bound in (2**20, 0):
-        store = ClientStore(bound)
+    for limit in (2**20, 0):
+        store = ClientStore(limit)
         for client in range(20):
             store.put(f"h{client}", pack({"personal": {n: torch.full((50,), float(client)) for n in ("v", "w")}}))
         reads.clear()

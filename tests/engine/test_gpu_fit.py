@@ -1,4 +1,4 @@
-"""Actors per GPU: the arithmetic, and the probe's work where there is no GPU."""
+"""Actors per GPU: the arithmetic, and the measurement on a machine without a GPU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 
 from fedmrg_core.engine.device import DeviceConfig
 from fedmrg_core.engine.ray import gpu_fit
-from fedmrg_core.engine.ray.gpu_fit import MemoryProbe, actors_per_gpu, fitted, gpu_fraction
+from fedmrg_core.engine.ray.gpu_fit import MemoryProbe, actors_per_gpu, gpu_fraction, limit_to_memory
 from fedmrg_core.engine.ray.pool import PoolConfig
 from fedmrg_core.errors import FedMRGError
 from tests.toy import federation, toy_spec
@@ -46,7 +46,7 @@ def test_so_many_shares_fit_one_gpu_and_one_more_does_not(count: int) -> None:
     ],
 )
 def test_actors_spread_over_the_gpus(memory: MemoryProbe, actors: int, share: float) -> None:
-    assert fitted(POOL, memory) == replace(POOL, actors=actors, gpus_per_actor=share)
+    assert limit_to_memory(POOL, memory) == replace(POOL, actors=actors, gpus_per_actor=share)
 
 
 def test_nothing_is_measured_on_a_cpu_nor_where_a_share_is_given(
@@ -74,7 +74,7 @@ def test_the_hardest_work_is_the_longest_reports_of_the_largest_client(
     batch = gpu_fit.Worker.batch
     monkeypatch.setattr(gpu_fit.Worker, "batch", lambda self, rows: seen.append(rows) or batch(self, rows))
     client = gpu_fit.largest_client(data)
-    assert gpu_fit.work_hardest(toy_spec(toy_cache, algo), client, films=4) == 1
+    assert gpu_fit.run_largest(toy_spec(toy_cache, algo), client, films=4) == 1
     (rows,) = seen
     own = next(h for h in data.hospitals if h.name == client).rows["train"]
     assert sorted(data.reports.lengths[rows]) == sorted(np.sort(data.reports.lengths[own])[-len(rows) :])
@@ -105,26 +105,26 @@ def test_what_is_gone_while_an_actor_holds_it_is_what_it_needs(
     monkeypatch.setenv("FEDMRG_TEST_FREE", str(tmp_path / "free"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     given = toy_spec(toy_cache, "fedavg"), federation(toy_cache), 4, free_in_file
-    assert gpu_fit.measured(*given, take_some) == MemoryProbe(gpus=2, free=900, needed=300)
-    with pytest.raises(FedMRGError, match=r"one actor does not fit the GPU.*gradient_checkpointing"):
-        gpu_fit.measured(*given, take_too_much)
-    monkeypatch.setattr(gpu_fit, "WAIT_S", 2.0)
+    assert gpu_fit.measure_actor(*given, take_some) == MemoryProbe(gpus=2, free=900, needed=300)
+    with pytest.raises(FedMRGError, match=r"one actor does not fit on the GPU.*gradient_checkpointing"):
+        gpu_fit.measure_actor(*given, take_too_much)
+    monkeypatch.setattr(gpu_fit, "MEASURE_S", 2.0)
     start = time.monotonic()
     with pytest.raises(FedMRGError, match=r"not measured within 2 s.*gpus_per_actor"):
-        gpu_fit.measured(*given, take_for_ever)
+        gpu_fit.measure_actor(*given, take_for_ever)
     assert time.monotonic() - start < 30
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_the_probe_says_so(toy_cache: Path) -> None:
-    with pytest.raises(FedMRGError, match="torch sees none"):
-        gpu_fit.measured(toy_spec(toy_cache, "fedavg"), federation(toy_cache), 4)
+    with pytest.raises(FedMRGError, match="torch sees no GPU"):
+        gpu_fit.measure_actor(toy_spec(toy_cache, "fedavg"), federation(toy_cache), 4)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_an_actor_is_measured_on_a_gpu(toy_cache: Path) -> None:
     spec = replace(toy_spec(toy_cache, "fedmrg"), device=DeviceConfig("cuda"))
-    memory = gpu_fit.measured(spec, federation(toy_cache), 4)
+    memory = gpu_fit.measure_actor(spec, federation(toy_cache), 4)
     assert memory.gpus == torch.cuda.device_count()
     assert 50 * 10**6 < memory.needed < memory.free

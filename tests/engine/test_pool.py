@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import torch
 
-import fedmrg_core.engine.ray.pool as pool_module
 from fedmrg_core.engine.memory import process as memory
 from fedmrg_core.engine.memory.wire import EMPTY, pack, unpack
 from fedmrg_core.engine.messages import TrainTask
 from fedmrg_core.engine.pool import Call, SerialPool
-from fedmrg_core.engine.ray.pool import RayPool
+from fedmrg_core.engine.ray.dispatch import Dispatch
+from fedmrg_core.engine.ray.pool import Message, RayPool
 from fedmrg_core.engine.rounds import params_sha256
 from fedmrg_core.engine.worker import WorkerSpec
 from fedmrg_core.errors import FedMRGError
@@ -84,14 +84,14 @@ def echo() -> type[Any]:
 @pytest.mark.usefixtures("ray_running")
 def test_short_calls_share_messages_and_come_back_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     messages: list[int] = []
-    batch = pool_module._Flight._batch
+    batch = Dispatch._batch
 
-    def counted(flight: Any, first: Call, pace: float) -> list[int]:
-        taken = batch(flight, first, pace)
+    def counted(dispatch: Any, first: Call, seconds: float) -> list[int]:
+        taken = batch(dispatch, first, seconds)
         messages.append(len(taken))
         return taken
 
-    monkeypatch.setattr(pool_module._Flight, "_batch", counted)
+    monkeypatch.setattr(Dispatch, "_batch", counted)
     pool = RayPool(None, TWO_ACTORS, echo())
     try:
         shared = pool.share(pack({"shared": {"w": torch.zeros(16)}}))
@@ -130,9 +130,9 @@ def test_the_driver_lets_go_of_pages_it_has_read_and_loses_nothing() -> None:
 
     payload = ray.get(ray.put(pack({"a": {"w": torch.ones(2**20)}})))
     assert payload.buffer.sum(dtype="int64") > 0
-    before = memory.shared_bytes()
-    memory.unmap_read_pages(bound=0)
-    after = memory.shared_bytes()
+    before = memory.shared_memory_bytes()
+    memory.release_object_store_pages(limit=0)
+    after = memory.shared_memory_bytes()
     assert before - after >= 2**22
     assert torch.equal(unpack(payload)["a"]["w"], torch.ones(2**20))
 
@@ -143,7 +143,7 @@ def _state(run: Run) -> tuple[Any, Any]:
 
 @pytest.mark.usefixtures("ray_running")
 def test_gpus_that_are_not_there_are_refused_with_what_to_change(spec: WorkerSpec) -> None:
-    with pytest.raises(FedMRGError, match=r"2 actors x 500 GPU need 1000 GPUs.*gpus_per_actor"):
+    with pytest.raises(FedMRGError, match=r"gpus_per_actor = 500, but Ray sees no GPU"):
         RayPool(spec, replace(TWO_ACTORS, gpus_per_actor=500.0))
 
 
@@ -195,12 +195,12 @@ def test_lost_work_is_sent_again_in_its_order(monkeypatch: pytest.MonkeyPatch) -
     """However many actors die one after the other: what waits first is what is sent first."""
     pool = RayPool(None, replace(TWO_ACTORS, actors=1), echo())
     try:
-        flight = pool_module._Flight(pool, [Call("say", n, None, f"client {n}") for n in range(40)], 0.0)
+        dispatch = Dispatch(pool, [Call("say", n, None, f"client {n}") for n in range(40)], 0.0)
         monkeypatch.setattr(pool, "replace", lambda actor: None)
-        flight.waiting.clear()
+        dispatch.queue.clear()
         for lost in ([20, 26], [0, 9], [12]):
-            actor = replace(pool.actors[0], running={object(): pool_module._Sent(lost, pool.slots, None)})
-            flight._run_again(actor, "killed")
-        assert list(flight.waiting) == [0, 9, 12, 20, 26]
+            actor = replace(pool.actors[0], running={object(): Message(lost, pool.slots, None)})
+            dispatch._retry(actor, "killed")
+        assert list(dispatch.queue) == [0, 9, 12, 20, 26]
     finally:
         pool.close()

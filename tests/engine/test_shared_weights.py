@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from fedmrg_core import tree
-from fedmrg_core.engine.memory.shared_weights import LEAST, SharedWeights
+from fedmrg_core.engine.memory.shared_weights import MIN_SHARED_BYTES, SharedWeights
 from fedmrg_core.engine.pool import Call
 from fedmrg_core.engine.ray.pool import RayPool
 from fedmrg_core.engine.rounds import params_sha256
@@ -91,8 +91,8 @@ def test_where_nothing_can_be_shared_a_process_has_its_own_copy(tmp_path: Path) 
 @pytest.mark.parametrize("algo", ["fedavg", "fedlora", "fedmrg"])
 def test_shared_or_not_serial_or_ray_the_bits_are_the_same(algo: str, toy_cache: Path) -> None:
     plain = toy_spec(toy_cache, algo)
-    assert plain.share_from == LEAST
-    forced = replace(plain, share_from=1)
+    assert plain.min_shared_bytes == MIN_SHARED_BYTES
+    forced = replace(plain, min_shared_bytes=1)
     own, serial = Run(plain), Run(forced)
     assert own.worker.shared_bytes == 0
     frozen = {n: p for n, p in serial.worker.model.named_parameters() if n not in serial.worker.initial}

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from fedmrg_core import tree
-from fedmrg_core.engine.memory.process import from_files
-from fedmrg_core.engine.memory.shared_weights import LEAST
+from fedmrg_core.engine.memory.process import are_file_backed
+from fedmrg_core.engine.memory.shared_weights import MIN_SHARED_BYTES
 from fedmrg_core.engine.pool import Call, SerialPool
 from fedmrg_core.engine.ray.pool import RayPool, start_ray
 from fedmrg_core.engine.rounds import params_sha256
@@ -36,19 +36,19 @@ def _half_checkpoint(language_checkpoint: Path, tmp_path_factory: pytest.TempPat
 def test_a_checkpoint_that_is_mapped_as_it_is_stays_where_it_is(toy_cache: Path, language_checkpoint: Path) -> None:
     overrides = (f"lm={language_checkpoint}", "tuning.targets=query_key_value", "warmup_steps=2")
     spec = toy_spec(toy_cache, "fedmrg", *overrides)
-    own, shared = Run(spec), Run(replace(spec, share_from=1))
+    own, shared = Run(spec), Run(replace(spec, min_shared_bytes=1))
     assert params_sha256(own.server, own.store) == params_sha256(shared.server, shared.store)
     where = [{n: p.data_ptr() % 4096 for n, p in run.worker.model.lm.named_parameters()} for run in (own, shared)]
     frozen = [name for name in where[0] if f"lm.{name}" not in own.worker.initial]
     addresses = [own.worker.model.lm.get_parameter(name).data_ptr() for name in frozen]
-    if all(from_files(addresses)):
+    if all(are_file_backed(addresses)):
         assert [where[0][name] for name in frozen] == [where[1][name] for name in frozen]
 
 
 def test_a_base_from_a_checkpoint_is_loaded_once_by_every_actor(toy_cache: Path, half_checkpoint: Path) -> None:
     """Several clients, rounds and an evaluation, in this process and with two actors: reports and bits agree too."""
     overrides = (f"lm={half_checkpoint}", "tuning.targets=query_key_value", "warmup_steps=2")
-    spec = replace(toy_spec(toy_cache, "fedmrg", *overrides), share_from=1)
+    spec = replace(toy_spec(toy_cache, "fedmrg", *overrides), min_shared_bytes=1)
     config = toy_config("fedmrg", *overrides).evaluate
 
     def through(pool: SerialPool | RayPool, calls: int) -> tuple[list[dict[str, int]], str, list[str]]:
@@ -57,7 +57,7 @@ def test_a_base_from_a_checkpoint_is_loaded_once_by_every_actor(toy_cache: Path,
         facts = list(pool.map([Call("facts", None, None, "an actor")] * calls))
         return facts, params_sha256(run.server, run.store), list(frame.hypothesis)
 
-    plain, worker = Run(replace(spec, share_from=LEAST)), Worker(spec)
+    plain, worker = Run(replace(spec, min_shared_bytes=MIN_SHARED_BYTES)), Worker(spec)
     assert plain.worker.shared_bytes == 0
     built = models_built()
     (fact,), digest, reports = through(SerialPool(worker), 1)

@@ -1,1 +1,1 @@
-"""Bytes: flat buffers on the wire, memory that processes share, and what the system does with it."""
+"""Bytes: flat buffers on the wire, memory that processes share, and how a process uses its own."""

@@ -1,13 +1,17 @@
-"""Large payloads of replies through memory that the driver shares with the actors on its own machine.
+"""Large replies through memory that the driver shares with the actors on its own machine.
 
-An object store maps, faults in and frees other pages for every reply, which costs more than the arithmetic done with
-it; a slot is used again and again. Where there is none (another machine or system, too large a reply, all in use) a
-reply goes the ordinary way.
+Ray's object store maps, faults in and frees fresh pages for every reply, which costs more than the arithmetic on them.
+A slot is memory that is used again and again. Measured gain (docs/performance.md): SLOTS_GAIN.
+
+`SlotPool` is the driver's side, `SlotClient` and `SlotWriter` are the actor's; a `SlotHandle` goes to the actor, a
+`SlotRef` comes back in place of the payload. Without a slot (another machine or system, a reply that is too large, all
+slots in use) the reply travels in its message as usual.
 """
 
 from __future__ import annotations
 
 import ctypes
+import logging
 import mmap
 import os
 import secrets
@@ -22,25 +26,30 @@ from torch import Tensor
 from fedmrg_core import tree
 from fedmrg_core.engine.memory.wire import Packed
 
-LEAST, MANY, MOST = 2**16, 2**26, 2**28
-"""Bytes below which a reply stays in its message; bytes of slots that are no matter; bytes of all slots, at most."""
-NOWHERE = np.empty(0, dtype=np.uint8)
-"""Memory of no slot."""
+MIN_REPLY_BYTES = 2**16
+"""Smaller replies travel in their message."""
+SMALL_TOTAL_BYTES = 2**26
+"""Up to this total, each actor gets two slots."""
+MAX_TOTAL_BYTES = 2**28
+"""Upper bound on the total size of all slots."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class SlotHandle:
-    """A slot, as an actor is told of it. link: opens the memory; name: what the link must lead to."""
+    """One slot, as an actor is told of it: `size` bytes from `offset` on. path: opens the memory. target: what `path`
+    must resolve to; on another machine it resolves to something else, or to nothing."""
 
-    link: str
-    name: str
+    path: str
+    target: str
     offset: int
     size: int
 
 
 @dataclass(frozen=True)
 class SlotRef:
-    """Stands for a `Packed` whose buffer lies in a slot, `size` bytes from `offset` on."""
+    """Replaces a `Packed` whose buffer is in a slot, `size` bytes from `offset` on."""
 
     header: Any
     offset: int
@@ -48,15 +57,19 @@ class SlotRef:
 
 
 class SlotPool:
-    """The driver's side: slots of `size` bytes in one anonymous file that ends with the process. Two an actor, and one
-    for the reply that is being read; one an actor where they are large; fewer or none where that is too much."""
+    """The driver's side: slots of `size` bytes in one anonymous file, which disappears with the process.
+
+    2 x actors + 1 slots; actors + 1 if slots are large (SMALL_TOTAL_BYTES); fewer, or none, if that exceeds
+    MAX_TOTAL_BYTES.
+    """
 
     def __init__(self, actors: int, size: int = 0) -> None:
         self.size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
         self._actors = actors
         self.count = 0
         if self.size and hasattr(os, "memfd_create"):
-            self.count = min(2 * actors + 1, max(actors + 1, MANY // self.size), MOST // self.size)
+            wanted = max(actors + 1, SMALL_TOTAL_BYTES // self.size)
+            self.count = min(2 * actors + 1, wanted, MAX_TOTAL_BYTES // self.size)
         self.num_bytes = self.count * self.size
         self._free = list(range(0, self.num_bytes, self.size or 1))
         if self.count:
@@ -65,14 +78,18 @@ class SlotPool:
             weakref.finalize(self, os.close, file)
             os.ftruncate(file, self.num_bytes)
             self._map = _mapped(file, self.num_bytes)
-            self._link, self._name = f"/proc/{os.getpid()}/fd/{file}", f"/memfd:{name} (deleted)"
+            self._path, self._target = f"/proc/{os.getpid()}/fd/{file}", f"/memfd:{name} (deleted)"
 
-    def fitting(self, wanted: int) -> SlotPool:
-        """These slots, or new ones that hold a reply of so many bytes."""
-        return self if wanted <= self.size or wanted < LEAST else SlotPool(self._actors, wanted)
+    def resized_for(self, num_bytes: int) -> SlotPool:
+        """These slots, or new ones if a reply of so many bytes does not fit them."""
+        if num_bytes <= self.size or num_bytes < MIN_REPLY_BYTES:
+            return self
+        slots = SlotPool(self._actors, num_bytes)
+        _log.debug("%d slots of %d bytes for replies of %d bytes", slots.count, slots.size, num_bytes)
+        return slots
 
-    def renewed(self) -> SlotPool:
-        """Others of the same size: for when somebody may still write into these."""
+    def fresh(self) -> SlotPool:
+        """New slots of the same size, for when a lost actor may still write into these."""
         return SlotPool(self._actors, self.size)
 
     @property
@@ -80,117 +97,115 @@ class SlotPool:
         """Whether there are slots and all of them are in use."""
         return self.num_bytes > 0 and not self._free
 
-    def lease(self) -> SlotHandle | None:
-        """A slot for one message, or None."""
-        return SlotHandle(self._link, self._name, self._free.pop(0), self.size) if self._free else None
+    def acquire(self) -> SlotHandle | None:
+        """A free slot for one message, or None."""
+        return SlotHandle(self._path, self._target, self._free.pop(0), self.size) if self._free else None
 
-    def load(self, place: SlotHandle | None, replies: list[Any]) -> list[Any]:
-        """The replies of a message as they were. Their buffers are views of the slot, which is free again once the last
-        of them is gone."""
-        if place is None:
+    def read(self, handle: SlotHandle | None, replies: list[Any]) -> list[Any]:
+        """The replies of a message with their payloads again. Their buffers are views of the slot, which is free once
+        the last view is gone (`Pool.map` says who must drop them)."""
+        if handle is None:
             return replies
-        slot = (ctypes.c_char * self.size).from_buffer(self._map, place.offset)
-        weakref.finalize(slot, self._free.append, place.offset)
+        slot = (ctypes.c_char * self.size).from_buffer(self._map, handle.offset)
+        weakref.finalize(slot, self._free.append, handle.offset)
         memory = memoryview(slot)
-        for number, name, value in _parts(replies, SlotRef):
+        for index, name, value in _payloads(replies, SlotRef):
             buffer = np.frombuffer(memory, dtype=np.uint8, count=value.size, offset=value.offset)
-            replies[number] = replace(replies[number], **{name: Packed(value.header, buffer)})
+            replies[index] = replace(replies[index], **{name: Packed(value.header, buffer)})
         return replies
 
 
 def _mapped(file: int, size: int) -> mmap.mmap:
-    """Shared memory with its pages there from the start: one by one they would cost several times as much."""
+    """Shared memory with all pages present: faulting them in one by one costs several times as much."""
     return mmap.mmap(file, size, flags=mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0))
 
 
-def _parts(replies: list[Any], kind: type[Any]) -> Iterator[tuple[int, str, Any]]:
-    """(index, field, value) of each field of that kind in replies that are dataclasses."""
-    for number, reply in enumerate(replies):
+def _payloads(replies: list[Any], kind: type[Any]) -> Iterator[tuple[int, str, Any]]:
+    """(index, field, value) of each field of type `kind` in those replies that are dataclasses."""
+    for index, reply in enumerate(replies):
         for each in fields(reply) if is_dataclass(reply) else ():
             value = getattr(reply, each.name)
             if isinstance(value, kind):
-                yield number, each.name, value
+                yield index, each.name, value
 
 
 class SlotClient:
-    """An actor's side: opens the driver's memory, once."""
+    """An actor's side: maps the driver's memory once."""
 
     def __init__(self) -> None:
-        self._name = ""
+        self._target = ""
         self._memory: np.ndarray | None = None
 
-    def at(self, place: SlotHandle | None) -> SlotWriter:
-        """Where the replies of a message go."""
-        memory = None if place is None else self._open(place)
-        if place is None or memory is None:
-            return SlotWriter(NOWHERE)
-        return SlotWriter(memory[place.offset : place.offset + place.size])
+    def open(self, handle: SlotHandle | None) -> SlotWriter:
+        """The writer of a slot; one without memory if there is no slot, or it is out of reach."""
+        memory = None if handle is None else self._map(handle)
+        if handle is None or memory is None:
+            return SlotWriter(np.empty(0, dtype=np.uint8))
+        return SlotWriter(memory[handle.offset : handle.offset + handle.size])
 
-    def _open(self, place: SlotHandle) -> np.ndarray | None:
-        """The driver's memory; None where its link leads elsewhere: this is another machine, or the slots are gone."""
-        if self._name != place.name:
+    def _map(self, handle: SlotHandle) -> np.ndarray | None:
+        """The driver's memory, or None if `path` resolves to something else: another machine, or slots are gone."""
+        if self._target != handle.target:
             try:
-                if os.readlink(place.link) != place.name:
+                if os.readlink(handle.path) != handle.target:
                     return None
-                file = os.open(place.link, os.O_RDWR)
+                file = os.open(handle.path, os.O_RDWR)
             except OSError:
                 return None
             try:
-                if os.readlink(f"/proc/self/fd/{file}") != place.name:
+                if os.readlink(f"/proc/self/fd/{file}") != handle.target:
                     return None
                 self._memory = np.frombuffer(_mapped(file, 0), dtype=np.uint8)
             except OSError:
                 return None
             finally:
                 os.close(file)
-            self._name = place.name
+            self._target = handle.target
         return self._memory
 
 
 class SlotWriter:
-    """A slot being filled: memory uint8 [size], `NOWHERE` for none. What is made in its `room` need not be copied there
-    later."""
+    """Fills one slot. memory: uint8 [size]; empty if there is no slot, and the replies travel in their message."""
 
     def __init__(self, memory: np.ndarray) -> None:
         self._memory = memory
         self._next = 0
 
     def alloc(self, sizes: Sequence[int]) -> Tensor:
-        """As `tree.alloc`; in the slot where there is place left."""
-        start = self._take(tree.offsets(sizes)[-1])
+        """As `tree.alloc`, in the slot while it has space: a payload that is built here needs no copy later."""
+        start = self._reserve(tree.offsets(sizes)[-1])
         return tree.alloc(sizes, None if start is None else self._memory[start:])
 
     def put(self, replies: list[Any]) -> tuple[list[Any], int]:
-        """The replies of a message with `SlotRef` for the `Packed` in them that the slot holds. And the bytes that all
-        their buffers take."""
-        parts = list(_parts(replies, Packed))
-        total = tree.offsets(packed.num_bytes for *_, packed in parts)[-1]
-        if not len(self._memory) or total < LEAST:
+        """The replies of a message, with a `SlotRef` for each `Packed` that the slot holds; and the bytes of all their
+        payloads."""
+        payloads = list(_payloads(replies, Packed))
+        total = tree.offsets(packed.num_bytes for *_, packed in payloads)[-1]
+        if not len(self._memory) or total < MIN_REPLY_BYTES:
             return replies, total
-        there = [self._place_of(packed.buffer) for *_, packed in parts]
-        ends = [at + part[2].num_bytes for at, part in zip(there, parts, strict=True) if at is not None]
-        self._next = tree.offsets([max(ends, default=0)])[-1]  # what was made behind them is not sent
+        known = [self._offset_of(packed.buffer) for *_, packed in payloads]
+        ends = [at + each[2].num_bytes for at, each in zip(known, payloads, strict=True) if at is not None]
+        self._next = tree.offsets([max(ends, default=0)])[-1]  # buffers that were allocated but are not sent are reused
         stored = list(replies)
-        for at, (number, name, packed) in zip(there, parts, strict=True):
-            offset = self._put(packed.buffer) if at is None else at
+        for at, (index, name, packed) in zip(known, payloads, strict=True):
+            offset = self._copy(packed.buffer) if at is None else at
             if offset is not None:
-                value = SlotRef(packed.header, offset, packed.num_bytes)
-                stored[number] = replace(stored[number], **{name: value})
+                stored[index] = replace(stored[index], **{name: SlotRef(packed.header, offset, packed.num_bytes)})
         return stored, total
 
-    def _place_of(self, buffer: np.ndarray) -> int | None:
-        """Where in the slot a buffer lies; None where it lies elsewhere."""
+    def _offset_of(self, buffer: np.ndarray) -> int | None:
+        """The offset of a buffer that is in the slot already, or None."""
         offset = buffer.ctypes.data - self._memory.ctypes.data
         return offset if 0 <= offset < len(self._memory) else None
 
-    def _put(self, buffer: np.ndarray) -> int | None:
-        """Where a copy of a buffer lies in the slot from now on; None where there is no place left."""
-        start = self._take(buffer.nbytes)
+    def _copy(self, buffer: np.ndarray) -> int | None:
+        """Copy a buffer into the slot; returns its offset, or None if the slot has no space."""
+        start = self._reserve(buffer.nbytes)
         if start is not None:
             self._memory[start : start + buffer.nbytes] = buffer
         return start
 
-    def _take(self, size: int) -> int | None:
+    def _reserve(self, size: int) -> int | None:
         start = self._next
         if start + size > len(self._memory):
             return None

@@ -1,4 +1,4 @@
-"""Payloads as one flat buffer and a small header: what goes through Ray's object store, a pipe or a file."""
+"""Payloads as one flat buffer and a small header, the form in which they travel and are stored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fedmrg_core.types import Payload
 
 @dataclass(frozen=True)
 class Packed:
-    """header: (group, name, dtype, shape, offset) per tensor; buffer: uint8 [bytes]."""
+    """A packed payload. header: (group, name, dtype, shape, offset) per tensor; buffer: uint8 [bytes]."""
 
     header: tuple[tuple[str, str, str, tuple[int, ...], int], ...]
     buffer: np.ndarray
@@ -26,48 +26,47 @@ class Packed:
         return int(self.buffer.nbytes)
 
     @property
-    def wanted_bytes(self) -> int:
-        """Where the last tensor of the header ends."""
+    def expected_bytes(self) -> int:
+        """The bytes that the header describes: the end of its last tensor."""
         ends = (offset + prod(shape) * getattr(torch, kind).itemsize for *_, kind, shape, offset in self.header)
         return max(ends, default=0)
 
 
 def pack(payload: Payload) -> Packed:
-    """Every tensor of a payload in one buffer: a copy, but for a payload of one group that lies in one already."""
+    """Every tensor of a payload in one buffer. A copy, unless the payload is one group in one buffer already."""
     states = {g: {n: t.detach().cpu().contiguous() for n, t in state.items()} for g, state in payload.items()}
     named = [(group, name, tensor) for group, state in states.items() for name, tensor in state.items()]
     sizes = [tensor.nbytes for *_, tensor in named]
-    places = tree.offsets(sizes)
+    offsets = tree.offsets(sizes)
     whole = tree.flat(next(iter(states.values()))) if len(states) == 1 else None
     if whole is None:
         whole = tree.alloc(sizes)
-        for (*_, tensor), size, offset in zip(named, sizes, places, strict=False):
+        for (*_, tensor), size, offset in zip(named, sizes, offsets, strict=False):
             whole[offset : offset + size].copy_(tensor.reshape(-1).view(torch.uint8))
     header = tuple(
         (group, name, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), offset)
-        for (group, name, tensor), offset in zip(named, places, strict=False)
+        for (group, name, tensor), offset in zip(named, offsets, strict=False)
     )
     return Packed(header, whole.view(torch.uint8).numpy())
 
 
 def unpack(packed: Packed) -> Payload:
-    """Tensors that are *views* of the buffer. One from an object store is shared and read-only: copy before writing.
+    """The payload; its tensors are *views* of the buffer. Copy before writing: other processes may read it too.
 
-    Raises FedMRGError where bytes are missing at the end.
+    Raises FedMRGError if bytes are missing at the end.
     """
     payload: Payload = {}
-    short = packed.num_bytes - packed.wanted_bytes
-    if short < 0:
-        raise FedMRGError(f"the payload is truncated: {packed.num_bytes} of {packed.wanted_bytes} bytes arrived")
+    if packed.num_bytes < packed.expected_bytes:
+        raise FedMRGError(f"the payload is truncated: {packed.num_bytes} of {packed.expected_bytes} bytes arrived")
     whole = torch.from_numpy(packed.buffer)
     for group, name, kind, shape, offset in packed.header:
         payload.setdefault(group, {})[name] = tree.view_at(whole, offset, getattr(torch, kind), shape)
     return payload
 
 
-def _hush() -> None:
-    """torch says once in a process that an array is read-only: let that be now, since a filter for each call would cost
-    more than the call, and filters are of the whole process, threads or not."""
+def _silence_read_only_warning() -> None:
+    """torch warns once per process about a read-only array. Provoke the warning here, where it is ignored: a filter
+    around each call would cost more than the call, and filters apply to all threads."""
     array = np.empty(0, dtype=np.uint8)
     array.flags.writeable = False
     with warnings.catch_warnings():
@@ -75,5 +74,5 @@ def _hush() -> None:
         torch.from_numpy(array)
 
 
-_hush()
+_silence_read_only_warning()
 EMPTY = pack({})

@@ -1,1 +1,1 @@
-"""Ray: the pool of actors, where they go, what each node must have. The only package that imports ray."""
+"""Ray: its instance, the pool of actors, their placement and the nodes' checks. The only package that imports ray."""

@@ -1,4 +1,4 @@
-"""How many actors fit a GPU: one of them is measured at its largest work, in a process that ends before they start."""
+"""How many actors fit on a GPU: one actor's largest work is measured, in a process that ends before actors start."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from fedmrg_core.errors import FedMRGError
 from fedmrg_core.models.report_model import Batch
 
 HEADROOM = 0.1
-"""Share of a GPU's free memory that stays free: batches differ, and an allocator's pieces do not fit without gaps."""
-WAIT_S = 600.0
+"""Share of a GPU's free memory that is not used: batches differ, and allocators leave gaps."""
+MEASURE_S = 600.0
+"""Longest wait for one step of the measurement."""
 
 
 @dataclass(frozen=True)
 class MemoryProbe:
-    """What was measured. gpus: their number. free: bytes free on the fullest of them. needed: bytes of one actor,
-    its CUDA context, model, step and generation."""
+    """A measurement. gpus: number of GPUs. free: bytes free on the fullest one. needed: bytes of one actor with its
+    CUDA context, model, training step and generation."""
 
     gpus: int
     free: int
@@ -37,8 +38,8 @@ class MemoryProbe:
 
 
 def actors_per_gpu(free: int, needed: int, headroom: float = HEADROOM) -> int:
-    """How many times `needed` bytes fit `free` bytes less the headroom; at least 1, since an actor that runs out of
-    memory halves its batches.
+    """How many actors of `needed` bytes fit into `free` bytes less the headroom. At least 1, because an actor that runs
+    out of memory halves its batches.
 
     >>> actors_per_gpu(free=80 * 10**9, needed=20 * 10**9)
     3
@@ -47,7 +48,7 @@ def actors_per_gpu(free: int, needed: int, headroom: float = HEADROOM) -> int:
 
 
 def gpu_fraction(count: int) -> float:
-    """The share of a GPU at which Ray puts `count` actors on one: rounded down to the 1/10,000 that Ray counts in.
+    """The GPU share with which Ray puts `count` actors on one GPU, rounded down to Ray's unit of 1/10,000.
 
     >>> gpu_fraction(1), gpu_fraction(3)
     (1.0, 0.3333)
@@ -55,11 +56,11 @@ def gpu_fraction(count: int) -> float:
     return floor(10_000 / count) / 10_000
 
 
-def fitted(config: PoolConfig, memory: MemoryProbe) -> PoolConfig:
-    """The pool with as many of its actors as fit, spread evenly over the GPUs, and each one's share of a GPU."""
-    most = actors_per_gpu(memory.free, memory.needed)
-    actors = min(config.actors, most * memory.gpus)
-    return replace(config, actors=actors, gpus_per_actor=gpu_fraction(min(most, ceil(actors / memory.gpus))))
+def limit_to_memory(config: PoolConfig, memory: MemoryProbe) -> PoolConfig:
+    """The pool with at most as many actors as fit, spread evenly over the GPUs, and their share of a GPU."""
+    per_gpu = actors_per_gpu(memory.free, memory.needed)
+    actors = min(config.actors, per_gpu * memory.gpus)
+    return replace(config, actors=actors, gpus_per_actor=gpu_fraction(min(per_gpu, ceil(actors / memory.gpus))))
 
 
 def fit_gpu(
@@ -69,47 +70,48 @@ def fit_gpu(
     films: int,
     measure: Callable[..., MemoryProbe] | None = None,
 ) -> tuple[PoolConfig, dict[str, Any]]:
-    """The pool as it will run, and facts for the result. Only on cuda, with actors and no share of a GPU given, is
-    there anything to find out; on a cluster the driver's GPU stands for those of the nodes, and all actors stay."""
+    """The pool as it will run, and facts for the result. Measures only on cuda, with actors, and if no share of a GPU
+    is set. On a cluster the driver's GPU represents the nodes' GPUs, and the number of actors is not reduced."""
     if not (config.actors and spec.device.device == "cuda" and config.gpus_per_actor == 0):
         return config, {}
-    memory = (measure or measured)(spec, federation, films)
+    memory = (measure or measure_actor)(spec, federation, films)
     if os.environ.get("RAY_ADDRESS"):
         chosen = replace(config, gpus_per_actor=gpu_fraction(actors_per_gpu(memory.free, memory.needed)))
     else:
-        chosen = fitted(config, memory)
+        chosen = limit_to_memory(config, memory)
     facts = {"actors": chosen.actors, "asked": config.actors, "gpus_per_actor": chosen.gpus_per_actor}
     return chosen, {**facts, **asdict(memory)}
 
 
-def measured(
+def measure_actor(
     spec: WorkerSpec,
     federation: Federation,
     films: int,
     free: Callable[[], list[int]] | None = None,
     work: Callable[[WorkerSpec, str, int], object] | None = None,
 ) -> MemoryProbe:
-    """Run one actor's largest work and see what memory is gone meanwhile. Raises FedMRGError where it does not fit.
+    """Run one actor's largest work and measure the GPU memory it takes. Raises FedMRGError if it does not fit.
 
-    A second process looks at the memory before and while the first one holds what it took, so that the difference has
-    the CUDA context in it. free, work: what the two processes do (`free_bytes`, `work_hardest`).
+    A second process reads the free memory before the work, and again while the first process still holds its memory,
+    so that the difference includes the CUDA context. free, work: what the two processes run (`free_bytes`,
+    `run_largest`).
     """
     if not torch.cuda.is_available():
-        raise FedMRGError("a GPU is to be measured, but torch sees none here")
+        raise FedMRGError("torch sees no GPU here to measure: set engine.device=cpu, or engine.gpus_per_actor")
     spawn, task = multiprocessing.get_context("spawn"), (spec, largest_client(federation), films)
     try:
         with spawn.Pool(1) as watcher, spawn.Pool(1) as actor:
-            before = watcher.apply_async(free or free_bytes).get(WAIT_S)
-            actor.apply_async(work or work_hardest, task).get(WAIT_S)
-            after = watcher.apply_async(free or free_bytes).get(WAIT_S)
+            before = watcher.apply_async(free or free_bytes).get(MEASURE_S)
+            actor.apply_async(work or run_largest, task).get(MEASURE_S)
+            after = watcher.apply_async(free or free_bytes).get(MEASURE_S)
     except torch.OutOfMemoryError:
         raise FedMRGError(
-            "one actor does not fit the GPU, not even study by study: set engine.gradient_checkpointing=true,"
-            " engine.precision=bf16 or a smaller evaluate.batch_size"
+            "one actor does not fit on the GPU, not even with one study at a time: set"
+            " engine.gradient_checkpointing=true, engine.precision=bf16, or a smaller evaluate.batch_size"
         ) from None
     except multiprocessing.TimeoutError:
         raise FedMRGError(
-            f"an actor's memory was not measured within {WAIT_S:.0f} s: give each a share with engine.gpus_per_actor"
+            f"an actor's memory was not measured within {MEASURE_S:.0f} s: set engine.gpus_per_actor yourself"
         ) from None
     return MemoryProbe(len(before), min(before), before[0] - after[0])
 
@@ -120,12 +122,13 @@ def free_bytes() -> list[int]:
 
 
 def largest_client(federation: Federation) -> str:
-    """The seen hospital with the most tokens to train on."""
+    """The seen hospital with the most training tokens."""
     return longest_first([hospital for hospital in federation.hospitals if hospital.seen], federation)[0].name
 
 
-def work_hardest(spec: WorkerSpec, client: str, films: int) -> int:
-    """One training step of a client on its longest reports, and a batch of `films` reports; returns its steps."""
+def run_largest(spec: WorkerSpec, client: str, films: int) -> int:
+    """One training step of a client on its longest reports, then one generation batch of `films` images; returns the
+    number of training steps."""
     spec = replace(spec, train=replace(spec.train, local_steps=1), faults=())
     worker = _LongestFirst(spec, client)
     shared = {name: worker.initial[name] for name in worker.shared_names()}
@@ -139,7 +142,7 @@ def work_hardest(spec: WorkerSpec, client: str, films: int) -> int:
 
 
 class _LongestFirst(Worker):
-    """A worker whose batches hold a client's longest reports."""
+    """A worker whose batches are a client's longest reports."""
 
     def __init__(self, spec: WorkerSpec, client: str) -> None:
         super().__init__(spec)

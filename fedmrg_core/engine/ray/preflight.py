@@ -1,4 +1,4 @@
-"""What must hold on every node of a cluster before training starts: the same software, and data and base by path."""
+"""Checks on every node of a cluster before training starts: same software, and data and base under the same path."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from fedmrg_core.data.cache.films import SHARD_FILMS
 from fedmrg_core.engine.pool import PoolConfig
 from fedmrg_core.engine.ray.placement import ask_nodes
 from fedmrg_core.engine.worker import WorkerSpec
-from fedmrg_core.errors import FedMRGError
+from fedmrg_core.errors import FedMRGError, first_line
 from fedmrg_core.models.pretrained import check_checkpoints
 from fedmrg_core.models.registry import get_language_model
 
 PACKAGES = ("torch", "transformers", "peft", "numpy")
-"""Whose versions decide bits, besides Python's and our own code."""
+"""Packages whose versions can change bits, besides Python and this project's code."""
 BASE_FILES = ("base.json", "base.safetensors", "tokenizer.json")
 INSPECT_S = 180.0
-"""Longest wait for a node's answer: imports from a cold network disk take a minute."""
+"""Longest wait for a node's answer: imports from a slow network disk take a minute."""
 
 
 @dataclass(frozen=True)
 class NodeReport:
-    """A node as a worker would find it. software: name -> version. machine: system and processor. unreadable: what
-    cannot be opened and why, "" = nothing. contents: hash of what can be."""
+    """What a worker would find on a node. software: name -> version. machine: system and processor. unreadable: why
+    something cannot be opened, "" if all can. contents: hash of data and base."""
 
     software: dict[str, str]
     machine: str
@@ -42,26 +42,27 @@ class NodeReport:
 
 
 def inspect_node(spec: WorkerSpec, machine: Callable[[], str] = platform.platform) -> NodeReport:
-    """What a worker with this spec would find where this is called."""
+    """The report of the node that runs this."""
     why = unreadable(spec)
     return NodeReport(software(), machine(), why, "" if why else _contents(spec))
 
 
 def unreadable(spec: WorkerSpec) -> str:
-    """Why a worker could not open its data or base here; "" where it can."""
+    """Why a worker cannot open its data or base here; "" if it can."""
     try:
         federation = Federation.open(spec.federation)
-        federation.images(np.arange(0, len(federation), SHARD_FILMS))  # one film of every shard
+        federation.images(np.arange(0, len(federation), SHARD_FILMS))  # one image of each shard
         (Path(spec.base) / "base.json").open("rb").close()
         get_language_model(spec.model.lm).tokenizer(spec.model, Path(spec.base))
         check_checkpoints(spec.model.encoder, spec.model.lm)
     except Exception as error:
-        return _line(error)
+        return _cause(error)
     return ""
 
 
 def software() -> dict[str, str]:
-    """Versions of what decides bits; of our own code the first digits of its hash, since a copy may be stale."""
+    """Versions of everything that can change bits; for this project's code the start of its hash, since a node's copy
+    may be an old one."""
     found = {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
     return {**found, "code": _code()[:8]}
 
@@ -72,43 +73,44 @@ def check_nodes(
     machine: Callable[[], str] = platform.platform,
     inspect: Callable[[WorkerSpec, Callable[[], str]], NodeReport] = inspect_node,
 ) -> str:
-    """Look from every node that takes actors, and compare with what this process finds. Returns a warning, or "".
+    """Compare every node that takes actors with this process. Returns a warning, or "".
 
-    Raises FedMRGError, one line that names the first node that will not do and says what to do.
+    Raises FedMRGError that names the first unfit node and says what to do.
     """
     here = inspect(spec, machine)
     found = ask_nodes(partial(inspect, spec, machine), config, min(INSPECT_S, config.wait_s))
-    wrong = [(node, why) for node, seen in found if (why := _complaint(here, seen))]
-    if wrong:
-        more = f" ({len(wrong) - 1} more nodes have complaints)" if len(wrong) > 1 else ""
-        raise FedMRGError(f"node {wrong[0][0].name}: {wrong[0][1]}{more}")
-    others = sorted({node.name for node, seen in found if seen.machine != here.machine})
+    unfit = [(node, why) for node, report in found if (why := _difference(here, report))]
+    if unfit:
+        more = f" ({len(unfit) - 1} more nodes are unfit)" if len(unfit) > 1 else ""
+        raise FedMRGError(f"node {unfit[0][0].name}: {unfit[0][1]}{more}")
+    others = sorted({node.name for node, report in found if report.machine != here.machine})
     if not others:
         return ""
-    return f"other processors than here on {', '.join(others)}: a result's bits can depend on where a client ran"
+    return f"{', '.join(others)}: another processor than here, so a result's bits can depend on where a client ran"
 
 
-def _complaint(here: NodeReport, seen: NodeReport | Exception) -> str:
-    if isinstance(seen, Exception):
-        advice = "start Ray there from the same environment as here, with this project installed in it"
-        return f"cannot run a worker: {_line(seen)}: {advice}"
-    other = [name for name in here.software if seen.software.get(name) != here.software[name]]
+def _difference(here: NodeReport, report: NodeReport | Exception) -> str:
+    """Why a node is unfit and what to do, or ""."""
+    if isinstance(report, Exception):
+        advice = "start Ray there from the same environment as here, with this project installed"
+        return f"cannot run a worker ({_cause(report)}): {advice}"
+    other = [name for name in here.software if report.software.get(name) != here.software[name]]
     if other:
-        pairs = ", ".join(f"{name} {seen.software.get(name) or 'missing'}, not {here.software[name]}" for name in other)
-        return f"{pairs} as here: install the same there and start Ray from it"
-    if seen.unreadable:
-        return f"{seen.unreadable}: data, base and films must lie under the same path there (a shared folder or a copy)"
-    if seen.contents != here.contents:
-        return "data or base differ from those under the same path here: copy them anew"
+        pairs = [f"{name} {report.software.get(name) or 'missing'}, not {here.software[name]}" for name in other]
+        return f"{', '.join(pairs)} as here: install the same versions there and start Ray from them"
+    if report.unreadable:
+        return f"{report.unreadable}: data, base and images must be under the same path there (shared folder or copy)"
+    if report.contents != here.contents:
+        return "data or base differ from those under the same path here: copy them again"
     return ""
 
 
 def _contents(spec: WorkerSpec) -> str:
-    """Hash of the federation's own hashes and of the base's description and its files' sizes."""
+    """Hash over the federation's hashes, the base's description and the sizes of its files."""
     federation, base = Federation.open(spec.federation), Path(spec.base)
     sizes = [(name, (base / name).stat().st_size) for name in BASE_FILES if (base / name).exists()]
-    seen = (federation.data_sha256, federation.split_sha256, sizes, (base / "base.json").read_text())
-    return hashlib.sha256(repr(seen).encode()).hexdigest()
+    facts = (federation.data_sha256, federation.split_sha256, sizes, (base / "base.json").read_text())
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
 def _code() -> str:
@@ -127,10 +129,7 @@ def _version(name: str) -> str:
         return ""
 
 
-def _line(error: Exception) -> str:
-    """An exception in one line; of a remote one the cause."""
+def _cause(error: Exception) -> str:
+    """An exception in one line; for one from another node, its cause."""
     cause = getattr(error, "cause", None)
-    if isinstance(cause, Exception):
-        return _line(cause)
-    lines = str(error).strip().splitlines()
-    return (lines[-1].strip() if lines else "") or type(error).__name__
+    return _cause(cause) if isinstance(cause, Exception) else first_line(error, last=True)
