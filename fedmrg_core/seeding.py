@@ -13,8 +13,8 @@ import numpy as np
 def derive_seed(*parts: int | str) -> int:
     """A 63-bit seed from the parts, the same on every machine.
 
-    >>> derive_seed(0, 1, "h01", "batches") == derive_seed(0, 1, "h01", "batches")
-    True
+    >>> derive_seed(0, 1, "h01", "batches")
+    4860818454823816421
     """
     text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1

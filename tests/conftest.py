@@ -50,7 +50,7 @@ def notes_folder(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="module")
 def ray_running() -> Iterator[None]:
     """A private Ray instance for the tests of one module."""
-    from fedmrg_core.engine.ray.pool import start_ray
+    from fedmrg_core.engine.ray.instance import start_ray
     from tests.toy import TWO_ACTORS
 
     stop = start_ray(TWO_ACTORS)

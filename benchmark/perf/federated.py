@@ -38,8 +38,9 @@ from fedmrg_core.engine.memory.process import configure_process
 from fedmrg_core.engine.memory.shared_weights import MIN_SHARED_BYTES
 from fedmrg_core.engine.memory.wire import Packed, pack, unpack
 from fedmrg_core.engine.messages import TrainReply, TrainTask
-from fedmrg_core.engine.pool import Call, Pool
-from fedmrg_core.engine.ray.pool import PoolConfig, RayPool, start_ray
+from fedmrg_core.engine.pool import Call, Pool, PoolConfig
+from fedmrg_core.engine.ray.instance import start_ray
+from fedmrg_core.engine.ray.pool import RayPool
 from fedmrg_core.engine.rounds import RoundLog, run_rounds
 from fedmrg_core.engine.trainer import TrainConfig
 from fedmrg_core.engine.warmup import ensure_base

@@ -26,7 +26,9 @@ from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.memory.process import configure_process
 from fedmrg_core.engine.memory.wire import EMPTY, Packed, pack, unpack
 from fedmrg_core.engine.messages import TrainReply, TrainTask
-from fedmrg_core.engine.ray.pool import PoolConfig, RayPool, start_ray
+from fedmrg_core.engine.pool import PoolConfig
+from fedmrg_core.engine.ray.instance import start_ray
+from fedmrg_core.engine.ray.pool import RayPool
 from fedmrg_core.engine.rounds import run_rounds
 from fedmrg_core.engine.trainer import TrainConfig
 

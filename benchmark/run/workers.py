@@ -10,8 +10,9 @@ from typing import Any
 
 from benchmark.run import provenance
 from fedmrg_core.engine.fault_injection import FaultyWorker
-from fedmrg_core.engine.pool import Pool, SerialPool
-from fedmrg_core.engine.ray.pool import PoolConfig, RayPool, start_ray
+from fedmrg_core.engine.pool import Pool, PoolConfig, SerialPool
+from fedmrg_core.engine.ray.instance import start_ray
+from fedmrg_core.engine.ray.pool import RayPool
 from fedmrg_core.engine.ray.preflight import check_nodes
 from fedmrg_core.engine.worker import Worker, WorkerSpec
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from fedmrg_core.engine.device import DeviceConfig
+from fedmrg_core.engine.pool import PoolConfig
 from fedmrg_core.engine.ray import gpu_fit
 from fedmrg_core.engine.ray.gpu_fit import MemoryProbe, actors_per_gpu, gpu_fraction, limit_to_memory
-from fedmrg_core.engine.ray.pool import PoolConfig
 from fedmrg_core.errors import FedMRGError
 from tests.toy import federation, toy_spec
 

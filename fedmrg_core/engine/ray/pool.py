@@ -11,15 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fedmrg_core.engine.client import Worker
 from fedmrg_core.engine.memory.process import release_object_store_pages
 from fedmrg_core.engine.memory.shared_slots import SlotHandle, SlotPool
 from fedmrg_core.engine.memory.wire import Packed
-from fedmrg_core.engine.pool import Call
-from fedmrg_core.engine.pool import PoolConfig as PoolConfig
+from fedmrg_core.engine.pool import Call, PoolConfig
 from fedmrg_core.engine.ray.dispatch import Dispatch
-from fedmrg_core.engine.ray.instance import start_ray as start_ray
 from fedmrg_core.engine.ray.placement import Node, Placement, actor_class, on_node
+from fedmrg_core.engine.worker import Worker
 from fedmrg_core.errors import FedMRGError
 
 _log = logging.getLogger(__name__)
