@@ -55,8 +55,6 @@ TOY = (
     "local_steps=1", "train.batch_size=8", "tuning.rank=2",
 )  # fmt: skip
 """The smallest real model: a round is a matter of a second."""
-
-
 LARGE = (
     "lm_hidden=1024", "lm_layers=8", "lm_heads=16", "lm_intermediate=2816",
     "warmup_vision_steps=0", "warmup_prompt_steps=0", "warmup_steps=0",
