@@ -1,7 +1,7 @@
 """Upload compression: encode a delta on the client, decode it on the server. The ledger counts the encoded bytes.
 
-A lossy codec keeps what it cut off (the residue) on the client and adds it to that client's next delta: error
-feedback (Karimireddy et al., ICML 2019), so that nothing is lost for good.
+A lossy codec stores its error (the residue) on the client and adds it to that client's next delta: error feedback
+(Karimireddy et al., ICML 2019). Over the rounds nothing is lost.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from fedmrg_core.types import State
 MARK = "//"
 """Separates a parameter's name from its encoded part: `encoder.weight//U`."""
 STATISTICS = ("running_mean", "running_var")
-"""Ends of names of what lossy codecs send whole: an approximate variance may turn negative."""
+"""Ends of names that lossy codecs send whole, since an approximate variance may be negative."""
 
 
 @dataclass(frozen=True)
 class Codec:
-    """The identity: what the client sends is what the server gets."""
+    """The identity: the server gets the very tensors that the client sends."""
 
     error_feedback: bool = True
 
@@ -34,17 +34,17 @@ class Codec:
         return True
 
     def encode(self, delta: State, residue: State) -> tuple[State, State]:
-        """(delta, this client's residue) -> (what is sent, the new residue)."""
+        """(delta, this client's residue) -> (tensors to send, the new residue)."""
         if self.lossless:
             return delta, {}
         whole = {name: tensor for name, tensor in delta.items() if name.endswith(STATISTICS)}
-        wanted = tree.add({name: tensor for name, tensor in delta.items() if name not in whole}, residue)
-        sent = {k: v for name, tensor in wanted.items() for k, v in self.encode_tensor(name, tensor).items()}
-        left = tree.subtract(wanted, self.decode(sent)) if self.error_feedback else {}
-        return {**sent, **whole}, left
+        target = tree.add({name: tensor for name, tensor in delta.items() if name not in whole}, residue)
+        sent = {k: v for name, tensor in target.items() for k, v in self.encode_tensor(name, tensor).items()}
+        error = tree.subtract(target, self.decode(sent)) if self.error_feedback else {}
+        return {**sent, **whole}, error
 
     def decode(self, sent: State) -> State:
-        """What was sent -> a delta with the parameters' names, shapes and dtypes."""
+        """Sent tensors -> a delta with the parameters' names, shapes and dtypes."""
         if self.lossless:
             return sent
         parts: dict[str, dict[str, Tensor]] = {}
@@ -64,8 +64,8 @@ class Codec:
 class LowRank(Codec):
     """Cut each matrix (a convolution as out x rest) to its best rank-r part, U S V^T.
 
-    rank: 1 is the least; at full rank nothing is cut. A tensor whose factors would not be smaller is sent
-    whole, and so are LoRA's factors, which are low-rank already.
+    rank: 1 or more; at full rank nothing is cut. A tensor whose factors would not be smaller is sent whole, and so are
+    LoRA's factors, which are low-rank already.
     The signs of singular vectors are fixed (largest entry of each column of U positive), so that bits agree.
     """
 
@@ -96,7 +96,7 @@ class LowRank(Codec):
 
 @dataclass(frozen=True)
 class Int8(Codec):
-    """8 bits a value: q = round(x / s) with one scale s = max|x| / 127 a tensor; off by half a step at most."""
+    """8 bits per value: q = round(x / s) with one scale s = max|x| / 127 per tensor; the error is at most s / 2."""
 
     @property
     def lossless(self) -> bool:
@@ -115,8 +115,8 @@ class Int8(Codec):
 
 @dataclass(frozen=True)
 class Int4(Codec):
-    """4 bits a value, two in a byte: q = round(x / s) in -7 .. 7 with a scale for each row (first axis) of a matrix, or
-    one for a vector. Coarse: what it rounds off comes back by error feedback."""
+    """4 bits per value, two values per byte: q = round(x / s) in -7 .. 7, with one scale per row (first axis) of a
+    matrix, or one for a vector. Coarse: use it with error feedback."""
 
     @property
     def lossless(self) -> bool:
@@ -124,7 +124,7 @@ class Int4(Codec):
 
     def encode_tensor(self, name: str, tensor: Tensor) -> State:
         if tensor.numel() <= 8 or (tensor.numel() == tensor.shape[0] and tensor.dim() > 1):
-            return {name: tensor}  # no smaller with its scales
+            return {name: tensor}  # with its scales it would be no smaller
         rows = tensor.reshape(tensor.shape[0] if tensor.dim() > 1 else 1, -1)
         scale = rows.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny) / 7.0
         codes = ((rows / scale).round().clamp(-7, 7) + 8).to(torch.uint8).reshape(-1)

@@ -27,7 +27,7 @@ from fedmrg_core.engine.device import DeviceConfig
 from fedmrg_core.engine.failures import Policy
 from fedmrg_core.engine.memory.wire import unpack
 from fedmrg_core.engine.pool import SerialPool
-from fedmrg_core.engine.rounds import RoundLog, run_rounds
+from fedmrg_core.engine.rounds import RoundRecord, run_rounds
 from fedmrg_core.engine.trainer import TrainConfig
 from fedmrg_core.engine.worker import Worker, WorkerSpec
 from fedmrg_core.evaluate import EvaluateConfig, evaluate
@@ -202,14 +202,14 @@ class StubRun:
         self.federation = stub_federation(self.points)
         self.worker = self.worker_class(spec, self.federation, StubModel(self.start, self.statistic))
         self.pool = SerialPool(self.worker)
-        self.logs: list[RoundLog] = []
+        self.logs: list[RoundRecord] = []
         shared = {name: self.worker.initial[name] for name in self.worker.shared_names()}
         self.initial = self.algorithm.init_server(shared, len(self.points))
         server, self.store = self.resume or (self.initial, ClientStore())
         fixed = (self.algorithm, self.federation, self.config, self.seed, self.pool)
         self.server = run_rounds(*fixed, server, self.store, self._log, self.policy)
 
-    def _log(self, server: ServerState, store: ClientStore, log: RoundLog) -> None:
+    def _log(self, server: ServerState, store: ClientStore, log: RoundRecord) -> None:
         self.logs.append(log)
 
     def private(self, client_id: str) -> Payload:

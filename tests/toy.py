@@ -17,7 +17,7 @@ from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.failures import Policy
 from fedmrg_core.engine.fault_injection import FaultyWorker
 from fedmrg_core.engine.pool import Pool, PoolConfig, SerialPool
-from fedmrg_core.engine.rounds import RoundLog, run_rounds
+from fedmrg_core.engine.rounds import RoundRecord, run_rounds
 from fedmrg_core.engine.warmup import ensure_base
 from fedmrg_core.engine.worker import Worker, WorkerSpec
 
@@ -73,7 +73,7 @@ class Run:
         self.worker = (FaultyWorker if spec.faults else Worker)(spec)
         self.pool = pool or SerialPool(self.worker)
         self.federation = Federation.open(spec.federation)
-        self.logs: list[RoundLog] = []
+        self.logs: list[RoundRecord] = []
         shared = {name: self.worker.initial[name] for name in self.worker.shared_names()}
         server, self.store = start or (spec.algorithm.init_server(shared, 3), ClientStore())
         self.initial = server
@@ -81,7 +81,7 @@ class Run:
             spec.algorithm, self.federation, spec.train, spec.seed, self.pool, server, self.store, self._log, policy
         )
 
-    def _log(self, server: ServerState, store: ClientStore, log: RoundLog) -> None:
+    def _log(self, server: ServerState, store: ClientStore, log: RoundRecord) -> None:
         self.logs.append(log)
 
 

@@ -41,7 +41,7 @@ from fedmrg_core.engine.messages import TrainReply, TrainTask
 from fedmrg_core.engine.pool import Call, Pool, PoolConfig
 from fedmrg_core.engine.ray.instance import start_ray
 from fedmrg_core.engine.ray.pool import RayPool
-from fedmrg_core.engine.rounds import RoundLog, run_rounds
+from fedmrg_core.engine.rounds import RoundRecord, run_rounds
 from fedmrg_core.engine.trainer import TrainConfig
 from fedmrg_core.engine.warmup import ensure_base
 from fedmrg_core.engine.worker import WorkerSpec
@@ -252,7 +252,7 @@ def measure(case: Case) -> dict[str, Any]:
     memory: dict[int, Any] = {}
     last: dict[str, Any] = {}
 
-    def on_round(server: ServerState, store: ClientStore, log: RoundLog) -> None:
+    def on_round(server: ServerState, store: ClientStore, log: RoundRecord) -> None:
         own = recorder.seconds
         ideal = sum(own) / case.actors
         rounds.append({"s": log.row["seconds"]["total"], "ideal_s": ideal, "list_s": makespan(own, case.actors)})

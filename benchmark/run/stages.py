@@ -27,7 +27,7 @@ from fedmrg_core.engine.failures import Faults
 from fedmrg_core.engine.generation_cache import GenerationCache
 from fedmrg_core.engine.pool import Pool, PoolConfig
 from fedmrg_core.engine.ray.gpu_fit import fit_gpu
-from fedmrg_core.engine.rounds import RoundLog, run_rounds
+from fedmrg_core.engine.rounds import RoundRecord, run_rounds
 from fedmrg_core.engine.warmup import ensure_base
 from fedmrg_core.engine.worker import WorkerSpec
 from fedmrg_core.evaluate import evaluate
@@ -112,7 +112,7 @@ def train(context: Context, federation: Federation, workers: Workers) -> tuple[S
     keep, wait_s = config.keep_checkpoints, config.pool.wait_s
     with bar, AsyncCheckpointer(checkpoints, keep, wait_s, _saver(context)) as saving:
 
-        def on_round(server: ServerState, store: ClientStore, log: RoundLog) -> None:
+        def on_round(server: ServerState, store: ClientStore, log: RoundRecord) -> None:
             with record.clock.timed("checkpoint"):
                 _save_round(record, server, store, log, saving)
             bar.update()
@@ -124,7 +124,7 @@ def train(context: Context, federation: Federation, workers: Workers) -> tuple[S
 
 
 def _save_round(
-    record: Record, server: ServerState, store: ClientStore, log: RoundLog, saving: AsyncCheckpointer
+    record: Record, server: ServerState, store: ClientStore, log: RoundRecord, saving: AsyncCheckpointer
 ) -> None:
     """The checkpoint goes last, written beside the next round: a round with lines but no checkpoint is run again."""
     record.folder.append_ledger(log.ledger)

@@ -28,7 +28,7 @@ from fedmrg_core.types import Payload
 
 
 @dataclass
-class RoundLog:
+class RoundRecord:
     """The record of one round: its row of rounds.jsonl and its rows of ledger.jsonl."""
 
     round: int
@@ -72,7 +72,7 @@ def run_rounds(
     pool: Pool,
     server: ServerState,
     store: ClientStore,
-    on_round: Callable[[ServerState, ClientStore, RoundLog], None],
+    on_round: Callable[[ServerState, ClientStore, RoundRecord], None],
     policy: Policy | None = None,
 ) -> ServerState:
     """Run rounds from `server.round` up to `train.rounds`; `on_round` is called after each commit.
@@ -113,7 +113,7 @@ class _Round:
         self.studies = {hospital.name: float(len(hospital.rows["train"])) for hospital in clients}
         self.cohort_size, self.policy = cohort_size, policy
         self.accepted: list[str] = []
-        self.log = RoundLog(server.round)
+        self.log = RoundRecord(server.round)
         self._losses: dict[str, float] = {}
         self._weight = self._work = 0.0
         self._steps = self._trained = 0

@@ -20,7 +20,7 @@ from fedmrg_core.models.report_model import Batch
 class TrainConfig:
     """How a client trains, and how many rounds there are.
 
-    rounds: federated rounds. participation: share of seen clients in a round's cohort, 1 = all (at least one).
+    rounds: federated rounds. participation: share of seen clients in a round's cohort; 1 = all; at least one is chosen.
     local_epochs: passes over the own training part in a round; local_steps: steps instead, 0 = by epochs.
     batch_size: studies. optimizer: "adamw" or "sgd". lr: encoder, connector, head and full language models;
     adapter_lr: LoRA factors and the prompt table. schedule: "constant", or "cosine" over the rounds down to a tenth.
@@ -69,7 +69,7 @@ class TrainConfig:
 
 
 WINDOW = 8
-"""Batches in a window whose studies are grouped by report length: a batch then holds little padding."""
+"""Batches per window. Studies are sorted by report length within a window, so that a batch has little padding."""
 
 
 def batches_of(rows: np.ndarray, lengths: np.ndarray, size: int, draw: np.random.Generator) -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""FedMRG's identities (DESIGN section 6g), bit by bit, and its losses against loops written from the formulas."""
+"""FedMRG's identities, bit by bit, and its losses against loops written from the formulas of docs/fedmrg.md."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def test_a_specialised_adapter_without_weights_leaves_the_generic_side_as_fedlor
     run = Run(toy_spec(toy_cache, "fedmrg", **off))
     assert same(Run(toy_spec(toy_cache, "fedlora-dx")).server, run.server)
     name = next(n for n in run.worker.personal_names() if ".lora_B." in n)
-    kept = {client: unpack(run.store.get(client))["personal"][name] for client in run.store.clients()}
-    assert all(tensor.abs().sum() > 0 for tensor in kept.values()), "the specialised adapters did not learn"
-    assert len({tensor.numpy().tobytes() for tensor in kept.values()}) == len(kept), "hospitals share an adapter"
+    adapters = {client: unpack(run.store.get(client))["personal"][name] for client in run.store.clients()}
+    assert all(tensor.abs().sum() > 0 for tensor in adapters.values()), "the specialised adapters did not learn"
+    assert len({tensor.numpy().tobytes() for tensor in adapters.values()}) == len(adapters), "two hospitals share one"
 
 
 @pytest.fixture(name="worker")
@@ -128,13 +128,13 @@ def test_no_specialised_tensor_leaves_home_and_prototypes_have_length_1(toy_cach
 # ---- closed forms
 
 
-def _reading(seed: int) -> DecoderOutput:
+def _decoder_output(seed: int) -> DecoderOutput:
     draw = torch.Generator().manual_seed(seed)
     return DecoderOutput(torch.randn(2, 3, 7, generator=draw), torch.randn(2, 3, 4, generator=draw), torch.zeros(()))
 
 
 def test_boosting_loss_against_a_loop_over_tokens() -> None:
-    teacher, student = _reading(0), _reading(1)
+    teacher, student = _decoder_output(0), _decoder_output(1)
     mask = torch.tensor([[True, True, False], [True, False, False]])
     terms = []
     for i, t in mask.nonzero().tolist():

@@ -19,7 +19,7 @@ from fedmrg_core.engine import checkpoint
 from fedmrg_core.engine.async_checkpoint import AsyncCheckpointer
 from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.memory.wire import pack
-from fedmrg_core.engine.rounds import RoundLog, params_sha256
+from fedmrg_core.engine.rounds import RoundRecord, params_sha256
 from fedmrg_core.errors import FedMRGError
 from tests.conftest import ROOT
 from tests.toy import Run, toy_config, toy_spec
@@ -147,7 +147,7 @@ def test_no_algorithm_writes_into_a_former_rounds_state(algo: str, toy_cache: Pa
     """A background write relies on it: references taken after a round still have its bits after the next."""
 
     class Watched(Run):
-        def _log(self, server: ServerState, store: ClientStore, log: RoundLog) -> None:
+        def _log(self, server: ServerState, store: ClientStore, log: RoundRecord) -> None:
             if log.round == 0:
                 first.append((server, store.snapshot(), params_sha256(server, store)))
 
