@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.run.rescore import main as rescore
 from benchmark.scoring.generations import radeval_metrics
 from benchmark.scoring.labelers import labeler_options
 from benchmark.scoring.outputs import check_outputs, write_outputs
 from benchmark.scoring.report_table import column, read_table
-from benchmark.scoring.rescore import main as rescore
 from benchmark.scoring.summary import contents, score_text
 from fedmrg_core.errors import ConfigError, DataError
 from fedmrg_core.paths import ROOT

@@ -5,11 +5,10 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from benchmark.run.settings import Config
-
 if TYPE_CHECKING:
     import pandas as pd
 
+    from benchmark.run.settings import Config
     from fedmrg_core.data.cache.federation import Federation
     from fedmrg_core.metrics.scorecard import MeasureTexts, Scorecard
 
