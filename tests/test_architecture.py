@@ -155,7 +155,8 @@ def test_shared_code_names_no_algorithm() -> None:
     """A new algorithm is one file and one config: the engine, the models and the loop never ask for a name."""
     names = {path.stem.replace("_", "-") for path in (ROOT / "benchmark/configs/algos").glob("*.toml")} - set(TRIVIAL)
     names |= {name.replace("-", "_") for name in names}
-    shared = ("fedmrg_core/engine/", "fedmrg_core/models/", "fedmrg_core/evaluate.py", "benchmark/run/")
+    run = [f"benchmark/run/{name}.py" for name in ("experiment", "stages", "workers")]
+    shared = ("fedmrg_core/engine/", "fedmrg_core/models/", "fedmrg_core/evaluate.py", *run)
     wrong = [
         f"{path} line {node.lineno}: '{node.value}'"
         for path, tree in MODULES.items()
