@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,14 +19,17 @@ from fedmrg_core.data.images import file_sha256, read_film, safe_path
 from fedmrg_core.data.labels import label_reports
 from fedmrg_core.data.source import fingerprint_studies
 from fedmrg_core.errors import DataError
+from fedmrg_core.files import write_atomic
 from fedmrg_core.types import Study
+
+log = logging.getLogger(__name__)
 
 Entry = tuple[int, int, str]
 """Size, time of last change (ns) and SHA-256 of a file."""
 
 
 class HashIndex:
-    """SHA-256 of files below a root, remembered between runs: a file whose size and time are as before is not read."""
+    """SHA-256 of files below a root, stored between runs: files whose size and time did not change are not read."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -33,7 +37,7 @@ class HashIndex:
         self._file: Path | None = None
 
     def use_cache(self, cache: Path) -> None:
-        """Keep the hashes in a file below `cache`; a damaged one is begun anew."""
+        """Store the hashes in a file below `cache`; a damaged file is replaced."""
         name = hashlib.sha256(os.fsencode(os.path.realpath(self.root))).hexdigest()[:24]
         self._file = cache / "hashes" / f"{name}.json"
         try:
@@ -57,13 +61,10 @@ class HashIndex:
             raise DataError(f"image '{relative}' cannot be read ({error.strerror})") from None
 
     def save(self) -> None:
-        """Write the file, if hashes are to be remembered."""
+        """Write the file, if there is a cache."""
         if self._file is None:
             return
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._file.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(self._known), "utf-8")
-        os.replace(temporary, self._file)
+        write_atomic(self._file, json.dumps(self._known).encode())
 
 
 class FileSource:
@@ -97,6 +98,7 @@ class FileSource:
         """Every usable study, sorted by id. Raises DataError with file and row."""
         if self._studies is None:
             self._studies = sorted(self._read(), key=lambda study: study.study_id)
+            log.info("%s: %d studies; left out or mended: %s", self.name, len(self._studies), self.left_out or "none")
             if not self._studies:
                 raise DataError(f"no usable study in '{self.root}'; left out: {self.left_out or 'none'}")
         return self._studies
@@ -109,8 +111,8 @@ class FileSource:
             raise DataError(str(error), *self.locations[study.study_id]) from None
 
     def image_key(self, study: Study) -> str:
-        """SHA-256 of the film's bytes, or what stands for it; a constant where it cannot be read (decoding then says
-        why)."""
+        """SHA-256 of the film's bytes (of published films: name and size); a constant where it cannot be read, as
+        decoding then says why."""
         try:
             if self.published:
                 return f"{study.image}:{(self.root / study.image).stat().st_size}"
@@ -131,7 +133,7 @@ class FileSource:
         return fingerprint_studies(studies, keys)
 
     def use_cache(self, cache: Path) -> None:
-        """Remember the films' hashes below `cache`, so that the next run reads only files that changed."""
+        """Store the films' hashes below `cache`, so that the next run reads only files that changed."""
         self._hashes.use_cache(cache)
 
     def _labelled(self, studies: list[Study]) -> list[Study]:

@@ -1,13 +1,14 @@
 """The film cache: each film decoded and resized once, in Arrow shards that every process maps into its memory.
 
-A shard is named by what is in it: the hash of its films' content keys, the transform and the size. So an interrupted
-build goes on where it stopped, two splits of the same data share their films, and a changed film renews its shard
-alone. Shards are written through `datasets` and can be opened with `datasets.Dataset.from_file`.
+A shard is named by its content: the hash of its films' content keys, the transform and the size. So an interrupted
+build continues where it stopped, two splits of the same data share their films, and a changed film renews its own shard
+only. Shards are written through `datasets` and can be opened with `datasets.Dataset.from_file`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,10 +21,13 @@ from numpy.typing import NDArray
 from fedmrg_core.data.images import TRANSFORM
 from fedmrg_core.data.source import Source, image_keys
 from fedmrg_core.errors import DataError
+from fedmrg_core.files import replacing
 from fedmrg_core.types import Study
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+log = logging.getLogger(__name__)
 
 SHARD_FILMS = 2048
 BATCH_FILMS = 128
@@ -70,7 +74,7 @@ class Films:
 
 
 def build_films(source: Source, studies: Sequence[Study], size: int, root: Path, progress: bool) -> list[Shard]:
-    """Decode the films of `studies` into shards below `root`, those that are not there yet. Rows keep the order."""
+    """Decode the films of `studies` into shards below `root`, if they do not exist yet. Rows keep the order."""
     keys = image_keys(source, studies)
     folder = root / f"films-{size}"
     shards: list[Shard] = []
@@ -82,8 +86,9 @@ def build_films(source: Source, studies: Sequence[Study], size: int, root: Path,
         shards.append((path, len(studies[part])))
         if not path.exists():
             todo.append((path, studies[part]))
+    log.info("films: %d shards found in %s, %d to make", len(shards) - len(todo), folder, len(todo))
     if todo:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # films of credentialed sources lie here too
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # films of credentialed sources are stored here too
         _write_all(source, todo, size, progress)
     return shards
 
@@ -95,12 +100,9 @@ def _write_all(source: Source, todo: Sequence[tuple[Path, Sequence[Study]]], siz
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool, tqdm(total=total, unit="film", desc="films", disable=not progress) as bar:
         for path, studies in todo:
-            temporary = path.with_suffix(f".{os.getpid()}.tmp")
-            try:
+            with replacing(path) as temporary:
                 _write_shard(temporary, _decoded(source, studies, size, pool, bar))
-                os.replace(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
+            log.debug("film shard written: %s (%d films)", path, len(studies))
 
 
 def _decoded(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -23,6 +24,8 @@ from fedmrg_core.data.source import CachesHashes, Source
 from fedmrg_core.data.splits.assignment import Assignment
 from fedmrg_core.errors import DataError
 from fedmrg_core.types import PARTS, Study
+
+log = logging.getLogger(__name__)
 
 LAYOUT = 3
 """Version of the folder's own layout, a part of its key."""
@@ -104,17 +107,19 @@ def _meta(ready: _Ready, size: int) -> dict[str, Any]:
 
 
 def _folder(ready: _Ready, size: int, cache: Path) -> Path:
-    """Write into a temporary folder and rename it; whoever comes second uses the first one's."""
+    """Write into a temporary folder and rename it. If another run was faster, its folder is used."""
     meta = _meta(ready, size)
     key = hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()[:32]
     target = cache / "federations" / key
     if (target / META).exists():
+        log.info("federation found: %s", target)
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=target.parent))  # mode 0700: it may hold private text
     try:
         _write(ready, temporary, meta | {"shards": [(os.path.relpath(path, target), n) for path, n in ready.shards]})
         os.rename(temporary, target)
+        log.info("federation written: %s (%d studies)", target, len(ready.studies))
     except OSError:
         if not (target / META).exists():
             raise

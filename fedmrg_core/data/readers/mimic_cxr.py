@@ -15,6 +15,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+from fedmrg_core.data.bounded import read_bounded
 from fedmrg_core.data.catalogue import data_set
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.file_source import FileSource
@@ -31,6 +32,8 @@ REPORT_ZIP = "mimic-cxr-reports.zip"
 PARTS = {"train": "train", "validate": "val", "val": "val", "test": "test"}
 RANK = {"PA": 0, "AP": 1, "postero-anterior": 0, "antero-posterior": 1}
 """Frontal views, the preferred first."""
+
+MAX_REPORT_BYTES = 16 << 20
 
 COLUMNS = (
     "dicom_id",
@@ -165,10 +168,16 @@ class _Reports:
         try:
             for folder in self._folders:
                 if (folder / name).is_file():
-                    return (folder / name).read_text("utf-8", "replace")
-            return None if self._zip is None else self._zip.read(name).decode("utf-8", "replace")
+                    with (folder / name).open("rb") as file:
+                        return read_bounded(file, MAX_REPORT_BYTES, name).decode("utf-8", "replace")
+            if self._zip is None:
+                return None
+            with self._zip.open(name) as member:
+                return read_bounded(member, MAX_REPORT_BYTES, name).decode("utf-8", "replace")
         except KeyError:
             return None
+        except DataError:
+            raise
         except Exception as error:  # zipfile raises nearly anything on damaged members
             raise DataError(f"report cannot be read ({error})", name) from None
 

@@ -1,0 +1,71 @@
+"""IU X-ray's three layouts give the same studies and films."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+from rendered import kaggle_root
+
+from fedmrg_core.data.cache.prepare import prepare
+from fedmrg_core.data.readers.iu_xray import IUXraySource
+from fedmrg_core.data.splits import split_file
+
+IU = ("iu_xray/group", "iu_xray/arbitrary", "iu_xray/dirichlet", "iu_xray/acquisition", "iu_xray/ci")
+
+
+@pytest.fixture(scope="module")
+def text(shared_data: Path) -> Path:
+    """IU X-ray's real text in Kaggle's layout, without films."""
+    return shared_data / "iu_xray"
+
+
+@pytest.fixture
+def openi(text: Path, tmp_path: Path) -> Path:
+    """The same text in Open-i's layout."""
+    (tmp_path / "openi" / "ecgen-radiology").mkdir(parents=True)
+    for name in ("indiana_projections.csv", "acquisition.csv"):
+        shutil.copy(text / name, tmp_path / "openi" / name)
+    with (text / "indiana_reports.csv").open(encoding="utf-8", newline="") as table:
+        for row in csv.DictReader(table):
+            escaped = row["findings"].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+            codes = "".join(f"<major>{code.replace('&', '&amp;')}</major>" for code in row["Problems"].split(";"))
+            (tmp_path / "openi" / "ecgen-radiology" / f"{row['uid']}.xml").write_text(
+                f'<eCitation><IUXRId id="{row["uid"]}"/><AbstractText Label="FINDINGS">{escaped}</AbstractText>'
+                f"{codes}</eCitation>",
+                "utf-8",
+            )
+    return tmp_path / "openi"
+
+
+def test_every_layout_trains_on_the_same_studies_and_films(text: Path, openi: Path, tmp_path: Path, change) -> None:
+    split = split_file.load("iu_xray/ci")
+    ids = split_file.listed(split, split.draws[0]).ids()
+    kaggle = kaggle_root(text, tmp_path / "kaggle", ids, 16)
+    images = {
+        study.study_id: kaggle / study.image
+        for study in IUXraySource(kaggle, change(path="")).studies()
+        if study.study_id in set(ids)
+    }
+    (openi / "NLMCXR_png").mkdir()
+    r2gen = tmp_path / "r2gen"
+    r2gen.mkdir()
+    shutil.copy(text / "annotation.json", r2gen)
+    for root in (openi, r2gen):
+        for study in IUXraySource(root, change(path="")).studies():
+            if study.study_id in images:
+                (root / study.image).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(images[study.study_id], root / study.image)
+    made = [
+        prepare(change(path=str(root)), "iu_xray/ci", 0, 16, tmp_path / "cache", None, False)
+        for root in (kaggle, openi, r2gen)
+    ]
+    assert list(made[0].study_ids) == list(made[1].study_ids) == ids
+    assert (made[0].images(range(150)) == made[1].images(range(150))).all()
+    assert made[0].reports == made[1].reports
+    assert made[0].split_sha256 == made[1].split_sha256
+    part = [ids.index(one) for one in made[2].study_ids]
+    assert 120 < len(part) == 150 - made[2].left_out["split_studies_absent"]
+    assert (made[2].images(range(len(part))) == made[0].images(part)).all()
