@@ -10,6 +10,7 @@ STAMP := $(VENV)/.stamp
 RUN   := $(VENV)/bin/fedmrg
 ALGO  ?= fedmrg
 SUITE ?= phantom
+JOBS  ?= 2
 
 # make variable -> option; a word of SET with blanks in it is not possible, so "k=v k=v" splits at blanks
 OPTIONS = $(if $(RESUME),,--algo '$(ALGO)') \
@@ -30,10 +31,10 @@ bench: $(STAMP) ## run one experiment and print its scores: make bench ALGO=fedm
 	@$(RUN) bench $(OPTIONS)
 
 .PHONY: test
-test: $(STAMP) ## lint, type check and the whole test suite but the tests marked slow or gpu
+test: $(STAMP) ## lint, type check, tests (not those marked slow or gpu); JOBS=2 processes
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
-	@$(VENV)/bin/pytest $(ARGS)
+	@$(VENV)/bin/pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 .PHONY: suite
 suite: $(STAMP) ## every algorithm x split x seed of benchmark/configs/suites/$SUITE.toml; skips what exists

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from fedmrg_core.errors import FedMRGError, choose
 
@@ -46,7 +48,9 @@ def _run(given: list[str]) -> int:
     module = importlib.import_module(COMMANDS[name][0])
     parser = _Parser(prog=f"fedmrg {name}", description=COMMANDS[name][1], allow_abbrev=False)
     module.configure(parser)
-    return int(module.main(parser.parse_args(given[1:])) or 0)
+    args = parser.parse_args(given[1:])
+    log_to_stderr(getattr(args, "verbose", 0))
+    return int(module.main(args) or 0)
 
 
 def _overview() -> str:
@@ -54,8 +58,25 @@ def _overview() -> str:
     return "\n".join(["usage: fedmrg COMMAND [options]; fedmrg COMMAND --help shows them all", "", *lines])
 
 
+def log_to_stderr(verbose: int) -> None:
+    """Show the project's own log: 0 = warnings, 1 = info, 2 = debug."""
+    if not verbose:
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+    for name in ("fedmrg_core", "benchmark"):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(logging.INFO if verbose == 1 else logging.DEBUG)
+
+
 class _Parser(argparse.ArgumentParser):
-    """argparse, but a refusal is one line."""
+    """argparse with `-v`; a refusal is one line."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        said = "log what is decided or repaired; -vv: with details"
+        self.add_argument("-v", "--verbose", action="count", default=argparse.SUPPRESS, help=said)
 
     def error(self, message: str) -> None:  # type: ignore[override]
         raise FedMRGError(f"{message} ({self.prog} --help shows the options)")
