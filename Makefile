@@ -1,5 +1,5 @@
-# Two commands do it all: `make bench ALGO=fedmrg` and `make test`. Each sets itself up. `make help` lists the rest.
-# Every target is a thin call of the console script `fedmrg`, which works as well without make.
+# The two main commands are `make bench ALGO=fedmrg` and `make test`; `make help` lists all. Each installs what it needs.
+# Every target calls the console script `fedmrg`, which also works without make.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -12,7 +12,7 @@ ALGO  ?= fedmrg
 SUITE ?= phantom
 JOBS  ?= 2
 
-# make variable -> option; a word of SET with blanks in it is not possible, so "k=v k=v" splits at blanks
+# make variable -> option; SET is split at blanks, so no value in it can have one
 OPTIONS = $(if $(RESUME),,--algo '$(ALGO)') \
   $(if $(SPLIT),--split '$(SPLIT)') $(if $(PRESET),--preset '$(PRESET)') $(if $(SEED),--seed '$(SEED)') \
   $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(CLIENTS),--clients '$(CLIENTS)') $(if $(ACTORS),--actors '$(ACTORS)') \
@@ -37,7 +37,7 @@ test: $(STAMP) ## lint, type check, tests (not those marked slow or gpu); JOBS=2
 	@$(VENV)/bin/pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 .PHONY: suite
-suite: $(STAMP) ## every algorithm x split x seed of benchmark/configs/suites/$SUITE.toml; skips what exists
+suite: $(STAMP) ## run benchmark/configs/suites/$SUITE.toml: algorithm x split x seed; skips existing results
 	@$(RUN) suite '$(SUITE)' $(ARGS)
 
 .PHONY: leaderboard
@@ -45,7 +45,7 @@ leaderboard: $(STAMP) ## rebuild leaderboards/*.md, leaderboards/html/ and docs/
 	@$(RUN) leaderboard $(ARGS)
 
 .PHONY: regress
-regress: $(STAMP) ## compare the small CI split with leaderboards/expected/ci.json; fails when a number moved
+regress: $(STAMP) ## compare the small CI split with leaderboards/expected/ci.json; fails if a number moved
 	@$(RUN) regress $(ARGS)
 
 .PHONY: regress-update
@@ -57,23 +57,23 @@ ui: $(STAMP) ## MLflow UI on 127.0.0.1
 	@$(RUN) ui $(ARGS)
 
 .PHONY: splits
-splits: $(STAMP) ## rebuild every split whose data is present
+splits: $(STAMP) ## rebuild every split whose data is available
 	@$(RUN) splits make $(ARGS)
 
 .PHONY: verify-splits
-verify-splits: $(STAMP) ## verify every split whose data is present
+verify-splits: $(STAMP) ## verify every split whose data is available
 	@$(RUN) splits verify $(ARGS)
 
 .PHONY: doctor
-doctor: $(STAMP) ## what of data, weights, Java, GPU and Ray is there, and what that enables
+doctor: $(STAMP) ## check data, weights, Java, GPU and Ray, and say what each enables
 	@$(RUN) doctor $(if $(DATA),'$(DATA)') $(ARGS)
 
 .PHONY: setup
-setup: $(STAMP) ## only the set-up (.venv); the other targets do it by themselves
+setup: $(STAMP) ## install into .venv only; the other targets do so themselves
 	@:
 
 .PHONY: clean
-clean: ## remove the caches and .venv; runs/ and mlflow.db stay
+clean: ## remove caches and .venv, but not runs/ and mlflow.db
 	@rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(STAMP): pyproject.toml constraints.txt benchmark/bootstrap.py
