@@ -1,4 +1,4 @@
-"""The words that every part of the project shares: tensors on the wire, conditions, label states, studies, errors."""
+"""Types and names that the whole project shares: parameters by name, conditions, label states, studies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ State = dict[str, "Tensor"]
 """Parameter name -> CPU tensor."""
 
 Payload = dict[str, State]
-"""What crosses the wire, in named groups, such as ``{"delta": .., "prototypes": ..}``."""
+"""Named groups of tensors that server and client exchange, such as ``{"delta": .., "prototypes": ..}``."""
 
 CONDITIONS: tuple[str, ...] = (
     "Enlarged Cardiomediastinum",
@@ -34,11 +34,11 @@ CONDITIONS: tuple[str, ...] = (
 """The 14 CheXpert conditions, in CheXpert's order (Irvin et al., AAAI 2019)."""
 
 FIVE_CONDITIONS: tuple[str, ...] = ("Cardiomegaly", "Edema", "Consolidation", "Atelectasis", "Pleural Effusion")
-"""CheXpert's five competition conditions, the `5` of `micro5`."""
+"""The five conditions of the CheXpert competition: the `5` in `micro5`."""
 
 
 class LabelState(IntEnum):
-    """What a report says of a condition; the order is the diagnosis head's and the prompt table's."""
+    """What a report says about a condition. The values index the diagnosis head's outputs and the prompt table."""
 
     BLANK = 0
     POSITIVE = 1
@@ -50,12 +50,16 @@ Labels = tuple[int, ...]
 """14 `LabelState` values in the order of `CONDITIONS`."""
 
 PARTS: tuple[str, ...] = ("train", "val", "test")
+"""Parts of every hospital's studies."""
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """One chest X-ray study. `image` is relative to the data root (or a generator's key); `hospital` is where the
-    study was made, which a split may override; `part` is "" where the source leaves the division to the split."""
+    """One chest X-ray study.
+
+    image: path relative to the data root, or a generator's key. hospital: where the study was made; a split may assign
+    another. part: one of `PARTS`, or "" if the split decides.
+    """
 
     study_id: str
     patient_id: str
