@@ -31,4 +31,6 @@ def test_every_subcommand_shows_its_options(name: str, capsys: pytest.CaptureFix
     with pytest.raises(SystemExit) as stopped:
         cli.main([name, "--help"])
     assert stopped.value.code == 0
-    assert "usage: fedmrg " + name in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "usage: fedmrg " + name in shown
+    assert "--verbose" in shown

@@ -1,4 +1,4 @@
-"""The command line itself: logging, help, unknown commands."""
+"""The command line's log: silent, `-v`, `-vv`."""
 
 from __future__ import annotations
 
@@ -32,16 +32,3 @@ def test_verbose_shows_the_log_of_engine_and_data(
         logging.getLogger(name).debug("debug")
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(": ")[2] for line in lines] == [*shown, *shown]
-
-
-def test_every_command_has_help_and_verbosity(capsys: pytest.CaptureFixture[str]) -> None:
-    for name in cli.COMMANDS:
-        with pytest.raises(SystemExit) as ended:
-            cli.main([name, "--help"])
-        assert ended.value.code == 0
-        assert "--verbose" in capsys.readouterr().out
-
-
-def test_an_unknown_command_is_one_line_with_the_nearest_name(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["bnch"]) == 2
-    assert "Did you mean 'bench'" in capsys.readouterr().err
