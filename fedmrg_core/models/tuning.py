@@ -21,8 +21,8 @@ class Tuning:
     """FULL moves every weight of the language model; LoRA (Hu et al., ICLR 2022) adds (alpha / rank) B A to the
     target matrices and freezes the rest.
 
-    rank: 0 is not allowed; the full matrix rank would make LoRA a full update. alpha: scale; alpha = rank means 1.
-    targets: names of the adapted linear layers, inside the language model only.
+    rank: of B A, from 1; at the matrix's own rank LoRA can express a full update. alpha: scale; alpha = rank scales by
+    1. targets: names of the adapted linear layers, inside the language model only.
     """
 
     kind: str = "full"
@@ -49,7 +49,7 @@ LORA = Tuning("lora")
 
 
 def add_adapter(lm: nn.Module, tuning: Tuning, name: str) -> None:
-    """Add one named LoRA adapter to `lm` in place. Raises ConfigError where no layer has a target's name."""
+    """Add one named LoRA adapter to `lm` in place. Raises ConfigError if no layer has a target's name."""
     from peft import LoraConfig, inject_adapter_in_model
 
     ends = tuple(tuning.targets)
@@ -59,13 +59,14 @@ def add_adapter(lm: nn.Module, tuning: Tuning, name: str) -> None:
         linear = sorted({p.rsplit(".", 1)[-1] for p, m in lm.named_modules() if isinstance(m, nn.Linear)})
         raise ConfigError(f"LoRA target '{missing[0]}' is no layer of this model. Linear layers: {', '.join(linear)}.")
     config = LoraConfig(r=tuning.rank, lora_alpha=tuning.alpha, target_modules=list(ends), lora_dropout=0.0)
-    with warnings.catch_warnings():  # several adapters are meant
-        warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # several adapters are intended
+        warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False")  # GPT-2's layers; peft adjusts
         inject_adapter_in_model(config, lm, name)
 
 
 def init_adapters(model: nn.Module, seed: int) -> None:
-    """Draw every A from (seed, its name), set every B to 0: whatever order the adapters were added in."""
+    """Draw every A from (seed, its name) and set every B to 0. The order of adding does not matter."""
     for name, parameter in model.named_parameters():
         if ".lora_A." in name:
             bound = 1.0 / math.sqrt(parameter.shape[1])  # kaiming_uniform(a=sqrt(5)), as peft does
@@ -77,16 +78,17 @@ def init_adapters(model: nn.Module, seed: int) -> None:
 
 
 class AdapterSwitch:
-    """Chooses which adapters a forward pass goes through, and which of them it may move.
+    """Chooses which adapters a forward pass uses, and which of them get a gradient from it.
 
-    A parameter whose `requires_grad` is off during the forward pass is a constant of that pass's graph: so the
-    specialised path sees sg[g]. It is on again afterwards, because a leaf that is off at `backward` gets no gradient.
+    A parameter whose `requires_grad` is off during the forward pass is a constant of that pass's graph: this is how
+    FedMRG's stop-gradient on the generic adapter is made. Afterwards it is switched on again, because a leaf that is
+    off at `backward` gets no gradient from other passes either.
     """
 
     def __init__(self, lm: nn.Module) -> None:
         self._layers: list[Any] = [m for m in lm.modules() if hasattr(m, "lora_A") and hasattr(m, "set_adapter")]
         self._trainable: dict[str, list[nn.Parameter]] = {}
-        self._now: tuple[Sequence[str] | AdapterWeights, Sequence[str]] = ((), ())
+        self._current: tuple[Sequence[str] | AdapterWeights, Sequence[str]] = ((), ())
         for name, parameter in lm.named_parameters():
             if ".lora_" in name:
                 self._trainable.setdefault(name.rsplit(".", 2)[-2], []).append(parameter)
@@ -98,7 +100,7 @@ class AdapterSwitch:
     def _activate(self, names: Sequence[str] | AdapterWeights) -> None:
         for layer in self._layers:
             layer.set_adapter(list(names))
-        for parameters in self._trainable.values():  # set_adapter freezes what it leaves: switch it back on
+        for parameters in self._trainable.values():  # set_adapter freezes the others: undo that
             for parameter in parameters:
                 parameter.requires_grad_(True)
 
@@ -109,16 +111,16 @@ class AdapterSwitch:
         if not self._layers:
             yield
             return
-        self._now = active, constant
+        self._current = active, constant
         self._activate(active)
-        held = [parameter for name in constant for parameter in self._trainable[name]]
-        for parameter in held:
+        constants = [parameter for name in constant for parameter in self._trainable[name]]
+        for parameter in constants:
             parameter.requires_grad_(False)
         try:
             with self._scaled(active):
                 yield
         finally:
-            for parameter in held:
+            for parameter in constants:
                 parameter.requires_grad_(True)
 
     @contextmanager
@@ -137,6 +139,8 @@ class AdapterSwitch:
                 layer.scaling[name] = scale
 
     def contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        """For torch's gradient checkpointing, called at the forward pass of each layer: what that pass runs in, and
-        what its repetition on the way back runs in. By then another path is active: the repetition needs its own."""
-        return nullcontext(), self.path(*self._now)
+        """For torch's gradient checkpointing: the contexts of a layer's forward pass and of its recomputation.
+
+        By the time of the backward pass another path may be active, so the recomputation activates its own.
+        """
+        return nullcontext(), self.path(*self._current)
