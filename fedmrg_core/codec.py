@@ -43,6 +43,13 @@ class Codec:
         error = tree.subtract(target, self.decode(sent)) if self.error_feedback else {}
         return {**sent, **whole}, error
 
+    def layout(self, delta: State) -> State:
+        """Names, shapes and dtypes of what `encode` sends for such a delta, as tensors without memory (on "meta")."""
+        meta = {name: tensor.to("meta") for name, tensor in delta.items()}
+        whole = {name for name in meta if self.lossless or name.endswith(STATISTICS)}
+        encoded = [{n: t} if n in whole else self.encode_tensor(n, t) for n, t in meta.items()]
+        return {name: tensor for state in encoded for name, tensor in state.items()}
+
     def decode(self, sent: State) -> State:
         """Sent tensors -> a delta with the parameters' names, shapes and dtypes."""
         if self.lossless:

@@ -16,6 +16,7 @@ from fedmrg_core.engine.generation_cache import GenerationCache, GenerationJob
 from fedmrg_core.engine.memory.wire import Packed, pack, unpack
 from fedmrg_core.engine.messages import RESIDUE, GenerateReply, GenerateTask, client_state, server_payload
 from fedmrg_core.engine.pool import Call, Pool
+from fedmrg_core.engine.reply_check import check_generation
 from fedmrg_core.errors import choose, in_range, not_empty
 from fedmrg_core.seeding import generator
 
@@ -160,6 +161,7 @@ def _generate(
         shared = pool.share(pack(server_payload(server)))
         answers = pool.map([Call("generate", job.made, shared, job.who) for job in todo])
         for done, (job, reply) in enumerate(zip(todo, answers, strict=True), start=1 + len(jobs) - len(todo)):
+            check_generation(reply, len(job.task.rows), job.who)
             replies[job.part, job.batch] = reply
             cache.add(job, reply)
             on_batch(done, len(jobs))

@@ -174,6 +174,11 @@ class Algorithm:
         """What goes down to one client. Tensors that are the same objects for all clients are sent once."""
         return {"shared": server.params}
 
+    def upload_layout(self, server: ServerState) -> Payload:
+        """Groups, names, shapes and dtypes of what `client_round` returns (values do not matter). An upload that is
+        different counts as that client's failure."""
+        return {"delta": server.params}
+
     def aggregate(self, server: ServerState, updates: Iterable[Update], rng: np.random.Generator) -> ServerState:
         """Fold the cohort's updates, which arrive one at a time, in an order that does not depend on placement.
 

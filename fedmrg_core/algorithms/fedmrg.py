@@ -76,6 +76,13 @@ class FedMRG(FedLoRADx):
         prototypes = server.memory.get("prototypes")
         return {**payload, "prototypes": prototypes} if prototypes else payload
 
+    def upload_layout(self, server: ServerState) -> Payload:
+        layout = super().upload_layout(server)
+        if self.lambda_inter > 0:
+            width = server.params["connector.weight"].shape[1]
+            layout = {**layout, "prototype": {"mean": torch.zeros(width)}}
+        return layout
+
     def aggregate(self, server: ServerState, updates: Iterable[Update], rng: np.random.Generator) -> ServerState:
         prototypes = dict(server.memory.get("prototypes", {}))
 

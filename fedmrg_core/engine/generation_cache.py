@@ -20,6 +20,8 @@ from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm, ServerState
 from fedmrg_core.engine.memory.wire import Packed, unpack
 from fedmrg_core.engine.messages import GenerateReply, GenerateTask
+from fedmrg_core.engine.pool import ClientError
+from fedmrg_core.engine.reply_check import check_generation
 from fedmrg_core.paths import ROOT
 
 
@@ -76,8 +78,13 @@ class GenerationCache:
         line = self._lines.get(self._key(job)) if self._lines else None
         if line is None:
             return None
-        head = None if line["head"] is None else np.array(line["head"], dtype=np.float32)
-        return GenerateReply(list(line["reports"]), head, 0.0)
+        try:
+            head = None if line["head"] is None else np.array(line["head"], dtype=np.float32)
+            reply = GenerateReply(line["reports"], head, 0.0)
+            check_generation(reply, len(job.task.rows), job.who)
+        except (KeyError, TypeError, ValueError, ClientError):
+            return None
+        return reply
 
     def add(self, job: GenerationJob, reply: GenerateReply) -> None:
         """Store a reply. There is no fsync: a batch that a power cut loses is generated again."""

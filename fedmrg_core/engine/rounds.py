@@ -20,9 +20,10 @@ from fedmrg_core.engine.failures import Policy
 from fedmrg_core.engine.memory.wire import pack, unpack
 from fedmrg_core.engine.messages import SHARED, TrainReply, TrainTask
 from fedmrg_core.engine.pool import Call, ClientError, Pool
+from fedmrg_core.engine.reply_check import ReplyCheck
 from fedmrg_core.engine.trainer import TrainConfig
 from fedmrg_core.errors import FedMRGError, first_line
-from fedmrg_core.models.lora_ranks import pad_ranks, slice_ranks
+from fedmrg_core.models.lora_ranks import slice_ranks
 from fedmrg_core.seeding import generator
 from fedmrg_core.types import Payload
 
@@ -114,6 +115,7 @@ class _Round:
         self.cohort_size, self.policy = cohort_size, policy
         self.accepted: list[str] = []
         self.log = RoundRecord(server.round)
+        self.check = ReplyCheck(algorithm, server)
         self._losses: dict[str, float] = {}
         self._weight = self._work = 0.0
         self._steps = self._trained = 0
@@ -175,7 +177,7 @@ class _Round:
         try:
             if isinstance(reply, FedMRGError):
                 raise reply
-            return self._accept(reply)
+            return self._accept(client, reply)
         except FedMRGError as error:
             if self.policy.on_failure == "fail":
                 raise
@@ -188,27 +190,22 @@ class _Round:
             self.pool.events.append({**event, "policy": done, "message": message, "recovery_s": took})
             return update
 
-    def _accept(self, reply: TrainReply) -> Update:
-        """Decode and check one upload. A tensor that is not finite is refused by name before it reaches the sum."""
-        who = f"client {reply.client_id}, round {self.server.round}"
+    def _accept(self, client: str, reply: Any) -> Update:
+        """Check and decode one upload; nothing of it is stored or counted before it has passed."""
+        reply = self.check.identity(reply, client, self.studies[client])
         self.pool.events.extend(reply.events)
         try:
-            payload = unpack(reply.upload)
-        except FedMRGError as error:
-            self._count(reply.client_id, "upload", "truncated", reply.upload.num_bytes)
-            raise ClientError(f"{who}: {error}", "truncated_payload") from None
-        self._enter(reply.client_id, "upload", payload)
-        delta = self.algorithm.codec.decode(payload["delta"])
-        shapes = {name: tensor.shape for name, tensor in self.server.params.items()}
-        payload["delta"] = pad_ranks(delta, shapes, self.algorithm.rank_of(reply.client_id))
-        for group, state in payload.items():
-            bad = tree.nonfinite(state)
-            if bad is not None:
-                raise ClientError(f"{who}: {group} '{bad}' is not finite", "nonfinite_update")
+            payload = self.check.payload(reply.upload, client)
+        except ClientError:
+            self._count(client, "upload", "refused", reply.upload.num_bytes)
+            raise
+        self._enter(client, "upload", payload)
+        payload = self.check.decoded(payload, client)
+        private = self.check.private(reply.private, client, self.store.get(client))
         last = pack(payload) if self.policy.on_failure == "reuse_last" else None
-        self.store.stage(reply.client_id, reply.private, last)
+        self.store.stage(client, private, last)
         self._add_figures(reply)
-        return Update(reply.client_id, self._weight_of(reply.client_id), payload)
+        return Update(client, self._weight_of(client), payload)
 
     def _add_figures(self, reply: TrainReply) -> None:
         studies = self.studies[reply.client_id]

@@ -51,6 +51,9 @@ class Scaffold(Uniform):
         client.memory["control"] = tree.add(own, change)
         return {"delta": delta, "control": change}
 
+    def upload_layout(self, server: ServerState) -> Payload:
+        return {**super().upload_layout(server), "control": server.params}
+
     def aggregate(self, server: ServerState, updates: Iterable[Update], rng: np.random.Generator) -> ServerState:
         changes: list[tuple[State, float]] = []
 

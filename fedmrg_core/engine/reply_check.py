@@ -1,0 +1,158 @@
+"""What a reply must be before anything of it is used: a client's upload is checked against what the server asked for.
+
+A breach is a ClientError that names the client, so that it falls under the run's policy. Its kind, in `failures`:
+`wrong_client` (a reply under another client's name), `wrong_weight`, `wrong_payload` (groups, names, shapes, dtypes,
+figures), `truncated_payload`, `nonfinite_update`. Values that are finite and have the right shape are not judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from fedmrg_core import tree
+from fedmrg_core.algorithms.base import Algorithm, ServerState
+from fedmrg_core.engine.memory.wire import Packed, unpack
+from fedmrg_core.engine.messages import PERSONAL, TrainReply
+from fedmrg_core.engine.pool import ClientError
+from fedmrg_core.errors import FedMRGError, first_line, one_line
+from fedmrg_core.models.lora_ranks import pad_ranks, slice_ranks
+from fedmrg_core.types import CONDITIONS, LabelState, Payload
+
+Layout = dict[tuple[str, str], tuple[str, tuple[int, ...]]]
+"""(group, name) -> (dtype, shape)."""
+DTYPES = {"float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"}
+"""dtypes that a client's private state may have."""
+
+
+class ReplyCheck:
+    """The replies that one round of one algorithm may get."""
+
+    def __init__(self, algorithm: Algorithm, server: ServerState) -> None:
+        self._algorithm, self._server = algorithm, server
+        self._layouts: dict[int | None, Layout] = {}
+
+    def identity(self, reply: Any, client: str, studies: float) -> TrainReply:
+        """The reply, if it is the one that this client owes: name, weight and figures. Raises ClientError."""
+        who = self._who(client)
+        if not isinstance(reply, TrainReply):
+            raise ClientError(f"{who}: replied with {type(reply).__name__}, not with an update", "wrong_payload")
+        if reply.client_id != client:
+            said = one_line(str(reply.client_id), 60)
+            raise ClientError(f"{who}: its reply names the client '{said}'", "wrong_client")
+        if not _is_number(reply.weight) or reply.weight != studies:
+            raise ClientError(f"{who}: claims a weight of {reply.weight}, but has {studies:g} studies", "wrong_weight")
+        counts = all(isinstance(n, int) and n >= 0 for n in (reply.steps, reply.studies))
+        losses = isinstance(reply.losses, Mapping) and all(
+            isinstance(name, str) and _is_number(value) for name, value in reply.losses.items()
+        )
+        events = isinstance(reply.events, tuple) and all(isinstance(event, dict) for event in reply.events)
+        if not (counts and losses and events and _is_number(reply.seconds)):
+            raise ClientError(f"{who}: its losses, steps, studies or seconds are not finite numbers", "wrong_payload")
+        return reply
+
+    def payload(self, upload: Packed, client: str) -> Payload:
+        """The groups of an upload, still encoded. Raises ClientError if they differ from `upload_layout`."""
+        who, rank = self._who(client), self._algorithm.rank_of(client)
+        if rank not in self._layouts:
+            self._layouts[rank] = self._layout(rank)
+        _same_layout(_layout_of(upload, who), self._layouts[rank], who)
+        return _unpacked(upload, who)
+
+    def decoded(self, payload: Payload, client: str) -> Payload:
+        """The payload with its delta decoded, at the server's shapes, every tensor finite. Raises ClientError."""
+        who, params = self._who(client), self._server.params
+        try:
+            delta = self._algorithm.codec.decode(payload["delta"])
+            delta = pad_ranks(delta, {n: t.shape for n, t in params.items()}, self._algorithm.rank_of(client))
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise ClientError(f"{who}: its delta cannot be decoded: {first_line(error)}", "wrong_payload") from None
+        _same_layout(_layout({"delta": delta}), _layout({"delta": params}), who)
+        whole = {**payload, "delta": delta}
+        for group, state in whole.items():
+            name = tree.nonfinite(state)
+            if name is not None:
+                raise ClientError(f"{who}: {group} '{name}' is not finite", "nonfinite_update")
+        return whole
+
+    def private(self, private: Packed, client: str, before: Packed) -> Packed:
+        """The new private state, if it can be read and its personal parameters are those of the state before."""
+        who = self._who(client)
+        new, old = _layout_of(private, who), _layout_of(before, who)
+        own, former = ({k: v for k, v in layout.items() if k[0] == PERSONAL} for layout in (new, old))
+        if former:
+            _same_layout(own, former, who)
+        name = tree.nonfinite(_unpacked(private, who).get(PERSONAL, {}))
+        if name is not None:
+            raise ClientError(f"{who}: {PERSONAL} '{name}' is not finite", "nonfinite_update")
+        return private
+
+    def _layout(self, rank: int | None) -> Layout:
+        expected = self._algorithm.upload_layout(self._server)
+        return _layout({**expected, "delta": self._algorithm.codec.layout(slice_ranks(expected["delta"], rank))})
+
+    def _who(self, client: str) -> str:
+        return f"client {client}, round {self._server.round}"
+
+
+def check_generation(reply: Any, films: int, who: str) -> None:
+    """Raise ClientError unless a reply has one report per film and, with a diagnosis head, its probabilities."""
+    reports = getattr(reply, "reports", None)
+    if not isinstance(reports, list) or len(reports) != films or not all(isinstance(text, str) for text in reports):
+        raise ClientError(f"{who}: {films} films were sent, and no {films} reports came back", "wrong_payload")
+    shape = (films, len(CONDITIONS), len(LabelState))
+    if reply.head is not None and (np.shape(reply.head) != shape or not np.isfinite(reply.head).all()):
+        raise ClientError(f"{who}: the head's probabilities are not {list(shape)} finite numbers", "wrong_payload")
+
+
+def _layout(payload: Payload) -> Layout:
+    return {
+        (group, name): (str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
+        for group, state in payload.items()
+        for name, tensor in state.items()
+    }
+
+
+def _layout_of(packed: Any, who: str) -> Layout:
+    """The layout that a header states, if every entry is one that `unpack` can read."""
+    layout: Layout = {}
+    try:
+        if not isinstance(packed, Packed) or packed.buffer.dtype != np.uint8 or packed.buffer.ndim != 1:
+            raise TypeError
+        for group, name, dtype, shape, offset in packed.header:
+            sizes = all(isinstance(size, int) and size >= 0 for size in (*shape, offset))
+            if dtype not in DTYPES or not sizes or offset % tree.ALIGN or (group, name) in layout:
+                raise ValueError
+            layout[group, name] = (dtype, tuple(shape))
+    except (AttributeError, TypeError, ValueError):
+        raise ClientError(f"{who}: its payload has no readable header", "wrong_payload") from None
+    return layout
+
+
+def _same_layout(given: Layout, expected: Layout, who: str) -> None:
+    """Raise ClientError at the first difference, by name."""
+    for group in sorted({g for g, _ in expected} - {g for g, _ in given}):
+        raise ClientError(f"{who}: group '{group}' is missing", "wrong_payload")
+    for group, name in sorted(expected.keys() - given.keys()):
+        raise ClientError(f"{who}: {group} lacks '{name}'", "wrong_payload")
+    for group, name in sorted(given.keys() - expected.keys()):
+        said = one_line(f"{group} '{name}'", 120)
+        raise ClientError(f"{who}: {said} was not asked for (see `upload_layout`)", "wrong_payload")
+    for key, (dtype, shape) in expected.items():
+        if given[key] != (dtype, shape):
+            found = f"{given[key][0]} {list(given[key][1])}"
+            raise ClientError(f"{who}: {key[0]} '{key[1]}' is {found}, not {dtype} {list(shape)}", "wrong_payload")
+
+
+def _unpacked(packed: Packed, who: str) -> Payload:
+    try:
+        return unpack(packed)
+    except FedMRGError as error:
+        raise ClientError(f"{who}: {error}", "truncated_payload") from None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and isfinite(value)
