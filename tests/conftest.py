@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -47,12 +47,34 @@ def notes_folder(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return root
 
 
-@pytest.fixture(scope="module")
-def ray_running() -> Iterator[None]:
-    """A private Ray instance for the tests of one module."""
-    from fedmrg_core.engine.ray.instance import start_ray
-    from tests.toy import TWO_ACTORS
+class RayInstance:
+    """One private Ray instance for all tests of a process that need one: starting it takes seconds."""
 
-    stop = start_ray(TWO_ACTORS)
-    yield
-    stop()
+    def __init__(self) -> None:
+        self._stop: Callable[[], None] | None = None
+
+    def start(self) -> None:
+        from fedmrg_core.engine.ray.instance import start_ray
+        from tests.toy import TWO_ACTORS
+
+        if self._stop is None:
+            self._stop = start_ray(TWO_ACTORS)
+
+    def stop(self) -> None:
+        stop, self._stop = self._stop, None
+        if stop is not None:
+            stop()
+
+
+@pytest.fixture(scope="session")
+def ray_instance() -> Iterator[RayInstance]:
+    """The instance, not started yet; for tests that start or stop it themselves."""
+    instance = RayInstance()
+    yield instance
+    instance.stop()
+
+
+@pytest.fixture
+def ray_running(ray_instance: RayInstance) -> None:
+    """The instance, started. Modules that use it share one process: `pytestmark = pytest.mark.xdist_group("ray")`."""
+    ray_instance.start()

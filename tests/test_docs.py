@@ -48,7 +48,7 @@ def made(words: list[str]) -> list[list[str]]:
 @pytest.fixture
 def beside_the_fault_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A working directory where `faults.toml` is the one that the page shows."""
-    (tmp_path / "faults.toml").write_text(code_block("scaling-out.md", "toml", "[[fault]]"))
+    (tmp_path / "faults.toml").write_text(code_block("faults.md", "toml", "[[fault]]"))
     monkeypatch.chdir(tmp_path)
 
 

@@ -1,9 +1,9 @@
-"""What a round waits for its checkpoint and for MLflow: blocking and in the background, side by side in one run.
+"""How long a round waits for its checkpoint and for MLflow: blocking and in the background, in turns in one run.
 
     python -m benchmark.perf.checkpoint --json checkpoint.json
 
-Each round does the same work (matrix products) after its state was handed over, so that what a writer in the
-background takes from the work is seen too: `work` is that work's time, with the writer beside it.
+Each round does the same work (matrix products) after its state was handed over. The time of that work shows how much a
+background writer slows it down.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def clocked(action: Callable[..., Any], *given: Any) -> float:
 
 
 def lines_of(folder: RunFolder, number: int) -> None:
-    """What a round appends before its checkpoint, each on disk when it returns."""
+    """Append a round's lines, as before its checkpoint; they are on disk when this returns."""
     entry = {"round": number, "direction": "upload", "group": "delta", "bytes": 2**20}
     folder.append_ledger([{**entry, "client": f"h{client:02d}"} for client in range(2 * CLIENTS)])
     folder.append_round(row(number))
@@ -101,8 +101,8 @@ def measure(place: Path, megabytes: float, rounds: int, products: int) -> list[d
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown: medians with range over the rounds but the first, which pays for imports."""
-    lines = ["| what a round waits for | ms, median (range) |", "|---|---|"]
+    """Markdown: medians with range over the rounds; not the first, which includes imports."""
+    lines = ["| a round waits for | ms, median (range) |", "|---|---|"]
     for name in rows[0]["ms"]:
         values = [one["ms"][name] for one in rows[1:]]
         lines.append(f"| {name} | {statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f}) |")
@@ -111,7 +111,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, required=True, help="where the rows go")
+    parser.add_argument("--json", type=Path, required=True, help="output file for the rows")
     parser.add_argument("--mb", type=float, default=20.0, help="state, in MB of 2^20 bytes (default: 20)")
     parser.add_argument("--rounds", type=int, default=21, help="the first is not counted (default: 21)")
     parser.add_argument("--products", type=int, default=150, help="matrix products of a round's work (default: 150)")

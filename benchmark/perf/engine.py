@@ -1,9 +1,9 @@
-"""Engine overhead side by side: our engine, a plain in-process loop and Flower, on the same clients that do nothing.
+"""Engine overhead side by side: our engine, a plain in-process loop and Flower, on clients that do nothing.
 
     python -m benchmark.perf.engine --json engine.json --quick
 
-Every measurement is a process of its own; the engines take turns, so that what else the machine does hits them alike.
-Flower pins another ray: it gets its own venv under .cache/, made on first use.
+Every measurement is a process of its own; the engines take turns, so that other work on the machine affects them alike.
+Flower pins another ray: it gets a virtual environment of its own under .cache/, made on first use.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ QUICK = CASES[:2]
 
 
 def flower_python(cache: Path) -> Path:
-    """The interpreter of Flower's venv, made where it is missing."""
+    """The interpreter of Flower's virtual environment, which is made if it is missing."""
     folder = cache / f"venv-{FLOWER.split('==')[1]}"
     python = ensure_venv(folder)
     if not (folder / "complete").exists():
@@ -52,7 +52,7 @@ def command(engine: str, case: Case, cache: Path) -> list[str]:
 
 
 def measure(engine: str, case: Case, cache: Path) -> dict[str, Any]:
-    """One row. Raises RuntimeError with the end of the process's own words where it fails."""
+    """One row. Raises RuntimeError with the end of its stderr if the process fails."""
     settings = {"FLWR_TELEMETRY_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         command(engine, case, cache), env={**os.environ, **settings}, capture_output=True, text=True, timeout=900
@@ -67,7 +67,7 @@ def measure(engine: str, case: Case, cache: Path) -> dict[str, Any]:
 def table(rows: list[dict[str, Any]]) -> str:
     """Markdown: median over processes, and the range."""
     lines = [
-        "| clients | actors | MB | client, ms | engine | ms a client-round | s a round | driver peak, MB |",
+        "| clients | actors | MB | client, ms | engine | ms per client-round | s per round | driver peak, MB |",
         "|---|---|---|---|---|---|---|---|",
     ]
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
@@ -86,10 +86,10 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, required=True, help="where the rows go")
+    parser.add_argument("--json", type=Path, required=True, help="output file for the rows")
     parser.add_argument("--engines", default=",".join(ENGINES), help="some of " + ",".join(ENGINES))
     parser.add_argument("--quick", action="store_true", help="20 clients, 1 and 20 MB, 2 processes each")
-    parser.add_argument("--cache", type=Path, default=Path(".cache"), help="where Flower's venv stands")
+    parser.add_argument("--cache", type=Path, default=Path(".cache"), help="folder for Flower's virtual environment")
     given = parser.parse_args()
     engines = given.engines.split(",")
     unknown = [name for name in engines if name not in ENGINES]

@@ -48,21 +48,21 @@ from fedmrg_core.engine.worker import WorkerSpec
 from fedmrg_core.types import State
 
 SHORT = ("warmup_studies=1000", "warmup_vision_steps=300", "warmup_prompt_steps=200", "warmup_steps=200")
-"""A base that is good enough to be timed."""
+"""A short warm-up: the base need not be good to be timed."""
 TOY = (
     "lm_hidden=32", "lm_layers=1", "lm_heads=2", "lm_intermediate=64", "encoder_channels=8,8,16,16", "vocab_size=400",
     "warmup_studies=64", "warmup_vision_steps=2", "warmup_prompt_steps=2", "warmup_steps=4", "max_tokens=24",
     "local_steps=1", "train.batch_size=8", "tuning.rank=2",
 )  # fmt: skip
-"""The smallest real model: a round is a matter of a second."""
+"""The smallest real model: a round takes about a second."""
 LARGE = (
     "lm_hidden=1024", "lm_layers=8", "lm_heads=16", "lm_intermediate=2816",
     "warmup_vision_steps=0", "warmup_prompt_steps=0", "warmup_steps=0",
 )  # fmt: skip
-"""On top of TOY: a language model of some 100 million weights, as they are drawn."""
+"""On top of TOY: a language model of some 100 million random weights."""
 RATIOS = (("ratio", "s"), ("list_ratio", "list_s"))
-"""Of a round's seconds to the ideal (the clients' own, spread evenly over the actors): as measured, and as the clients
-would take one after the other on whichever actor is free, at no cost in between."""
+"""A round's seconds / the ideal (the clients' own seconds, spread evenly over the actors): as measured, and for clients
+that run on the next free actor without any cost in between."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Case:
 
 
 class Keeping(NoOpWorker):
-    """A client that adds 1 and has a private state of `private_mb`, to which it adds 1 too."""
+    """A client that adds 1 to its upload, and to a private state of `private_mb`."""
 
     def __init__(self, private_mb: float) -> None:
         super().__init__(0.0)
@@ -109,7 +109,7 @@ class Counting(Algorithm):
 
 
 class Recorder:
-    """A pool that notes the seconds that each client took, in the order of the calls."""
+    """A pool that records each client's seconds, in the order of the calls."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -124,14 +124,14 @@ class Recorder:
         for reply in self._pool.map(calls, deadline_s, keep_going):
             self.seconds.append(reply.seconds)
             yield reply
-            del reply
+            del reply  # see `Pool.map`
 
     def close(self) -> None:
         self._pool.close()
 
 
 def makespan(seconds: list[float], actors: int) -> float:
-    """When the last of these is done, each given in this order to the actor that is free first.
+    """When the last call ends, if each goes in this order to the actor that is free first.
 
     >>> makespan([3, 2, 2], 2)
     4.0
@@ -152,7 +152,7 @@ def resident(pid: int) -> dict[str, float]:
 
 
 def actor_pids() -> list[int]:
-    """Processes that hold an actor, started by this one or by what it started."""
+    """Processes of actors that descend from this process."""
     parents, actors = {}, []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -247,7 +247,7 @@ def real(case: Case) -> Iterator[Setting]:
 
 
 def measure(case: Case) -> dict[str, Any]:
-    """The row of one run; the first round, which pays for start-up, stands apart."""
+    """The row of one run; the first round includes the start-up and is reported separately."""
     rounds: list[dict[str, float]] = []
     memory: dict[int, Any] = {}
     last: dict[str, Any] = {}

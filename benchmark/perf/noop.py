@@ -37,7 +37,7 @@ ARRAYS = 20
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured: clients a round, worker processes, MB (2^20 bytes) each way, a client's own ms, rounds."""
+    """What is measured: clients per round, worker processes, MB (2^20 bytes) each way, ms of a client, rounds."""
 
     clients: int
     actors: int
@@ -52,7 +52,7 @@ class Case:
 
 
 class NoOpWorker:
-    """What an actor holds instead of a model; its spec is the milliseconds that a client takes."""
+    """A worker without a model; its spec is the milliseconds that a client takes."""
 
     def __init__(self, sleep_ms: float) -> None:
         configure_process()
@@ -115,14 +115,14 @@ def serial(case: Case) -> list[float]:
 
 
 def measure(engine: str, case: Case) -> dict[str, Any]:
-    """The row of one run; the first round, which pays for start-up, stands apart."""
+    """The row of one run; the first round includes the start-up and is reported separately."""
     seconds = {"ours": ours, "serial": serial}[engine](case)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return row(engine, case, seconds, peak)
 
 
 def row(engine: str, case: Case, seconds: list[float], driver_rss_mb: float) -> dict[str, Any]:
-    """What is kept of one run, for every engine."""
+    """The figures of one run, the same for every engine."""
     median = statistics.median(seconds[1:])
     return {
         "engine": engine,

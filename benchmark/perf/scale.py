@@ -2,7 +2,7 @@
 
     python -m benchmark.perf.scale --json scale.json --quick
 
-Every measurement is a process of its own (`benchmark/perf/federated.py`), one after the other, with the load before it.
+Every measurement is a process of its own (`benchmark/perf/federated.py`), one after the other, with the machine's load before it.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ PARTS: dict[str, tuple[Case, ...]] = {
 
 
 def quick(case: Case) -> Case:
-    """A smaller one of the same kind."""
+    """A smaller case of the same kind."""
     at = (5, 15, 30) if len(case.at) > 1 else case.at
     return replace(case, clients=case.clients // 10, rounds=max(at, default=2), at=at)
 
 
 def measure(case: Case) -> dict[str, Any]:
-    """One row. Raises RuntimeError with the end of the process's own words where it fails."""
+    """One row. Raises RuntimeError with the end of its stderr if the process fails."""
     options = []
     for name, value in asdict(case).items():
         flag = f"--{name.replace('_', '-')}"
@@ -71,7 +71,7 @@ def measure(case: Case) -> dict[str, Any]:
 
 
 def quiet(load: float, wait_s: float) -> float:
-    """Wait until the machine's load is at most so much, but not longer than that; the load then."""
+    """Wait until the machine's load is at most `load`, for at most `wait_s` seconds; returns the load."""
     ends = time.monotonic() + wait_s
     while os.getloadavg()[0] > load and time.monotonic() < ends:
         time.sleep(5)
@@ -88,7 +88,7 @@ def _name(row: dict[str, Any]) -> str:
 
 
 def cohorts(rows: list[dict[str, Any]]) -> str:
-    head = ["algorithm", "clients", "a round", "s a round", "ms a client-round", "driver peak, MB", "load before"]
+    head = ["algorithm", "clients", "cohort", "s per round", "ms per client-round", "driver peak, MB", "load before"]
     cells = []
     for row in rows:
         asked = round(row["clients"] * row["participation"])
@@ -98,7 +98,7 @@ def cohorts(rows: list[dict[str, Any]]) -> str:
 
 
 def states(rows: list[dict[str, Any]]) -> str:
-    head = ["algorithm", "clients", "bound, MB", "in memory, MB", "file, MB", "s a round", "driver peak, MB"]
+    head = ["algorithm", "clients", "bound, MB", "in memory, MB", "file, MB", "s per round", "driver peak, MB"]
     cells = [
         [_name(row), row["clients"], f"{row['bound_mb']:g}", f"{row['state_mb']:.1f}", f"{row['spilled_mb']:.1f}",
          f"{row['round_s']:.2f}", f"{row['driver_peak_mb']:.0f}"]
@@ -119,7 +119,7 @@ def growth(rows: list[dict[str, Any]]) -> str:
 
 
 def base(rows: list[dict[str, Any]]) -> str:
-    head = ["actors", "frozen parameters", "all actors, MB", "each, MB", "driver, MB", "s a round"]
+    head = ["actors", "frozen parameters", "all actors, MB", "each, MB", "driver, MB", "s per round"]
     cells = []
     for row in rows:
         (memory,) = row["memory"].values()
@@ -130,7 +130,7 @@ def base(rows: list[dict[str, Any]]) -> str:
 
 
 def ideal(rows: list[dict[str, Any]]) -> str:
-    head = ["algorithm", "actors", "s a round", "ideal", "ratio", "of it unequal clients", "load before"]
+    head = ["algorithm", "actors", "s per round", "ideal", "ratio", "of it unequal clients", "load before"]
     cells = []
     for row in rows:
         ratio, bound = row["ratio"], median(row["list_ratio"])
@@ -147,7 +147,7 @@ TABLES: dict[str, Callable[[list[dict[str, Any]]], str]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, required=True, help="where the rows go")
+    parser.add_argument("--json", type=Path, required=True, help="output file for the rows")
     parser.add_argument("--parts", default=",".join(PARTS), help="some of " + ",".join(PARTS))
     parser.add_argument("--quick", action="store_true", help="a tenth of the clients, fewer rounds")
     parser.add_argument("--wait-s", type=float, default=120.0, help="longest wait for a load of 0.5 before each")
@@ -171,7 +171,7 @@ def main() -> None:
     for part in chosen:
         print(f"\n{TABLES[part]([row for row in rows if row['part'] == part])}")
     if failed:
-        raise SystemExit("some measurements failed: their words stand above")
+        raise SystemExit("some measurements failed: their messages are above")
 
 
 if __name__ == "__main__":

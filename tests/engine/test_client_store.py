@@ -91,3 +91,14 @@ def test_the_hash_reads_a_state_on_disk_once_and_is_that_of_states_in_memory(mon
         f"client/h{c}/personal/{n}": torch.full((50,), float(c)) for c in range(20) for n in ("v", "w")
     }})  # fmt: skip
     assert len(reads) == 2 * 20, "for the names, and for the values"
+
+
+def test_states_beyond_the_limit_spill_and_staged_ones_are_not_visible_yet() -> None:
+    store = ClientStore(memory_limit=1000)
+    for number in range(6):
+        store.put(f"h{number}", pack({"personal": {"w": torch.full((100,), float(number))}}))
+    store.stage("h5", pack({"personal": {"w": torch.full((200,), 7.0)}}))
+    assert float(unpack(store.get("h5"))["personal"]["w"][0]) == 5.0
+    store.commit()
+    assert store.clients() == [f"h{number}" for number in range(6)]
+    assert [float(unpack(store.get(f"h{n}"))["personal"]["w"][-1]) for n in range(6)] == [0, 1, 2, 3, 4, 7]

@@ -32,15 +32,18 @@ from fedmrg_core.engine.ray.preflight import inspect_node as inspect_here
 from fedmrg_core.engine.rounds import params_sha256
 from fedmrg_core.engine.worker import WorkerSpec
 from fedmrg_core.errors import FedMRGError
+from tests.conftest import RayInstance
 from tests.toy import TWO_ACTORS, Run, toy_spec
 
+pytestmark = pytest.mark.xdist_group("ray")
 HAS = {"num_cpus": 1, "num_gpus": 1, "object_store_memory": 100 * 2**20}
 SOON = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 6}
 """So that the cluster knows in three seconds, not in fifteen, that a node is dead."""
 
 
 @pytest.fixture(scope="module", name="cluster")
-def _cluster() -> Iterator[Cluster]:
+def _cluster(ray_instance: RayInstance) -> Iterator[Cluster]:
+    ray_instance.stop()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_worker_niceness", "0")

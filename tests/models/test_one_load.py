@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from fedmrg_core import tree
 from fedmrg_core.engine.memory.process import are_file_backed
 from fedmrg_core.engine.memory.shared_weights import MIN_SHARED_BYTES
 from fedmrg_core.engine.pool import Call, SerialPool
-from fedmrg_core.engine.ray.instance import start_ray
 from fedmrg_core.engine.ray.pool import RayPool
 from fedmrg_core.engine.rounds import params_sha256
 from fedmrg_core.engine.worker import Worker
@@ -46,6 +46,8 @@ def test_a_checkpoint_that_is_mapped_as_it_is_stays_where_it_is(toy_cache: Path,
         assert [where[0][name] for name in frozen] == [where[1][name] for name in frozen]
 
 
+@pytest.mark.usefixtures("ray_running")
+@pytest.mark.xdist_group("ray")
 def test_a_base_from_a_checkpoint_is_loaded_once_by_every_actor(toy_cache: Path, half_checkpoint: Path) -> None:
     """Several clients, rounds and an evaluation, in this process and with two actors: reports and bits agree too."""
     overrides = (f"lm={half_checkpoint}", "tuning.targets=query_key_value", "warmup_steps=2")
@@ -63,13 +65,8 @@ def test_a_base_from_a_checkpoint_is_loaded_once_by_every_actor(toy_cache: Path,
     built = models_built()
     (fact,), digest, reports = through(SerialPool(worker), 1)
     assert fact["models_built"] == built + 1, "the one that the toy's Run builds beside the pool"
-    stop = start_ray(TWO_ACTORS)
-    try:
-        pool = RayPool(spec, TWO_ACTORS)
+    with closing(RayPool(spec, TWO_ACTORS)) as pool:
         facts, *same = through(pool, 40)
-        pool.close()
-    finally:
-        stop()
     assert same == [digest, reports]
     assert digest == params_sha256(plain.server, plain.store)
     assert len({fact["pid"] for fact in facts}) == 2

@@ -1,7 +1,8 @@
 """Large replies through memory that the driver shares with the actors on its own machine.
 
 Ray's object store maps, faults in and frees fresh pages for every reply, which costs more than the arithmetic on them.
-A slot is memory that is used again and again. Measured gain (docs/performance.md): SLOTS_GAIN.
+A slot is memory that is used again and again. Measured: without slots a client-round takes 1.4 times as long
+at 1 MB and 1.5 times at 20 MB (docs/measurements.md).
 
 `SlotPool` is the driver's side, `SlotClient` and `SlotWriter` are the actor's; a `SlotHandle` goes to the actor, a
 `SlotRef` comes back in place of the payload. Without a slot (another machine or system, a reply that is too large, all

@@ -1,4 +1,4 @@
-"""One hash and the same reports over any number of actors, repeats, and kills at any moment."""
+"""Kills at random moments, over and over: the result is the same. Slow."""
 
 from __future__ import annotations
 
@@ -7,66 +7,28 @@ import os
 import random
 import signal
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import psutil
 import pytest
 
 from benchmark.run import settings
 from benchmark.run.experiment import run_experiment
 from benchmark.run.options import Options
-from fedmrg_core.engine.ray.pool import RayPool
-from fedmrg_core.engine.rounds import params_sha256
-from fedmrg_core.engine.worker import WorkerSpec
-from fedmrg_core.evaluate import evaluate
 from tests.benchmark.test_bench import start, wait_for_rounds
-from tests.toy import TWO_ACTORS, Run, toy_config, toy_spec
-
-
-@pytest.fixture(scope="module", name="spec")
-def _spec(toy_cache: Path) -> WorkerSpec:
-    return toy_spec(toy_cache, "fedmrg")
-
-
-def outcome(run: Run) -> tuple[str, pd.DataFrame]:
-    """The hash of a run and all its reports, written over the same workers."""
-    config = replace(toy_config("fedmrg").evaluate, batch_size=4)
-    frame = evaluate(run.spec.algorithm, run.federation, run.server, run.store, run.pool, config, run.spec.seed)
-    return params_sha256(run.server, run.store), frame
-
-
-@pytest.fixture(scope="module", name="expected")
-def _expected(spec: WorkerSpec) -> tuple[str, pd.DataFrame]:
-    return outcome(Run(spec))
-
-
-def test_a_repeat_in_this_process_is_the_same(spec: WorkerSpec, expected: tuple[str, pd.DataFrame]) -> None:
-    sha, frame = outcome(Run(spec))
-    assert sha == expected[0]
-    pd.testing.assert_frame_equal(frame, expected[1])
-
-
-@pytest.mark.usefixtures("ray_running")
-@pytest.mark.parametrize("actors", [1, 2, 4])
-def test_the_number_of_actors_changes_nothing(
-    spec: WorkerSpec, expected: tuple[str, pd.DataFrame], actors: int
-) -> None:
-    pool = RayPool(spec, replace(TWO_ACTORS, actors=actors))
-    try:
-        sha, frame = outcome(Run(spec, pool))
-    finally:
-        pool.close()
-    assert sha == expected[0]
-    pd.testing.assert_frame_equal(frame, expected[1])
+from tests.conftest import RayInstance
+from tests.toy import toy_config
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_soak_of_random_kills(toy_cache: Path, tmp_path: Path, seed: int) -> None:
+def test_soak_of_random_kills(
+    toy_cache: Path, tmp_path: Path, ray_instance: RayInstance, seed: int
+) -> None:
     """Actors and drivers die at random moments, those of a checkpoint's write included; the end is the same."""
+    ray_instance.stop()
     draw = random.Random(seed)
     given = ("train.rounds=40", "engine.actors=2")
     whole = run_experiment(
