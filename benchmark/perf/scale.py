@@ -2,7 +2,8 @@
 
     python -m benchmark.perf.scale --json scale.json --quick
 
-Every measurement is a process of its own (`benchmark/perf/federated.py`), one after the other, with the machine's load before it.
+Every measurement is a process of its own (`benchmark/perf/federated.py`), one after the other. A row has the
+machine's load before it.
 """
 
 from __future__ import annotations

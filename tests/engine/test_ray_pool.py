@@ -14,7 +14,6 @@ from fedmrg_core.engine.memory.wire import pack
 from fedmrg_core.engine.pool import Call
 from fedmrg_core.engine.ray.dispatch import Dispatch
 from fedmrg_core.engine.ray.pool import Message, RayPool
-from fedmrg_core.engine.worker import WorkerSpec
 from fedmrg_core.errors import FedMRGError
 from tests.toy import TWO_ACTORS
 
@@ -79,9 +78,9 @@ def test_a_worker_that_cannot_start_says_why() -> None:
 
 
 @pytest.mark.usefixtures("ray_running")
-def test_gpus_that_are_not_there_are_refused_with_what_to_change(spec: WorkerSpec) -> None:
+def test_missing_gpus_are_refused_with_what_to_change() -> None:
     with pytest.raises(FedMRGError, match=r"gpus_per_actor = 0.5, but Ray sees no GPU: set it to 0"):
-        RayPool(spec, replace(TWO_ACTORS, gpus_per_actor=0.5))
+        RayPool(None, replace(TWO_ACTORS, gpus_per_actor=0.5))
 
 
 @pytest.mark.usefixtures("ray_running")
