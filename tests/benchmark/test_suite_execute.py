@@ -152,3 +152,14 @@ def test_a_failed_runs_result_is_that_of_its_own_settings(tmp_path, monkeypatch,
 def test_jobs_out_of_range_are_refused(capsys, jobs):
     assert main(["suite", "small", "--jobs", jobs]) == 2
     assert "--jobs" in capsys.readouterr().err
+
+
+def test_an_interrupted_suite_says_so_in_one_line(monkeypatch, capsys):
+    def interrupted(tasks, jobs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(suite, "run_all", interrupted)
+    assert main(["suite", "small"]) == 2
+    assert capsys.readouterr().err == (
+        "fedmrg: interrupted; `fedmrg suite small` runs what has no committed result yet\n"
+    )
