@@ -15,8 +15,8 @@ from benchmark.board.boards import Board
 from benchmark.board.view import board_page, index_page
 from fedmrg_core.errors import one_line
 
-_MARKDOWN = re.compile(r"[\\`*{}\[\]<>|#&~$]|(?<!\w)_|_(?!\w)")
-"""What GitHub's Markdown gives a meaning inside a line; an underscore inside a word has none."""
+_MARKDOWN = re.compile(r"[\\`*{}\[\]<>|#&~$]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=www)\.|@")
+"""What GitHub's Markdown gives a meaning inside a line, addresses included; an underscore inside a word has none."""
 
 
 def pages(boards: Sequence[Board]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the pages of boards show: every title, note, number and mark decided here, so that templates only lay out.
+"""From boards to pages: every title, note, number and mark is decided here, so that templates only lay out.
 
     board_page(board)      # Page: sections of tables of cells
     index_page(boards)     # Index: one entry per board
@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from benchmark.board.boards import Board, Estimate, Row
-from benchmark.board.differences import Difference, differences, reference
+from benchmark.board.differences import LEVEL, Difference, differences, indistinguishable, reference
+from benchmark.board.page import Bar, Cell, Entry, Index, Line, Page, Section, Table
 from benchmark.board.results import Result, bench_version
 from fedmrg_core.errors import first_line
-from fedmrg_core.metrics.catalogue import RANKED_BY, VIEWS, Metric, shown
+from fedmrg_core.metrics.catalogue import RANKED_BY, VIEWS, Metric, View, find, shown
 
 COST_TITLES = {
     "upload_mb_round": "upload per round, MB",
@@ -26,8 +27,9 @@ FORMALISATION = (
 HOW_TO_READ = (
     "Numbers are means over draws of data and base (one draw per seed) with 95 % t intervals, cut at the lowest and "
     "highest possible value. A row with one draw has the 95 % bootstrap interval over its patients. CE F1 (clinical "
-    "efficacy) compares the 14 CheXpert conditions of both texts, positives only. Rows in italics read no film or were "
-    "never trained: they show what a score is worth."
+    "efficacy) compares the 14 CheXpert conditions of both texts, positives only. The worst hospital is the lowest of "
+    "a few small groups, partly by chance: do not rank by it. Rows in italics read no film or were never trained: they "
+    "show what a score is worth."
 )
 FEWER_DRAWS = "Fewer draws than the rows above. Draws differ in difficulty, so compare no number with theirs."
 ONE_DRAW = "not ranked: one draw"
@@ -39,84 +41,6 @@ INCOMPARABLE = "They differ in bench_version, board key, metric or library versi
 NO_RESULT = "No finished result yet."
 NO_BOARD = "No result is committed yet: make suite makes them."
 DASH = "-"
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A value and the ends of its interval, in percent of the column's largest."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A number as text, its interval as text ("" if none), the number for sorting, and a bar where one is drawn."""
-
-    text: str
-    interval: str = ""
-    number: float | None = None
-    bar: Bar | None = None
-
-
-@dataclass(frozen=True)
-class Line:
-    """A row of a table. trivial: reads no film or was never trained. noted: the note on FedMRG applies to it."""
-
-    name: str
-    trivial: bool
-    noted: bool
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows under column titles (the first column, the algorithm, has none); title and note are "" where not needed."""
-
-    columns: tuple[str, ...]
-    lines: tuple[Line, ...]
-    title: str = ""
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading with a paragraph (or ""), tables and a list."""
-
-    title: str
-    text: str = ""
-    tables: tuple[Table, ...] = ()
-    items: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Page:
-    """One board."""
-
-    title: str
-    notes: tuple[str, ...]
-    footnote: str
-    sections: tuple[Section, ...]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One board in the index."""
-
-    split: str
-    preset: str
-    slug: str
-    rows: int
-    leader: str
-
-
-@dataclass(frozen=True)
-class Index:
-    """All boards; `note` where there is none."""
-
-    entries: tuple[Entry, ...]
-    note: str
 
 
 def index_page(boards: Sequence[Board]) -> Index:
@@ -137,9 +61,10 @@ def board_page(board: Board) -> Page:
     common = board.common
     facts = f"bench_version {common.bench_version}, board key {common.board_key}, metrics {common.metrics}"
     facts += f", libraries {common.libraries}." if common.libraries else "."
+    notes = (facts, HOW_TO_READ, *_ties(board))
     footnote = f"fedmrg: {FORMALISATION}." if any(is_noted(row.algorithm) for row in board.rows) else ""
     sections = (*_views(board), *_heads(board), *_differences(board), _costs(board), *problems)
-    return Page(title, (facts, HOW_TO_READ), footnote, sections)
+    return Page(title, notes, footnote, sections)
 
 
 def preset_name(board: Board) -> str:
@@ -160,6 +85,17 @@ def _leader(board: Board) -> str:
     return f"{best.algorithm} {_decimal(found.value)}" if best and found else DASH
 
 
+def _ties(board: Board) -> Iterator[str]:
+    """Which rows cannot be told from the first."""
+    names = indistinguishable(board, RANKED_BY)
+    if names:
+        yield (
+            f"Not distinguishable from the first row in {find(RANKED_BY).title}, own hospitals, personal view (paired "
+            f"t test over {board.rows[0].draws} draws, which shows large differences only, Holm's p of "
+            f"{_decimal(LEVEL)} or more): {', '.join(names)}."
+        )
+
+
 def _views(board: Board) -> Iterator[Section]:
     for view in VIEWS:
         meaning = f"{view.meaning[:1].upper()}{view.meaning[1:]}."
@@ -176,10 +112,12 @@ def _row_groups(board: Board) -> Iterator[tuple[Sequence[Row], str]]:
 
 
 def _score_tables(board: Board, view: str, metrics: Sequence[Metric], title: str = "") -> Iterator[Table]:
+    columns = tuple(metric.title for metric in metrics)
     for rows, note in _row_groups(board):
         known = [row for row in rows if any(f"{view}/{metric.key}" in row.estimates for metric in metrics)]
         if known:
-            yield Table(tuple(m.title for m in metrics), tuple(_score_lines(known, view, metrics)), title, note)
+            yield Table(columns, tuple(_score_lines(known, view, metrics)), title, note)
+            title = ""
 
 
 def _score_lines(rows: Sequence[Row], view: str, metrics: Sequence[Metric]) -> Iterator[Line]:
@@ -200,21 +138,31 @@ def _heads(board: Board) -> Iterator[Section]:
 
 
 def _differences(board: Board) -> Iterator[Section]:
-    """Differences from the reference row, if any row has two draws in common with it."""
-    base, tables = reference(board), []
-    for view in VIEWS:
-        columns = [differences(board, f"{view.key}/{metric.key}") for metric in shown("board")]
-        rows = [row for row in board.rows if any(row.algorithm in column for column in columns)]
-        if view.differences and rows:
-            lines = tuple(_line(row, [_difference(column.get(row.algorithm)) for column in columns]) for row in rows)
-            tables.append(Table(tuple(metric.title for metric in shown("board")), lines, view.long_title))
-    if base and tables:
-        text = (
-            f"Each row less {base.algorithm}, draw by draw on the same data and base: mean, 95 % t interval, and p of "
-            "the paired t test after Holm's correction over the rows of a column. Few draws show large differences "
-            "only. fedmrg compare A B compares two runs of one seed study by study."
-        )
-        yield Section(f"Differences from {base.algorithm}", text, tuple(tables))
+    """Differences from the reference row, if the board has more than one draw."""
+    base = reference(board)
+    if base is None or base.draws < 2:
+        return
+    views = [view for view in VIEWS if view.differences]
+    tables = tuple(table for view in views for table in _difference_tables(board, base, view))
+    text = (
+        f"Each row less {base.algorithm}, draw by draw on the same data and base: mean, 95 % t interval, and p of the "
+        "paired t test after Holm's correction over the rows of a column. Few draws show large differences only; a "
+        "single draw shows a difference without interval. fedmrg compare A B compares two runs of one seed study by "
+        "study."
+    )
+    if tables:
+        yield Section(f"Differences from {base.algorithm}", text, tables)
+
+
+def _difference_tables(board: Board, base: Row, view: View) -> Iterator[Table]:
+    titles, title = tuple(metric.title for metric in shown("board")), view.long_title
+    for rows, note in _row_groups(board):
+        columns = [differences(rows, base, f"{view.key}/{metric.key}") for metric in shown("board")]
+        known = [row for row in rows if any(row.algorithm in column for column in columns)]
+        lines = tuple(_line(row, [_difference(column.get(row.algorithm)) for column in columns]) for row in known)
+        if lines:
+            yield Table(titles, lines, title, note)
+            title = ""
 
 
 def _costs(board: Board) -> Section:
@@ -260,6 +208,8 @@ def _score(found: Estimate | None, top: float) -> Cell:
 def _difference(found: Difference | None) -> Cell:
     if found is None:
         return Cell(DASH)
+    if found.p_holm is None:
+        return Cell(_decimal(found.value, "+"), number=found.value)
     p = "< .001" if found.p_holm < 0.001 else _decimal(found.p_holm)
     interval = f"{_decimal(found.low, '+')} to {_decimal(found.high, '+')}, p {p}"
     return Cell(_decimal(found.value, "+"), interval, found.value)

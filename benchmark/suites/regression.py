@@ -125,15 +125,15 @@ def report(moves: Sequence[Move], expected: Mapping[str, Any], results: Mapping[
     same = all(machine(result) == expected["machine"] for result in results.values())
     promise = "bit-exact (same machine type and versions)" if same else "within tolerances (another machine or version)"
     counts = f"{len(moves)} moved, {sum(move.too_far for move in moves)} too far"
-    lines = [f"{len(results)} runs against {expected['git_sha'][:10]}, {promise}: {counts}"]
+    lines = [f"{len(results)} runs against {one_line(expected['git_sha'][:10])}, {promise}: {counts}"]
     if moves:
         lines.append(f"  {'run':<34}{'number':<34}{'expected':>14}{'now':>14}{'tolerance':>11}")
     for move in moves:
         mark = "!" if move.too_far else " "
         shown = f"{_shown(move.expected):>14}{_shown(move.now):>14}{move.tolerance:>11g}"
-        lines.append(f"{mark} {move.run:<34}{move.key:<34}{shown}")
+        lines.append(f"{mark} {one_line(move.run):<34}{one_line(move.key):<34}{shown}")
     return "\n".join(lines)
 
 
 def _shown(value: Any) -> str:
-    return f"{value:.5f}" if isinstance(value, float) else "-" if value is None else str(value)
+    return f"{value:.5f}" if isinstance(value, float) else "-" if value is None else one_line(str(value))

@@ -33,9 +33,9 @@ def test_the_index_links_every_board(make_result):
 
 def test_markup_in_names_and_messages_is_text(make_result):
     evil = make_result("<img src=x>|`*[a](b)", value=0.9)
-    failed = make_result("fedprox", status="failed", scores={}, error="<script>alert(1)</script>\x1b[31m")
+    failed = make_result("fedprox", status="failed", scores={}, error="<script>alert(1)</script>\x1b[31m http://x.y")
     text = pages(boards([evil, failed]))["leaderboards/phantom-ci--tiny.md"]
     assert "**\\<img src=x\\>\\|\\`\\*\\[a\\](b)**" in text
-    assert "\\<script\\>alert(1)\\</script\\>?\\[31m" in text
+    assert "\\<script\\>alert(1)\\</script\\>?\\[31m http\\://x.y" in text
     assert "<img" not in text.replace("\\<img", "")
     assert "\x1b" not in text

@@ -79,6 +79,24 @@ def test_differences_from_the_reference_carry_interval_and_p(make_result):
     assert texts(table) == [["fedmrg", *["+.200 -.048 to +.448, p .074"] * 5]]
 
 
+def test_a_single_common_draw_gives_a_difference_in_a_table_of_its_own(make_result):
+    results = [make_result("fedavg", seed, value) for seed, value in enumerate((0.1, 0.2, 0.3))]
+    results += [make_result("fedprox", seed, value) for seed, value in enumerate((0.2, 0.4, 0.6))]
+    page = page_of([*results, make_result("fedmrg", seed=1, value=0.5)])
+    own, single, *_ = section(page, "Differences from fedavg").tables
+    assert [row[0] for row in texts(own)] == ["fedprox"]
+    assert texts(single) == [["fedmrg", *["+.300"] * 5]]
+    assert "compare no number" in single.note
+
+
+def test_rows_that_cannot_be_told_from_the_first_are_named(make_result):
+    values = {"fedmrg": (0.5, 0.6, 0.7), "fedprox": (0.4, 0.7, 0.67)}
+    results = [make_result(name, seed=s, value=v) for name, row in values.items() for s, v in enumerate(row)]
+    note = page_of(results).notes[-1]
+    assert note.startswith("Not distinguishable from the first row in CE F1 micro")
+    assert note.endswith(": fedprox.")
+
+
 def test_without_common_draws_there_is_no_section_of_differences(make_result):
     page = page_of([make_result(seed=0), make_result("fedprox", seed=1)])
     assert not [found for found in page.sections if "Differences" in found.title]
