@@ -52,7 +52,7 @@ def test_kaggle_rules_and_their_counts(made, change):
     read = source(made, change)
     assert [(s.study_id, s.image, s.report) for s in read.studies()] == [
         ("CXR1", "images/1_IM-0001-4001.dcm.png", "Heart size normal. XXXX clear."),
-        ("CXR3", "images/3_IM-1.dcm.png", "Left base opacity. No effusion."),
+        ("CXR3", "images/3_IM-1.dcm.png", "Left base opacity.\nNo effusion."),
     ]
     assert read.left_out == {
         "no_findings": 1,

@@ -99,7 +99,7 @@ def test_encodings_delimiters_and_newlines_in_quotes(folder, change, tmp_path, e
         rows[0]["report"] = 'Größe "normal";\nno effusion,\r\nnone.'
 
     federation = ready(change(path=str(folder(special, encoding=encoding, delimiter=delimiter)), deal=1), tmp_path)
-    assert federation.reports[0] == 'Größe "normal"; no effusion, none.'
+    assert federation.reports[0] == 'Größe "normal";\nno effusion, none.'
 
 
 FAULTS = {

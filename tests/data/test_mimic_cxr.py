@@ -8,6 +8,7 @@ import pytest
 from trees import Tree
 
 from fedmrg_core.data import catalogue
+from fedmrg_core.data.readers import mimic_cxr
 from fedmrg_core.data.readers.mimic_cxr import MimicSource
 from fedmrg_core.errors import DataError
 from fedmrg_core.types import CONDITIONS
@@ -34,6 +35,8 @@ def test_the_tree_and_its_oddities(tree, change, zipped, packed):
     tree.add(10000033, 50000004, ["AP"], report=" IMPRESSION: Normal.")
     tree.add(10000034, 50000005, [""], part="validate")
     tree.add(10000035, 50000006, ["PA"], part="")
+    tree.add(10000036, 50000007, ["AP AXIAL", "LATERAL"])
+    tree.add(10000036, 50000008, ["LATERAL", "NaN"])
     source, studies = read(tree.write(zipped, packed), change)
     assert sorted(studies) == ["s50000001", "s50000005"]
     first = studies["s50000001"]
@@ -44,6 +47,8 @@ def test_the_tree_and_its_oddities(tree, change, zipped, packed):
     assert studies["s50000005"].part == "val"
     assert source.left_out == {
         "lateral_only": 1,
+        "no_frontal_film": 1,
+        "view_unknown": 1,
         "no_report": 1,
         "no_findings": 1,
         "no_split": 1,
@@ -79,6 +84,22 @@ def test_faults_name_file_and_row(tree, change, kind, old, new, message):
     path.write_text(path.read_text("utf-8").replace(old, new), "utf-8")
     with pytest.raises(DataError, match=message):
         read(tree.root, change)
+
+
+def test_an_annotation_may_lack_parts_but_not_all(tmp_path, change):
+    entry = {"id": "d1", "study_id": 5, "subject_id": 1, "report": "clear lungs .", "image_path": ["d1.jpg"]}
+    (tmp_path / "annotation.json").write_text(json.dumps({"test": [entry]}), "utf-8")
+    assert read(tmp_path, change)[1]["s5"].part == "test"
+    (tmp_path / "annotation.json").write_text(json.dumps({"all": [entry]}), "utf-8")
+    with pytest.raises(DataError, match=r"annotation.json: is not R2Gen's annotation: it has none of train, val, test"):
+        MimicSource(tmp_path, change(path=str(tmp_path)))._annotated()
+
+
+def test_a_report_that_unpacks_to_gigabytes_is_refused(tree, change, monkeypatch):
+    monkeypatch.setattr(mimic_cxr, "MAX_REPORT_BYTES", 1 << 20)
+    tree.add(10000032, 50000001, ["PA"], report=" FINDINGS: " + "a" * (2 << 20))
+    with pytest.raises(DataError, match=r"s50000001.txt: holds more than 1 MiB"):
+        read(tree.write(zipped=True), change)
 
 
 def test_r2gen_annotation(tmp_path, change):

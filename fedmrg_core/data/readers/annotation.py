@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedmrg_core.errors import DataError
+from fedmrg_core.errors import DataError, first_line
+from fedmrg_core.metrics.report_text import prepare_report
+from fedmrg_core.types import PARTS
 
 ANNOTATION = "annotation.json"
 
@@ -37,9 +39,12 @@ def entries(root: Path) -> list[Entry]:
     """Every study. Raises DataError, with the entry's number where it is an entry's fault."""
     try:
         content = json.loads((root / ANNOTATION).read_text("utf-8-sig"))
-        found = [(part, entry) for part in ("train", "val", "test") for entry in content[part]]
-    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
-        raise DataError(f"is not R2Gen's annotation ({type(error).__name__}: {error})", ANNOTATION) from None
+        parts = {part: content[part] for part in PARTS if part in content}
+        found = [(part, entry) for part in parts for entry in parts[part]]
+    except (ValueError, TypeError, OSError, RecursionError) as error:
+        raise DataError(f"is not R2Gen's annotation ({first_line(error)})", ANNOTATION) from None
+    if not parts:
+        raise DataError(f"is not R2Gen's annotation: it has none of {', '.join(PARTS)}", ANNOTATION)
     return [_entry(part, row, given) for row, (part, given) in enumerate(found, 1)]
 
 
@@ -63,4 +68,4 @@ def _entry(part: str, row: int, given: Any) -> Entry:
     for text in (report, *images):
         if any("\ud800" <= letter <= "\udfff" for letter in text):
             raise DataError("the entry holds half a character (a lone surrogate)", ANNOTATION, row)
-    return Entry(part, row, " ".join(report.split()), tuple(images), fields)
+    return Entry(part, row, prepare_report(report), tuple(images), fields)

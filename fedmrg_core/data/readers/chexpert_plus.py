@@ -14,6 +14,7 @@ from fedmrg_core.data.catalogue import data_set
 from fedmrg_core.data.file_source import FileSource
 from fedmrg_core.data.table import read_table
 from fedmrg_core.errors import DataError, one_line
+from fedmrg_core.metrics.report_text import prepare_report
 from fedmrg_core.types import Study
 
 TABLE = "df_chexpert_plus_240401.csv"
@@ -40,7 +41,7 @@ class ChexpertPlusSource(FileSource):
             own = found.setdefault(f"{match.group(2)}/{match.group(3)}", [])
             if view.strip().lower() == "frontal":
                 rank = {"PA": 0, "AP": 1}.get(beam.strip().upper(), 2)
-                report = "" if findings.strip().lower() == "nan" else " ".join(findings.split())
+                report = prepare_report(findings)
                 own.append((rank, f"{match.group(0).rsplit('.', 1)[0]}.png", report, patient.strip(), row))
         return self._kept(found)
 

@@ -30,6 +30,7 @@ from fedmrg_core.data.readers.annotation import ANNOTATION, annotates, entries
 from fedmrg_core.data.source import Metadata
 from fedmrg_core.data.table import is_number, read_table
 from fedmrg_core.errors import DataError, one_line
+from fedmrg_core.metrics.report_text import prepare_report
 from fedmrg_core.types import Labels, Study
 
 REPORTS, PROJECTIONS, XML = "indiana_reports.csv", "indiana_projections.csv", "ecgen-radiology"
@@ -145,7 +146,7 @@ def _kaggle(root: Path) -> Iterable[Record]:
             raise DataError(f"uid '{one_line(uid)[:40]}' is not a number", REPORTS, row)
         own = tuple((f"{folder}/{name}", view) for name, view in films.get(uid.strip(), []))
         codes = ";".join(code.strip() for code in problems.split(";"))
-        yield Record(uid.strip(), " ".join(findings.split()), codes, own, REPORTS, row)
+        yield Record(uid.strip(), prepare_report(findings), codes, own, REPORTS, row)
 
 
 def _r2gen(root: Path) -> Iterable[Record]:
@@ -167,7 +168,7 @@ def _openi(root: Path) -> Iterable[Record]:
         file = f"{XML}/{path.name}"
         uid, sections, problems = read_report(path, file)
         own = tuple((f"{folder}/{_openi_name(uid, name)}", view) for name, view in films.get(uid, []))
-        yield Record(uid, " ".join(sections.get("FINDINGS", "").split()), problems, own, file, None)
+        yield Record(uid, prepare_report(sections.get("FINDINGS", "")), problems, own, file, None)
 
 
 def _openi_name(uid: str, kaggle: str) -> str:

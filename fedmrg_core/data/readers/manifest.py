@@ -19,6 +19,7 @@ from fedmrg_core.data.labels import label_columns, label_reports, labels_of_row
 from fedmrg_core.data.splits.as_given import slug
 from fedmrg_core.data.table import Table, read_table
 from fedmrg_core.errors import DataError, one_line
+from fedmrg_core.metrics.report_text import prepare_report
 from fedmrg_core.types import CONDITIONS, Study
 
 FILE = "manifest.csv"
@@ -81,7 +82,7 @@ class _Bad(Exception):
 
 
 def _study(cells: dict[str, str], table: Table, labels: Sequence[str]) -> Study:
-    report = " ".join(cells["report"].split())
+    report = prepare_report(cells["report"])
     study_id = cells["study"] or cells["image"]
     if not cells["image"]:
         raise _Bad("no_image", "the image cell is empty")

@@ -4,14 +4,16 @@ PhysioNet's tree: files/p10/p10000032/s50414267/*.jpg, mimic-cxr-2.0.0-{metadata
 the reports files/p10/p10000032/s50414267.txt, or below mimic-cxr-reports/, or in mimic-cxr-reports.zip. R2Gen's:
 annotation.json with images/p10/..
 
-The rules, each counted in `left_out`: the report is its findings section (sections.py), a study without one is left out
-(`no_findings`), as without a report (`no_report`), a frontal film (`lateral_only`) or a row in the split file
-(`no_split`); of several frontal films PA goes before AP, then the first by id (`several_frontal_films`). Labels are
-CheXpert's (else NegBio's, else the rule labeler's, `labels_by_rules`); `Study.part` is the official split.
+The rules, each counted in `left_out`. The report is its findings section (sections.py). Left out is a study without
+one (`no_findings`), without a report (`no_report`), without a row in the split file (`no_split`), or without a frontal
+film: its films are lateral (`lateral_only`), of other views (`no_frontal_film`), or one has no view (`view_unknown`).
+Of several frontal films PA goes before AP, then the first by id (`several_frontal_films`). Labels are CheXpert's (else
+NegBio's, else the rule labeler's, `labels_by_rules`); `Study.part` is the official split.
 """
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -47,7 +49,7 @@ COLUMNS = (
 )
 
 Film = tuple[int, str, dict[str, str]]
-"""Rank of the view, DICOM id, metadata of one frontal film."""
+"""Rank of the view (-1: not frontal), DICOM id, metadata of one film."""
 
 
 def layout_of(root: Path) -> str:
@@ -80,7 +82,7 @@ class MimicSource(FileSource):
     def _read(self) -> list[Study]:
         if layout_of(self.root) == "r2gen":
             return self._annotated()
-        films, parts = self._frontal(), self._parts()
+        films, parts = self._films(), self._parts()
         labels = _labels(self.root)
         reports = _Reports(self.root)
         studies: list[Study] = []
@@ -91,8 +93,9 @@ class MimicSource(FileSource):
             if reason:
                 self.count(reason)
                 continue
-            self.count("several_frontal_films", len(own) > 1)
-            _, dicom, meta = min(own, key=lambda film: film[:2])
+            frontal = [film for film in own if film[0] >= 0]
+            self.count("several_frontal_films", len(frontal) > 1)
+            _, dicom, meta = min(frontal, key=lambda film: film[:2])
             self.locations[name] = (f"{PREFIX}metadata.csv", int(meta.pop("row")))
             states = labels.get(name)
             positive = [c for c, state in zip(CONDITIONS, states or (), strict=False) if state == 1]
@@ -103,14 +106,16 @@ class MimicSource(FileSource):
 
     @staticmethod
     def _fault(films: list[Film], in_split: bool, text: str | None, report: str) -> str:
-        if not films:
-            return "lateral_only"
+        if not any(film[0] >= 0 for film in films):
+            views = [film[2]["view"] for film in films]
+            lateral = all(re.search(r"\bLATERAL\b|^LL$", view.upper()) for view in views)
+            return "view_unknown" if "" in views else "lateral_only" if lateral else "no_frontal_film"
         if not in_split:
             return "no_split"
         return "no_report" if text is None else "" if report else "no_findings"
 
-    def _frontal(self) -> dict[tuple[str, str], list[Film]]:
-        """(patient, study) -> its frontal films; an empty list where it has lateral films only."""
+    def _films(self) -> dict[tuple[str, str], list[Film]]:
+        """(patient, study) -> its films."""
         table = _table(self.root, "metadata", ("dicom_id", "subject_id", "study_id", "ViewPosition"))
         table.unique(("dicom_id",))
         films: dict[tuple[str, str], list[Film]] = {}
@@ -122,9 +127,8 @@ class MimicSource(FileSource):
             if patient_of.setdefault(name, patient) != patient:
                 raise DataError(f"study {name} is {patient_of[name]}'s above and {patient}'s here", table.file, row)
             rank = RANK.get(view.upper(), RANK.get(code.lower() if not view else "", -1))
-            if rank >= 0:
-                meta = {"view": view or code, "rows": height, "columns": width, "procedure": procedure, "row": str(row)}
-                own.append((rank, dicom, meta))
+            meta = {"view": view or code, "rows": height, "columns": width, "procedure": procedure, "row": str(row)}
+            own.append((rank, dicom, meta))
         return films
 
     def _parts(self) -> dict[str, str]:

@@ -15,6 +15,7 @@ from functools import lru_cache
 from fedmrg_core.metrics.labeler.rules import OTHER
 from fedmrg_core.metrics.labeler.scope import Stated, stated
 from fedmrg_core.metrics.labeler.sentences import sentences, words
+from fedmrg_core.metrics.report_text import prepare_report
 from fedmrg_core.types import CONDITIONS, Labels, LabelState
 
 VERSION = "rules 2"
@@ -43,7 +44,7 @@ def label(report: str) -> Labels:
     """
     states: dict[str, LabelState] = {}
     empty = True
-    for sentence in sentences(report):
+    for sentence in sentences(prepare_report(report)):
         empty = False
         for condition, state in _sentence(sentence):
             if _STRENGTH[state] > _STRENGTH[states.get(condition, LabelState.BLANK)]:
