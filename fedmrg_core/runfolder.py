@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fedmrg_core.errors import DataError, FedMRGError, choose, first_line
 from fedmrg_core.files import replacing, write_atomic
 
 if TYPE_CHECKING:
@@ -24,6 +27,10 @@ ARTIFACTS = (RESULT, ROUNDS, LEDGER, CONFIG, GENERATIONS, PER_STUDY)
 PARTIAL = "generations.jsonl"
 """Reports generated so far, until `generations.parquet` is complete."""
 CHECKPOINTS = "checkpoints"
+ORIGIN = "origin.json"
+"""What the run was begun with: hashes of data, split and base, and the code."""
+LOCK = ".lock"
+_BEGIN_AGAIN = "the run cannot be continued, begin it again"
 
 
 def plain(value: Any) -> Any:
@@ -39,20 +46,69 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises DataError in one line where the file is missing or damaged."""
+    try:
+        found = json.loads(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", str(path)) from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"is damaged: {first_line(error)}", str(path)) from None
+    if not isinstance(found, dict):
+        raise DataError("is damaged: no JSON object", str(path))
+    return found
+
+
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The rows of a JSON-lines file; a line torn by a crash (the last, without its newline) is left out."""
+    """The rows of a JSON-lines file, without a last line that a crash cut off (it has no newline).
+
+    Raises DataError with the number of a damaged line.
+    """
     if not path.exists():
         return []
-    whole = path.read_bytes().rpartition(b"\n")[0]
-    return [json.loads(line) for line in whole.splitlines() if line.strip()]
+    rows = []
+    for number, line in enumerate(path.read_bytes().rpartition(b"\n")[0].splitlines(), 1):
+        try:
+            row = json.loads(line) if line.strip() else {}
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"line {number} is damaged: {first_line(error)}", str(path)) from None
+        if line.strip() and not (isinstance(row, dict) and type(row.get("round")) is int):
+            raise DataError(f"line {number} is damaged: it names no round", str(path))
+        rows += [row] if row else []
+    return rows
+
+
+def run_folder(runs: Path, run_id: str) -> Path:
+    """The folder of an existing run. Raises ConfigError where `run_id` is not the name of one: a path is refused."""
+    known = sorted(path.parent.name for path in runs.glob(f"*/{CONFIG}"))
+    return runs / choose("run", run_id, known)
 
 
 class RunFolder:
-    """`runs/<run_id>/`: `rounds.jsonl` and `ledger.jsonl` only grow, by whole lines; the other files appear whole."""
+    """`runs/<run_id>/`: `rounds.jsonl` and `ledger.jsonl` only grow, by whole lines; the other files appear whole.
+
+    Only its owner can enter a new folder (mode 0700): checkpoints hold the clients' private states.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(mode=0o700, exist_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from running this run. Raises FedMRGError if one is running it."""
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.path / LOCK, timeout=0, thread_local=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise FedMRGError(f"run {self.path.name} is being run by another process: wait or stop it") from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def append_round(self, row: Mapping[str, Any]) -> None:
         """Add one round to `rounds.jsonl`; on disk when this returns. A round's ledger rows go first."""
@@ -69,20 +125,20 @@ class RunFolder:
         return read_lines(self.path / LEDGER)
 
     def result(self) -> dict[str, Any] | None:
-        """The content of `result.json`, or None where the run has not ended."""
+        """The content of `result.json`, or None if the run has not ended."""
         path = self.path / RESULT
-        return json.loads(path.read_text()) if path.exists() else None
+        return read_json(path) if path.exists() else None
 
     def finished(self) -> dict[str, Any] | None:
-        """The result of a run that has finished; None of any other."""
+        """The result if the run has finished, else None."""
         result = self.result()
-        return result if result and result["status"] == "finished" else None
+        return result if result and result.get("status") == "finished" else None
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         write_atomic(self.path / RESULT, (json.dumps(plain(result), indent=1) + "\n").encode())
 
     def write_generations(self, frame: pd.DataFrame) -> None:
-        """`generations.parquet`, whole; what a credentialed source may not show has to be blanked before."""
+        """Write `generations.parquet`. The caller blanks what must not be shown."""
         with replacing(self.path / GENERATIONS) as temporary:
             frame.to_parquet(temporary, index=False)
 
@@ -93,6 +149,21 @@ class RunFolder:
             if path.exists():
                 kept = [row for row in read_lines(path) if row["round"] < n]
                 write_atomic(path, b"".join(_line(row) for row in kept))
+
+    def check_complete(self, rounds: int) -> None:
+        """Raises DataError unless the lines of the first `rounds` rounds are complete: each round once, and in the
+        ledger the bytes that the round's line names."""
+        rows, sent = self.rounds(), Counter[tuple[int, str]]()
+        for entry in self.ledger():
+            size = entry.get("bytes")
+            sent[entry["round"], str(entry.get("direction"))] += size if type(size) is int else 0
+        for number in range(rounds):
+            found = [row for row in rows if row["round"] == number]
+            if len(found) != 1:
+                raise DataError(f"has {len(found)} lines of round {number}: {_BEGIN_AGAIN}", str(self.path / ROUNDS))
+            for direction in ("upload", "download"):
+                if sent[number, direction] != found[0].get(f"{direction}_bytes", 0):
+                    raise DataError(f"lacks lines of round {number}: {_BEGIN_AGAIN}", str(self.path / LEDGER))
 
     def _append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         with (self.path / name).open("ab+") as file:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from fedmrg_core.errors import ConfigError, DataError
 from fedmrg_core.files import write_atomic
-from fedmrg_core.runfolder import RunFolder
+from fedmrg_core.runfolder import RunFolder, run_folder
 
 
 @pytest.fixture
@@ -18,7 +21,8 @@ def folder(tmp_path):
 
 
 def round_row(n):
-    return {"round": n, "clients": ["h01"], "loss": np.float32(0.5), "seconds": {"total": 1.0}}
+    sizes = {"upload_bytes": 8, "download_bytes": 0}
+    return {"round": n, "clients": ["h01"], "loss": np.float32(0.5), "seconds": {"total": 1.0}, **sizes}
 
 
 def ledger_rows(n):
@@ -86,3 +90,60 @@ def test_generations_come_back_as_they_were(folder):
     back = pd.read_parquet(folder.path / "generations.parquet")
     assert back.hypothesis.tolist() == frame.hypothesis.tolist()
     assert back.labels[0].tolist() == [0, 1, 2]
+
+
+def test_only_the_owner_enters_a_new_run_folder(folder):
+    assert folder.path.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "", "\x00", "[" * 100_000])
+def test_a_damaged_file_is_one_line_that_names_it(folder, text):
+    (folder.path / "result.json").write_text(text)
+    with pytest.raises(DataError, match=r"result\.json: is damaged"):
+        folder.result()
+
+
+@pytest.mark.parametrize("line", ["{", "7", '{"loss": 1}', '{"round": "0"}', "[" * 100_000])
+def test_a_damaged_line_is_one_line_with_its_number(folder, line):
+    fill(folder, range(1))
+    with (folder.path / "rounds.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(DataError, match=r"rounds\.jsonl: line 2 is damaged"):
+        folder.rounds()
+
+
+@pytest.mark.parametrize("run_id", ["..", "../r1", "r1/../r1", "/tmp", "", ".", "r2", "r1/"])
+def test_a_run_is_named_by_its_folder_alone(folder, run_id):
+    (folder.path / "config.json").write_text("{}")
+    assert run_folder(folder.path.parent, "r1") == folder.path
+    with pytest.raises(ConfigError, match="unknown run"):
+        run_folder(folder.path.parent, run_id)
+
+
+def test_lines_are_complete_or_the_missing_one_is_named(folder):
+    fill(folder, range(3))
+    folder.check_complete(3)
+    path = folder.path / "ledger.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(b"".join(whole.splitlines(keepends=True)[:-1]))
+    folder.check_complete(2)
+    with pytest.raises(DataError, match=r"ledger\.jsonl: lacks lines of round 2"):
+        folder.check_complete(3)
+    path.write_bytes(whole)
+    with pytest.raises(DataError, match=r"rounds\.jsonl: has 0 lines of round 3"):
+        folder.check_complete(4)
+    folder.append_round(round_row(1))
+    with pytest.raises(DataError, match=r"has 2 lines of round 1"):
+        folder.check_complete(3)
+
+
+def test_two_processes_cannot_run_the_same_run(folder):
+    code = (
+        "import sys; from pathlib import Path; from fedmrg_core.runfolder import RunFolder\n"
+        "with RunFolder(Path(sys.argv[1])).locked(): print('ran')"
+    )
+    command = [sys.executable, "-c", code, str(folder.path)]
+    with folder.locked():
+        done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1].endswith("run r1 is being run by another process: wait or stop it")
+    assert subprocess.run(command, capture_output=True, text=True).stdout == "ran\n"

@@ -15,8 +15,8 @@ from benchmark.run import settings
 from benchmark.run.options import Options
 from benchmark.run.path_with_spaces import avoid_blanks
 from benchmark.run.settings import Config
-from fedmrg_core.errors import ConfigError, choose
-from fedmrg_core.runfolder import RunFolder
+from fedmrg_core.errors import ConfigError
+from fedmrg_core.runfolder import CONFIG, RunFolder, read_json, run_folder
 
 DEFAULT = "fedmrg"
 
@@ -87,11 +87,9 @@ def _stored_config(options: Options, args: argparse.Namespace) -> Config:
     for name in ("algo", "split", "preset", "seed", "rounds", "clients", "data", "faults", "set"):
         if getattr(args, name) not in (None, "", []):
             raise ConfigError(f"--resume goes on with the run's own settings, but for --actors: leave out --{name}.")
-    path = options.runs / options.resume / "config.json"
-    if not path.exists():
-        choose("run", options.resume, [p.parent.name for p in options.runs.glob("*/config.json")])
+    stored = read_json(run_folder(options.runs, options.resume) / CONFIG)
     try:
-        config = settings.from_dict(json.loads(path.read_text()))
+        config = settings.from_dict(stored)
     except ConfigError as error:
         raise ConfigError(f"run {options.resume} cannot be continued: {error} Begin it again.") from None
     return config if args.actors is None else replace(config, pool=replace(config.pool, actors=args.actors))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
-from fedmrg_core.errors import FedMRGError, choose
+from fedmrg_core.errors import DataError, FedMRGError
 from fedmrg_core.paths import ROOT
-from fedmrg_core.runfolder import ARTIFACTS, CONFIG, RunFolder
+from fedmrg_core.runfolder import ARTIFACTS, CONFIG, RunFolder, read_json, run_folder
 from fedmrg_core.tracking import Tracker, default_uri, describe
 
 
@@ -22,9 +21,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Sync the named runs, or `all`."""
     known = sorted(path.parent.name for path in args.runs.glob("*/config.json"))
-    wanted = known if args.run_id == ["all"] else [choose("run", name, known) for name in args.run_id]
-    for name in wanted:
-        rounds, scores = sync(args.runs / name)
+    for name in known if args.run_id == ["all"] else args.run_id:
+        rounds, scores = sync(run_folder(args.runs, name))
         print(f"{name}: {rounds} rounds and {scores} scores are in MLflow")
     return 0
 
@@ -51,7 +49,9 @@ def sync(path: Path) -> tuple[int, int]:
 
 def _unfinished(path: Path) -> dict[str, Any]:
     """What is known of a run that was killed before it could write its result."""
-    config = json.loads((path / CONFIG).read_text())
-    run = config["run"]
-    facts = {"algorithm": config["name"], "split": run["split"], "preset": run["preset"], "seed": run["seed"]}
-    return {"run_id": path.name, **facts, "config": config, "status": "interrupted"}
+    stored = read_json(path / CONFIG)
+    try:
+        facts = {"algorithm": stored["name"], **{key: stored["run"][key] for key in ("split", "preset", "seed")}}
+    except (KeyError, TypeError) as error:
+        raise DataError(f"is damaged: it lacks {error}", str(path / CONFIG)) from None
+    return {"run_id": path.name, **facts, "config": stored, "status": "interrupted"}

@@ -17,6 +17,7 @@ from typing import Any
 from benchmark.run import provenance, stages
 from benchmark.run.interrupt import interruptible
 from benchmark.run.options import BENCH_VERSION, Options, new_run_id
+from benchmark.run.origin import ResumeRefused, settle_origin
 from benchmark.run.record import Clock, Record
 from benchmark.run.settings import Config
 from benchmark.run.stages import Context
@@ -31,7 +32,7 @@ from fedmrg_core.errors import ConfigError, FedMRGError
 from fedmrg_core.files import write_atomic
 from fedmrg_core.models.pretrained import check_checkpoints
 from fedmrg_core.paths import ROOT
-from fedmrg_core.runfolder import CONFIG, RunFolder
+from fedmrg_core.runfolder import CONFIG, RunFolder, run_folder
 from fedmrg_core.tracking import Tracker, default_uri, describe
 
 
@@ -64,6 +65,8 @@ def _on_device(config: Config) -> Config:
 def _run(config: Config, options: Options) -> dict[str, Any]:
     os.environ.setdefault("FEDMRG_CACHE", str(options.cache))
     clock, progress = Clock(), not options.quiet and sys.stderr.isatty()
+    if options.resume:
+        run_folder(options.runs, options.resume)
     result = _head(config, options.resume or new_run_id(config))
     faults = Faults.from_table(config.faults)
     with clock.timed("data"):
@@ -71,14 +74,17 @@ def _run(config: Config, options: Options) -> dict[str, Any]:
     _check_faults(faults, config, federation)
     result["split"] = federation.split
     folder = RunFolder(options.runs / result["run_id"])
-    write_atomic(folder.path / CONFIG, json.dumps(config.as_dict(), indent=1).encode())
     record = Record(folder, result, clock, Tracker(default_uri(ROOT)) if options.track else None)
     context = Context(config, options, faults, record, progress)
-    try:
-        _stages(context, federation)
-    except BaseException as error:
-        _stopped(record, error)
-    record.complete_mirror()
+    with folder.locked():
+        write_atomic(folder.path / CONFIG, json.dumps(config.as_dict(), indent=1).encode())
+        try:
+            _stages(context, federation)
+        except ResumeRefused:
+            raise
+        except BaseException as error:
+            _stopped(record, error)
+        record.complete_mirror()
     return record.result
 
 
@@ -118,6 +124,7 @@ def _stages(context: Context, federation: Federation) -> None:
         model_sha256=json.loads((base / "base.json").read_text())["sha256"],
         left_out=federation.left_out,
     )
+    record.result["provenance"].update(settle_origin(record.folder, record.result["provenance"]))
     if record.tracker:
         record.tracker.start(**describe(record.result), resume=bool(context.options.resume))
     spec = stages.worker_spec(context, federation, base)

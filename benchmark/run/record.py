@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from benchmark.run.interrupt import deferred_interrupt
 from fedmrg_core.runfolder import ARTIFACTS, RunFolder
 from fedmrg_core.tracking import Tracker
 
@@ -56,8 +57,9 @@ class Record:
         """Write the result of a run that has its scores."""
         scores = {key: asdict(score) for key, score in card.scores.items()}
         self.result.update(status="finished", scores=scores, missing_metrics=card.missing, params_sha256=params_sha256)
-        self._write()
-        self.finished = True
+        with deferred_interrupt():
+            self._write()
+            self.finished = True
 
     def stop(self, status: str, why: str) -> None:
         """Write what is known of a run that failed or was interrupted."""

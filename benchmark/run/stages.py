@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from benchmark.run.options import DRAWS, Options
+from benchmark.run.origin import ResumeRefused
 from benchmark.run.record import Record
 from benchmark.run.settings import Config
 from benchmark.run.workers import Workers
@@ -30,8 +31,9 @@ from fedmrg_core.engine.ray.gpu_fit import fit_gpu
 from fedmrg_core.engine.rounds import RoundRecord, run_rounds
 from fedmrg_core.engine.warmup import ensure_base
 from fedmrg_core.engine.worker import WorkerSpec
+from fedmrg_core.errors import DataError
 from fedmrg_core.evaluate import evaluate
-from fedmrg_core.runfolder import CHECKPOINTS, PARTIAL, PER_STUDY
+from fedmrg_core.runfolder import CHECKPOINTS, PARTIAL, PER_STUDY, RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,12 +101,12 @@ def fit_pool(context: Context, spec: WorkerSpec, federation: Federation) -> Pool
 
 def train(context: Context, federation: Federation, workers: Workers) -> tuple[ServerState, ClientStore]:
     """Run the rounds after the last checkpoint, or all; a trivial row has none."""
-    config, record, folder = context.config, context.record, context.record.folder
-    algorithm, checkpoints = config.algorithm, folder.path / CHECKPOINTS
-    found = checkpoint.load(checkpoints) if context.options.resume else None
+    config, record, algorithm = context.config, context.record, context.config.algorithm
+    checkpoints = record.folder.path / CHECKPOINTS
+    found = _last_checkpoint(record.folder) if context.options.resume else None
     seen = sum(hospital.seen for hospital in federation.hospitals)
     server, store = found or (algorithm.init_server(workers.shared_params(), seen), ClientStore())
-    folder.truncate_to_round(server.round)
+    record.folder.truncate_to_round(server.round)
     if not algorithm.trains:
         return server, store
     rounds = config.train.rounds
@@ -121,6 +123,16 @@ def train(context: Context, federation: Federation, workers: Workers) -> tuple[S
         policy, seed = context.faults.policy, config.run.seed
         server = run_rounds(algorithm, federation, config.train, seed, workers.pool, server, store, on_round, policy)
     return server, store
+
+
+def _last_checkpoint(folder: RunFolder) -> tuple[ServerState, ClientStore] | None:
+    """The newest checkpoint of a run. Raises ResumeRefused where it, or the lines of its rounds, are damaged."""
+    try:
+        found = checkpoint.load(folder.path / CHECKPOINTS)
+        folder.check_complete(found[0].round if found else 0)
+    except DataError as error:
+        raise ResumeRefused(str(error)) from None
+    return found
 
 
 def _save_round(

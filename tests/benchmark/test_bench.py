@@ -133,6 +133,17 @@ def test_a_run_stands_in_mlflow(whole: dict[str, Any]) -> None:
     assert len(client.get_metric_history(logged.info.run_id, "loss")) == 6
 
 
+def refused_without_a_line(config: settings.Config, options: Options, folder: Path) -> None:
+    """A run whose ledger lacks a line is not continued, and not changed."""
+    path, result = folder / "ledger.jsonl", (folder / "result.json").read_bytes()
+    whole = path.read_bytes()
+    path.write_bytes(b"".join(whole.splitlines(keepends=True)[1:]))
+    with pytest.raises(FedMRGError, match=r"ledger\.jsonl: lacks lines of round 0"):
+        run_experiment(config, options)
+    assert (folder / "result.json").read_bytes() == result
+    path.write_bytes(whole)
+
+
 def test_a_fault_file_belongs_to_the_run_and_a_full_disk_loses_no_round(toy_cache: Path, tmp_path: Path) -> None:
     table = {
         "policy": {"on_failure": "drop"},
@@ -148,6 +159,7 @@ def test_a_fault_file_belongs_to_the_run_and_a_full_disk_loses_no_round(toy_cach
     with pytest.raises(FedMRGError, match=r"the disk is full .* `fedmrg bench --resume \S+` goes on"):
         run_experiment(config, options)
     (folder,) = tmp_path.iterdir()
+    refused_without_a_line(config, replace(options, resume=folder.name), folder)
     result = run_experiment(config, replace(options, resume=folder.name))
     assert result["status"] == "finished"
     (failure,) = result["failures"]
