@@ -146,7 +146,16 @@ class MicroBatcher:
             release_memory()
 
     def _whole(self, batch: Batch, loss_fn: Callable[[Batch], Tensor]) -> Tensor:
-        loss = loss_fn(batch)
+        try:
+            loss = loss_fn(batch)
+        except ValueError as error:
+            if not str(error).startswith("Expected more than 1 "):  # torch's words, for every kind of normalisation
+                raise
+            raise FedMRGError(
+                f"a batch of {len(batch.images)} on a feature map of 1 x 1 leaves the encoder's normalisation one value"
+                " per channel: choose a train.batch_size that leaves no batch of one study, or a larger"
+                " model.image_size"
+            ) from None
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 

@@ -6,8 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from fedmrg_core.engine.trainer import TrainConfig, batch_rows, batches_of
+from fedmrg_core.engine.trainer import TrainConfig, batch_rows, batches_of, build_optimizer, fit
+from fedmrg_core.errors import FedMRGError
+from fedmrg_core.models.report_model import Batch
 from fedmrg_core.seeding import generator
 from tests.toy import toy_config
 
@@ -43,6 +47,16 @@ def test_steps_of_a_fit() -> None:
     assert train(local_steps=15).steps_of(0) == 0
     with pytest.raises(ValueError, match="not both"):
         train().steps_of(200, epochs=1, steps=1)
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm2d(3), nn.InstanceNorm2d(3), nn.GroupNorm(3, 3)])
+def test_a_normalisation_with_one_value_per_channel_is_one_clear_line(layer: nn.Module) -> None:
+    """An encoder whose last map is 1 x 1, and an epoch that leaves a batch of one study."""
+    encoder = nn.Sequential(nn.Conv2d(1, 3, 4), layer)
+    batch = Batch(torch.rand(1, 1, 4, 4), torch.ones(1, 1), torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 14))
+    optimizer = build_optimizer([{"params": list(encoder.parameters()), "lr": 0.1}], "sgd", 0.0)
+    with pytest.raises(FedMRGError, match=r"^a batch of 1 on a feature map of 1 x 1 .* larger model\.image_size$"):
+        fit([batch], lambda batch: encoder(batch.images).sum(), optimizer, [], 0.0)
 
 
 def test_the_cosine_goes_from_1_to_a_tenth() -> None:
