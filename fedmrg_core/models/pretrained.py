@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,24 @@ def load_pretrained(setting: str, path: str, load: Callable[..., Any], **options
     """`load(path, **options)`, a `from_pretrained`. Raises ConfigError that names the setting and the first reason."""
     try:
         return load(path, **options)
-    except (OSError, ValueError) as error:
-        names = encoder_names() if setting == "encoder" else language_model_names()
-        raise ConfigError(
-            f"{setting}={path} cannot be loaded: {first_line(error)} (give one of {', '.join(names)}, the folder of a "
-            "checkpoint with model.safetensors, or a Hugging Face id where the hub can be reached)"
-        ) from None
+    except Exception as error:  # the package raises errors of many types
+        mismatch = "ignore_mismatched_sizes" in str(error)
+        reason = "its weights have other shapes than its config.json says" if mismatch else first_line(error)
+        raise refusal(setting, path, reason) from error
+
+
+def refusal(setting: str, path: str, reason: str) -> ConfigError:
+    """The error for a checkpoint that cannot be used, with what may be given instead."""
+    names = encoder_names() if setting == "encoder" else language_model_names()
+    return ConfigError(
+        f"{setting}={path} cannot be loaded: {reason} (give one of {', '.join(names)}, the folder of a checkpoint with "
+        "model.safetensors, or a Hugging Face id where the hub can be reached)"
+    )
 
 
 def check_checkpoints(encoder: str, lm: str) -> None:
-    """Check both settings before anything is built: registered names pass, of checkpoints the configuration is read.
+    """Check both settings before anything is built: registered names pass. Of a checkpoint the configuration is read,
+    and in a folder every JSON file and the header of every safetensors file.
 
     Raises ConfigError for a misspelt name and for a checkpoint that cannot be loaded.
     """
@@ -35,4 +44,19 @@ def check_checkpoints(encoder: str, lm: str) -> None:
             continue
         if difflib.get_close_matches(name, names, cutoff=0.75) and not Path(name).exists():
             choose(setting, name, names)  # a misspelling: without asking the hub, which can take half a minute
+        _check_files(setting, Path(name))
         load_pretrained(setting, name, AutoConfig.from_pretrained)
+
+
+def _check_files(setting: str, folder: Path) -> None:
+    """Raises ConfigError that names the first damaged file of a checkpoint's folder."""
+    from safetensors import safe_open
+
+    for file in sorted(folder.glob("*.json")) + sorted(folder.glob("*.safetensors")):
+        try:
+            if file.suffix == ".json":
+                json.loads(file.read_bytes())
+            else:
+                safe_open(str(file), "pt")
+        except Exception as error:  # safetensors has an error type of its own
+            raise refusal(setting, str(folder), f"{file.name} is damaged: {first_line(error)}") from error

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fedmrg_core.models.base_files import read_weights
 from fedmrg_core.models.config import ModelConfig
 from fedmrg_core.models.guidance import guidance_processors
 from fedmrg_core.models.registry import build_encoder, get_language_model
@@ -241,8 +242,6 @@ def build_model(config: ModelConfig, base: Path, seed: int) -> ReportModel:
     """The model with the base's weights: `base/base.safetensors` (all that the warm-up moved) replaces fresh or
     pretrained ones. Fresh weights are a function of the seed, so every process builds the same model.
     """
-    from safetensors.torch import load_file
-
     global _models_built
     _models_built += 1
     tokenizer = get_language_model(config.lm).tokenizer(config, base)
@@ -250,7 +249,7 @@ def build_model(config: ModelConfig, base: Path, seed: int) -> ReportModel:
         model = ReportModel(config, tokenizer)
     weights = base / "base.safetensors"
     if weights.exists():
-        load_state(model, load_file(str(weights)))
+        load_state(model, read_weights(weights, model))
     return model
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fedmrg_core.models.base_files import read_tokenizer
 from fedmrg_core.models.config import ModelConfig
 
 PAD, END = "<pad>", "<end>"
@@ -68,9 +69,7 @@ class ReportTokenizer:
 
 
 def tokenizer_of_base(config: ModelConfig, base: Path) -> ReportTokenizer:
-    """The tokenizer that was trained on the public corpus: `base/tokenizer.json`."""
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(base / TOKENIZER_FILE))
+    """The tokenizer that was trained on the public corpus: `base/tokenizer.json`. Raises DataError if it is damaged."""
+    tokenizer = read_tokenizer(base / TOKENIZER_FILE)
     pad, end = (int(tokenizer.token_to_id(token) or 0) for token in (PAD, END))
     return ReportTokenizer(tokenizer, pad, end, config.max_tokens)

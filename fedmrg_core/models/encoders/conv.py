@@ -5,8 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fedmrg_core.errors import ConfigError
 from fedmrg_core.models.config import ModelConfig
 from fedmrg_core.models.registry import Encoder, encoder
+
+GROUPS = 8
+"""Groups of each GroupNorm."""
 
 
 @encoder("conv")
@@ -19,9 +23,11 @@ class ConvEncoder(Encoder):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         channels = config.encoder_channels
+        if any(count % GROUPS for count in channels):
+            raise ConfigError(f"model.encoder_channels = {list(channels)}: each must be a multiple of {GROUPS}")
         stages: list[nn.Module] = []
         for before, after in zip((1, *channels[:-1]), channels, strict=True):
-            stages += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(8, after), nn.GELU()]
+            stages += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(GROUPS, after), nn.GELU()]
         self.stages = nn.Sequential(*stages)
         self.width = channels[-1]
         side = -(-config.image_size // 2 ** len(channels))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from fedmrg_core.errors import first_line
 from fedmrg_core.models.config import ModelConfig
-from fedmrg_core.models.pretrained import load_pretrained
+from fedmrg_core.models.pretrained import load_pretrained, refusal
 from fedmrg_core.models.registry import CHECKPOINT, Encoder, encoder
+
+PROCESSOR = "preprocessor_config.json"
 
 
 @encoder(CHECKPOINT)
@@ -25,11 +29,27 @@ class HuggingFaceEncoder(Encoder):
 
         self.backbone: Any = load_pretrained("encoder", config.encoder, AutoModel.from_pretrained, use_safetensors=True)
         settings = self.backbone.config
-        self.width = int(getattr(settings, "hidden_sizes", [0])[-1] or settings.hidden_size)
+        width = getattr(settings, "hidden_sizes", [0])[-1] or getattr(settings, "hidden_size", 0)
+        if not width:
+            raise refusal("encoder", config.encoder, f"a {settings.model_type} model has no hidden_size")
+        self.width = int(width)
         self.channels = int(getattr(settings, "num_channels", 3))
         mean, std = _normalisation(config.encoder, self.channels)
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
+        self._check(config)
+
+    def _check(self, config: ModelConfig) -> None:
+        """Encode one black film. Raises ConfigError if the model cannot encode films of this size."""
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                features = self(torch.zeros(1, config.image_size, config.image_size, dtype=torch.uint8))
+        except Exception as error:  # whatever the model's code raises
+            reason = f"it cannot encode films of image_size={config.image_size}: {first_line(error)}"
+            raise refusal("encoder", config.encoder, reason) from error
+        if features.dim() != 3 or features.shape[-1] != self.width:
+            shape = f"{list(features.shape)}, not [1, patches, {self.width}]"
+            raise refusal("encoder", config.encoder, f"its features of a film have shape {shape}")
 
     def forward(self, images: Tensor) -> Tensor:
         pixels = images.unsqueeze(1).float().div(255.0).expand(-1, self.channels, -1, -1)
@@ -38,13 +58,21 @@ class HuggingFaceEncoder(Encoder):
 
 
 def _normalisation(path: str, channels: int) -> tuple[Tensor, Tensor]:
-    """Mean and deviation [channels, 1, 1] of the checkpoint's image processor; 0.5 and 0.5 if it has none."""
+    """Mean and deviation [channels, 1, 1] of the checkpoint's image processor; 0.5 and 0.5 if it has none.
+
+    Raises ConfigError if it has one that cannot be used.
+    """
     from transformers import AutoImageProcessor
 
+    mean, std = [0.5], [0.5]
     try:
         processor = AutoImageProcessor.from_pretrained(path)
-        mean, std = processor.image_mean, processor.image_std
-    except (OSError, ValueError, AttributeError):
-        mean, std = [0.5], [0.5]
-    as_column = [torch.tensor((values * channels)[:channels]).view(-1, 1, 1) for values in (list(mean), list(std))]
+        mean, std = list(processor.image_mean), list(processor.image_std)
+    except (OSError, ValueError, AttributeError) as error:
+        if (Path(path) / PROCESSOR).exists() and not isinstance(error, AttributeError):
+            raise refusal("encoder", path, f"{PROCESSOR} cannot be read: {first_line(error)}") from error
+    numbers = [value for value in (*mean, *std) if isinstance(value, int | float)]
+    if len(numbers) != len(mean) + len(std) or min(std, default=0) <= 0:
+        raise refusal("encoder", path, f"{PROCESSOR} has image_mean {mean} and image_std {std}")
+    as_column = [torch.tensor((values * channels)[:channels]).view(-1, 1, 1) for values in (mean, std)]
     return as_column[0], as_column[1]
