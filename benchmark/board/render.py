@@ -18,6 +18,9 @@ from fedmrg_core.errors import one_line
 _MARKDOWN = re.compile(r"[\\`*{}\[\]<>|#&~$]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=www)\.|@")
 """What GitHub's Markdown gives a meaning inside a line, addresses included; an underscore inside a word has none."""
 
+LONGEST = 2_000
+"""Characters that a text is cut to."""
+
 
 def pages(boards: Sequence[Board]) -> dict[str, str]:
     """Path (from the project folder) -> text, of every board and both indexes."""
@@ -41,7 +44,12 @@ def markdown_escape(value: Any) -> Any:
     """
     if isinstance(value, Markup | StrictUndefined):
         return value
-    return _MARKDOWN.sub(lambda match: f"\\{match.group()}", one_line(str(value), length=2_000))
+    return _MARKDOWN.sub(lambda match: f"\\{match.group()}", one_line(str(value), length=LONGEST))
+
+
+def _printable(value: Any) -> Any:
+    """Text without control characters; HTML's own escape follows."""
+    return one_line(value, length=LONGEST) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @cache
@@ -51,7 +59,7 @@ def _markdown() -> Environment:
 
 @cache
 def _html() -> Environment:
-    return _environment(autoescape=True, finalize=None)
+    return _environment(autoescape=True, finalize=_printable)
 
 
 def _environment(**options: Any) -> Environment:

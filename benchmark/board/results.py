@@ -40,6 +40,8 @@ def load(root: Path = ROOT) -> list[Result]:
 
 def read(path: Path) -> Result:
     """One result file. Raises DataError, with the file's name, where it is damaged or holds impossible values."""
+    if not path.is_file():
+        raise DataError("is not a result: it is no file", file=str(path))
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

@@ -7,8 +7,10 @@ refused by name.
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from fedmrg_core.metrics.catalogue import find
@@ -30,7 +32,12 @@ def possible_range(key: str) -> tuple[float, float]:
     >>> possible_range("test/personal/worst_ce_f1_micro14")
     (0.0, 1.0)
     """
-    metric = find(key)
+    return _range_of_metric(key.rpartition("/")[2])
+
+
+@cache
+def _range_of_metric(name: str) -> tuple[float, float]:
+    metric = find(name)
     if metric.name.removeprefix(metric.prefix) == "cider":
         return 0.0, CIDER_HIGH
     if metric.group in ("nlg", "ce", "head", "diversity"):
@@ -63,6 +70,8 @@ def _names(result: Mapping[str, Any]) -> str:
         return f"status is {_shown(result['status'])}; allowed: {', '.join(STATUSES)}"
     if result["seed"] < 0:
         return f"seed is {result['seed']}; allowed: 0 or more"
+    if not re.fullmatch(r"[0-9]{1,4}", str(result.get("bench_version", 0))):
+        return f"bench_version is {_shown(result['bench_version'])}, not a number of up to four digits"
     for key in ("algorithm", "split", "preset"):
         name = result[key]
         if not name or len(name) > LONGEST_NAME or not name.isprintable():
