@@ -8,9 +8,10 @@ from pathlib import Path
 
 from fedmrg_core.data import catalogue
 from fedmrg_core.data.config import DataConfig
+from fedmrg_core.data.hospital_names import hospital_key
 from fedmrg_core.data.source import Source, metadata_of
 from fedmrg_core.data.splits import split_file
-from fedmrg_core.data.splits.as_given import assign_as_given, slug
+from fedmrg_core.data.splits.as_given import assign_as_given
 from fedmrg_core.data.splits.assignment import Assignment
 from fedmrg_core.data.splits.duplicates import near_duplicate_groups
 from fedmrg_core.errors import ConfigError
@@ -46,7 +47,7 @@ def split_name(split: str, data: DataConfig) -> str:
     if dataset not in (found.name, ANY) and not _is_generated(dataset):
         raise ConfigError(f"split '{split}' does not fit the data in '{data.path}', which is {found.name}")
     if not found.default_split:
-        return f"{found.name}/{slug(Path(data.path).resolve().name) or 'data'}"
+        return f"{found.name}/{hospital_key(Path(data.path).resolve().name) or 'data'}"
     return split if dataset == found.name and "/" in split else found.default_split
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from fedmrg_core.data.cache.prepare import prepare
-from fedmrg_core.data.readers.manifest import ManifestSource, slug
+from fedmrg_core.data.readers.manifest import ManifestSource
 from fedmrg_core.errors import ConfigError, DataError
 from fedmrg_core.types import CONDITIONS
 
@@ -110,7 +110,7 @@ FAULTS = {
     "patient": (7, "patient", "q20", "patient 'q20' is at 'a' in row 9"),
     "split": (8, "split", "dev2", "split 'dev2' is none of"),
     "label": (9, "Edema", "2", "Edema: label '2' is none of 1, 0, -1 and blank"),
-    "no_hospital": (10, "hospital", "?!", "hospital '?!' gives no name"),
+    "no_hospital": (10, "hospital", "", "the hospital cell is empty"),
     "no_patient": (11, "patient", "", "the patient cell is empty"),
     "no_study": (12, "study", "", "the study cell is empty"),
 }
@@ -209,10 +209,20 @@ def test_merge_puts_small_hospitals_together(folder, change, tmp_path):
     assert federation.left_out["hospitals_merged"] == 4
 
 
-def test_names_become_metric_keys():
-    assert slug(" St. Mary's / North ") == "st.-mary-s-north"
-    assert slug("eurorad.org") == "eurorad.org"
-    assert slug("北") == ""
+def test_hospitals_that_look_alike_stay_apart_or_are_refused(folder, change, tmp_path):
+    def clinics(rows):
+        for at, row in enumerate(rows):
+            row["hospital"] = f"Klinik {'ÄÖÜ'[at // 10]}"
+
+    root = folder(clinics, columns=("image", "report", "hospital"))
+    federation = ready(change(path=str(root), unseen="klinik Ü"), tmp_path)
+    assert sorted(sizes(federation).values()) == [10, 10, 10]
+    assert [h.name[:9] for h in federation.hospitals] == ["klinik-a-", "klinik-o-", "klinik-u-"]
+    assert [h.seen for h in federation.hospitals] == [True, True, False]
+    text = (root / "manifest.csv").read_text("utf-8")
+    (root / "manifest.csv").write_text(text.replace("Klinik Ä", "Nord 1").replace("Klinik Ö", "Nord-1"), "utf-8")
+    with pytest.raises(DataError, match=r"row 12: hospitals 'nord 1' and 'nord-1' would both be called 'nord-1'"):
+        ready(change(path=str(root)), tmp_path)
 
 
 def test_real_films_with_notes(notes_folder, change, tmp_path):

@@ -14,9 +14,9 @@ from pathlib import Path
 from fedmrg_core.data.bad_rows import BadRows
 from fedmrg_core.data.catalogue import data_set
 from fedmrg_core.data.file_source import FileSource
+from fedmrg_core.data.hospital_names import HospitalKeys
 from fedmrg_core.data.images import safe_path
 from fedmrg_core.data.labels import label_columns, label_reports, labels_of_row
-from fedmrg_core.data.splits.as_given import slug
 from fedmrg_core.data.table import Table, read_table
 from fedmrg_core.errors import DataError, one_line
 from fedmrg_core.metrics.report_text import prepare_report
@@ -54,12 +54,13 @@ def _good_rows(table: Table, root: Path, bad: BadRows, locations: Locations) -> 
     conditions = [table.column(name) for name in CONDITIONS] if labelled else []
     first_row: dict[str, tuple[str, str, int]] = {}
     studies: list[Study] = []
+    keys = HospitalKeys()
     for at, row in enumerate(table.numbers):
         cells = {name: values[at].strip() for name, values in columns.items()}
         try:
             if len(table.rows[at]) != len(table.header):
                 raise _Bad("columns", f"{len(table.rows[at])} cells, but the header has {len(table.header)}")
-            study = _study(cells, table, [column[at] for column in conditions])
+            study = _study(cells, table, [column[at] for column in conditions], keys)
             _unique(study, row, locations, first_row)
             safe_path(root, study.image)
         except _Bad as error:
@@ -81,7 +82,7 @@ class _Bad(Exception):
         self.reason = reason
 
 
-def _study(cells: dict[str, str], table: Table, labels: Sequence[str]) -> Study:
+def _study(cells: dict[str, str], table: Table, labels: Sequence[str], keys: HospitalKeys) -> Study:
     report = prepare_report(cells["report"])
     study_id = cells["study"] or cells["image"]
     if not cells["image"]:
@@ -92,18 +93,20 @@ def _study(cells: dict[str, str], table: Table, labels: Sequence[str]) -> Study:
         raise _Bad("no_study", "the study cell is empty")
     if table.has("patient") and not cells["patient"]:
         raise _Bad("no_patient", "the patient cell is empty; without patients leave the column out")
-    if table.has("hospital") and not slug(cells["hospital"]):
-        raise _Bad(
-            "no_hospital", f"hospital '{one_line(cells['hospital'])}' gives no name (letters, digits, '.', '_', '-')"
-        )
+    if table.has("hospital") and not cells["hospital"]:
+        raise _Bad("no_hospital", "the hospital cell is empty")
     part = PART_NAMES.get(cells["split"].lower(), "")
     if table.has("split") and not part:
         raise _Bad("split", f"split '{one_line(cells['split'])}' is none of train, val and test")
     try:
+        hospital = keys(cells["hospital"])
+    except DataError as error:
+        raise _Bad("hospital", str(error)) from None
+    try:
         states = labels_of_row(labels) if labels else (0,) * len(CONDITIONS)
     except ValueError as error:
         raise _Bad("label", str(error)) from None
-    return Study(study_id, cells["patient"] or study_id, cells["image"], report, states, slug(cells["hospital"]), part)
+    return Study(study_id, cells["patient"] or study_id, cells["image"], report, states, hospital, part)
 
 
 def _unique(study: Study, row: int, locations: Locations, first_row: dict[str, tuple[str, str, int]]) -> None:

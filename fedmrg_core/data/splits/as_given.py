@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import re
+import logging
 from collections.abc import Sequence
 
 from fedmrg_core.data.config import DataConfig
+from fedmrg_core.data.hospital_names import HospitalKeys, hospital_key
 from fedmrg_core.data.source import Source
 from fedmrg_core.data.splits.assignment import Assignment
 from fedmrg_core.data.splits.divide import SMALLEST, assign_randomly, divide
 from fedmrg_core.data.splits.duplicates import near_duplicate_groups
-from fedmrg_core.errors import DataError, choose
+from fedmrg_core.errors import DataError, choose, one_line
 from fedmrg_core.types import Study
 
-
-def slug(name: str) -> str:
-    """A hospital's name as it stands in metric keys: lower case letters, digits, '.', '_', '-'.
-
-    >>> slug("St. Mary's / North")
-    'st.-mary-s-north'
-    """
-    return re.sub(r"[^a-z0-9._]+", "-", name.strip().lower()).strip("-")
+log = logging.getLogger(__name__)
 
 
 def assign_as_given(
@@ -32,12 +26,12 @@ def assign_as_given(
     Raises DataError, and ConfigError for an unknown unseen hospital."""
     has_hospitals, has_parts = (any(getattr(study, name) for study in studies) for name in ("hospital", "part"))
     if has_hospitals:
-        hospitals = _merged([study.hospital for study in studies], data, source.left_out)
+        hospitals = _merged(_keys(studies), data, source.left_out)
     else:
         count = clients or data.deal
         hospitals = assign_randomly(studies, {f"h{at + 1:02d}": 1 for at in range(count)}, seed)
         hospitals = _merged(hospitals, data, source.left_out)
-    unseen = frozenset(choose("unseen hospital", slug(name), set(hospitals)) for name in data.unseen_names)
+    unseen = frozenset(choose("unseen hospital", hospital_key(name), set(hospitals)) for name in data.unseen_names)
     if unseen >= set(hospitals):
         raise DataError("every hospital is unseen; one at least must take part in training")
     if has_parts and data.dedup:
@@ -47,6 +41,14 @@ def assign_as_given(
     rows = zip((study.study_id for study in studies), hospitals, parts, strict=True)
     assignment = Assignment.of(rows, unseen)
     return assignment.first(clients) if clients and has_hospitals else assignment
+
+
+def _keys(studies: Sequence[Study]) -> list[str]:
+    key = HospitalKeys()
+    keys = {name: key(name) for name in dict.fromkeys(study.hospital for study in studies)}
+    for name in keys.keys() - keys.values():
+        log.info("hospital '%s' is called %s", one_line(name), keys[name])
+    return [keys[study.hospital] for study in studies]
 
 
 def _merged(hospitals: list[str], data: DataConfig, left_out: dict[str, int]) -> list[str]:
