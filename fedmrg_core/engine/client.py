@@ -99,7 +99,8 @@ class ClientContext:
                 micro=self._micro,
             )
         self.steps += done
-        self._note("loss" if loss is None else getattr(loss, "__name__", "other_loss"), mean, done)
+        name = "loss" if loss is None else getattr(loss, "__name__", "")
+        self._note(name if name.isidentifier() else "other_loss", mean, done)
         return done
 
     def _local_loss(self, batch: Batch, loss: LocalLoss | None = None) -> Tensor:

@@ -7,6 +7,7 @@ figures), `truncated_payload`, `nonfinite_update`. Values that are finite and ha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from math import isfinite
 from typing import Any
@@ -22,6 +23,9 @@ from fedmrg_core.errors import FedMRGError, first_line, one_line
 from fedmrg_core.models.lora_ranks import pad_ranks, slice_ranks
 from fedmrg_core.types import CONDITIONS, LabelState, Payload
 
+ROW = ("round", "clients", "accepted", "steps", "studies", "upload_bytes", "download_bytes", "diagnostics", "failures",
+       "seconds")  # fmt: skip
+"""Keys of a round's row that no part of a loss may be named."""
 Layout = dict[tuple[str, str], tuple[str, tuple[int, ...]]]
 """(group, name) -> (dtype, shape)."""
 DTYPES = {"float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"}
@@ -44,14 +48,14 @@ class ReplyCheck:
             said = one_line(str(reply.client_id), 60)
             raise ClientError(f"{who}: its reply names the client '{said}'", "wrong_client")
         if not _is_number(reply.weight) or reply.weight != studies:
-            raise ClientError(f"{who}: claims a weight of {reply.weight}, but has {studies:g} studies", "wrong_weight")
-        counts = all(isinstance(n, int) and n >= 0 for n in (reply.steps, reply.studies))
-        losses = isinstance(reply.losses, Mapping) and all(
-            isinstance(name, str) and _is_number(value) for name, value in reply.losses.items()
-        )
-        events = isinstance(reply.events, tuple) and all(isinstance(event, dict) for event in reply.events)
-        if not (counts and losses and events and _is_number(reply.seconds)):
-            raise ClientError(f"{who}: its losses, steps, studies or seconds are not finite numbers", "wrong_payload")
+            said = one_line(str(reply.weight), 60)
+            raise ClientError(f"{who}: claims a weight of {said}, but has {studies:g} studies", "wrong_weight")
+        counts = all(isinstance(count, int) and count >= 0 for count in (reply.steps, reply.studies))
+        if not counts or not _is_number(reply.seconds):
+            raise ClientError(f"{who}: its steps, studies or seconds are not finite numbers", "wrong_payload")
+        _check_losses(reply.losses, who)
+        if not isinstance(reply.events, tuple) or not all(_is_event(event, client) for event in reply.events):
+            raise ClientError(f"{who}: its events are not plain facts about itself", "wrong_payload")
         return reply
 
     def payload(self, upload: Packed, client: str) -> Payload:
@@ -152,6 +156,22 @@ def _unpacked(packed: Packed, who: str) -> Payload:
         return unpack(packed)
     except FedMRGError as error:
         raise ClientError(f"{who}: {error}", "truncated_payload") from None
+
+
+def _check_losses(losses: Any, who: str) -> None:
+    """Names become keys of the round's row, next to those of `ROW`."""
+    for name, value in losses.items() if isinstance(losses, Mapping) else ((None, None),):
+        if not isinstance(name, str) or not re.fullmatch(r"[\w./-]{1,80}", name) or name in ROW:
+            said = one_line(str(name), 60)
+            raise ClientError(f"{who}: '{said}' cannot be the name of a part of the loss", "wrong_payload")
+        if not _is_number(value):
+            raise ClientError(f"{who}: its '{name}' is not a finite number", "wrong_payload")
+
+
+def _is_event(event: Any, client: str) -> bool:
+    if not isinstance(event, dict) or event.get("client") != client or not isinstance(event.get("kind"), str):
+        return False
+    return all(isinstance(name, str) and isinstance(value, (str, int, float)) for name, value in event.items())
 
 
 def _is_number(value: Any) -> bool:

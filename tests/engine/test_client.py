@@ -95,6 +95,7 @@ def test_another_loss_is_shown_under_its_name() -> None:
     row = moved.logs[0].row
     assert row["loss"] == plain["loss"]
     assert row["towards_one"] == pytest.approx(row["distance"] / 2)
+    assert "other_loss" in run(lambda client: client.fit(loss=lambda c, b: towards_one(c, b))).logs[0].row
 
 
 def test_lr_follows_the_schedule() -> None:

@@ -69,7 +69,13 @@ LIES: dict[str, tuple[Lie, str, str]] = {
     "weight 1e12": (lambda r: replace(r, weight=1e12), "wrong_weight", "weight of 1000000000000.0, but has 2 studies"),
     "negative weight": (lambda r: replace(r, weight=-2.0), "wrong_weight", "claims a weight of -2.0"),
     "weight nan": (lambda r: replace(r, weight=float("nan")), "wrong_weight", "claims a weight of nan"),
-    "loss nan": (lambda r: replace(r, losses={"loss": float("nan")}), "wrong_payload", "not finite numbers"),
+    "loss nan": (lambda r: replace(r, losses={"loss": float("nan")}), "wrong_payload", "'loss' is not a finite number"),
+    "loss named as a field": (lambda r: replace(r, losses={"round": 1.0}), "wrong_payload", "'round' cannot be"),
+    "loss named as a path": (lambda r: replace(r, losses={"\x1b[2J": 1.0}), "wrong_payload", "'?[2J' cannot be"),
+    "no losses": (lambda r: replace(r, losses=None), "wrong_payload", "'None' cannot be"),
+    "another's event": (
+        lambda r: replace(r, events=({"kind": "x", "client": "h01"},)), "wrong_payload", "plain facts about itself"
+    ),
     "steps of text": (lambda r: replace(r, steps="many"), "wrong_payload", "not finite numbers"),
     "missing group": (upload(lambda p: {"other": p["delta"]}), "wrong_payload", "group 'delta' is missing"),
     "extra group": (upload(lambda p: {**p, "x": {"y": torch.zeros(1)}}), "wrong_payload", "x 'y' was not asked for"),
