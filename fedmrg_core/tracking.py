@@ -7,6 +7,7 @@ Only this file imports mlflow.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
 import queue
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from fedmrg_core.errors import FedMRGError, one_line
 from fedmrg_core.runfolder import RunFolder, read_lines
 
 __all__ = ["RunFolder", "Tracker", "describe", "read_lines", "round_metrics", "score_metrics"]
@@ -26,13 +28,22 @@ RUN_TAG = "run_id"
 STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
+MAX_NAME = 250
+"""MLflow's limit for the name of a metric or parameter."""
+
+
 def metric_name(name: str) -> str:
-    """`name` with what MLflow refuses in a metric name (`=`, `@`, `(` ..) turned into `_`.
+    """`name` as MLflow takes it: other characters become `_`, path parts such as `..` too, and a long name is cut. A
+    changed name ends in a part of its hash, so that distinct names stay distinct.
 
     >>> metric_name("test/personal/h03/bleu4"), metric_name("p@k=5")
-    ('test/personal/h03/bleu4', 'p_k_5')
+    ('test/personal/h03/bleu4', 'p_k_5_16249a')
     """
-    return re.sub(r"[^\w\-. :/]", "_", name, flags=re.ASCII)
+    parts = re.sub(r"[^\w\-. :/]", "_", name).split("/")
+    clean = "/".join("_" if part in ("", ".", "..") else part for part in parts)
+    if clean == name and len(name) <= MAX_NAME:
+        return name
+    return f"{clean[: MAX_NAME - 7]}_{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:6]}"
 
 
 def round_metrics(row: Mapping[str, Any]) -> dict[str, float]:
@@ -86,13 +97,19 @@ def default_uri(root: Path | None = None) -> str:
 
 
 class Tracker:
-    """One MLflow run, fed from a background thread. No method raises or waits for MLflow, but `finish`, which waits at
-    most `patience` seconds for what is queued. What MLflow did not take stands in the run's folder all the same."""
+    """One MLflow run, fed from a background thread. No method raises; only `finish` waits for MLflow, for at most
+    `patience` seconds. The run's folder holds everything that MLflow did not take.
 
-    def __init__(self, uri: str | None = None, patience: float = 60.0, capacity: int = 10_000) -> None:
+    failure: why MLflow lacks a part of the run, and whether `fedmrg sync` can repair that; "" = it has everything.
+    announce: print the failure on stderr as soon as it happens.
+    """
+
+    def __init__(
+        self, uri: str | None = None, patience: float = 60.0, capacity: int = 10_000, announce: bool = True
+    ) -> None:
         self.uri = uri or default_uri()
         self.failure = ""
-        self._patience = patience
+        self._patience, self._announce = patience, announce
         self._queue: queue.Queue[Callable[[_Writer], None] | None] = queue.Queue(capacity)
         self._thread: threading.Thread | None = None
         self._run_id = ""
@@ -122,21 +139,21 @@ class Tracker:
         self._put(lambda writer: writer.artifacts(files))
 
     def finish(self, status: str = "finished") -> bool:
-        """Flush, close the MLflow run as finished, failed or interrupted; True if MLflow took everything."""
+        """Flush, and close the MLflow run as finished, failed or interrupted. True if MLflow took everything."""
         if self._thread is None:
             return False
         self._put(lambda writer: writer.close(status))
         self._put(None)
         self._thread.join(self._patience)
         if self._thread.is_alive():
-            self._warn(f"no answer within {self._patience:g} s")
+            self._warn(f"no answer within {self._patience:g} s", REPAIRED)
         return not self.failure
 
     def _put(self, job: Callable[[_Writer], None] | None) -> None:
         try:
             self._queue.put_nowait(job)
         except queue.Full:
-            self._warn("it is slower than the run")
+            self._warn("it is slower than the run", REPAIRED)
 
     def _work(self) -> None:
         writer: _Writer | None = None
@@ -146,17 +163,36 @@ class Tracker:
             try:
                 writer = writer or _Writer(self.uri)
                 job(writer)
-            except Exception as error:  # whatever MLflow throws: a run is worth more than its mirror
-                self._warn(" ".join(f"{type(error).__name__}: {error}".split()))
+            except Exception as error:  # whatever MLflow raises: a run is worth more than its mirror
+                self._warn(*explain(error))
 
-    def _warn(self, why: str) -> None:
-        if not self.failure:
-            self.failure = why[:200]
-            print(
-                f"fedmrg: MLflow does not have all of this run ({self.failure}); "
-                f"`fedmrg sync {self._run_id}` repairs it",
-                file=sys.stderr,
-            )
+    def _warn(self, why: str, remedy: str) -> None:
+        if self.failure:
+            return
+        self.failure = f"{why}; {remedy.format(run=self._run_id)}"
+        if self._announce:
+            print(f"fedmrg: MLflow lacks a part of this run: {self.failure}", file=sys.stderr)
+
+
+REPAIRED = "`fedmrg sync {run}` repairs it when MLflow answers"
+RESTORE = "restore it there, then `fedmrg sync {run}` repairs the run"
+REFUSED = "`fedmrg sync` cannot repair that; the run's folder has everything"
+
+
+class Deleted(FedMRGError):
+    """The experiment exists in MLflow, but as deleted."""
+
+
+def explain(error: Exception) -> tuple[str, str]:
+    """What went wrong with MLflow, in one line, and what can be done."""
+    text = one_line(" ".join(str(error).split()), 200) or type(error).__name__
+    if isinstance(error, Deleted):
+        return text, RESTORE
+    if re.search(r"must be in (the )?'?active'? (lifecycle_)?state", text):
+        return f"its run was deleted there ({text})", "`fedmrg sync {run}` enters it again"
+    if getattr(error, "error_code", "") in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE"):
+        return f"it refuses a value ({text})", REFUSED
+    return f"{type(error).__name__}: {text}", REPAIRED
 
 
 class _Writer:
@@ -234,8 +270,10 @@ def _quiet_client(uri: str) -> Any:
 
 
 def _experiment(client: Any, name: str, uri: str) -> str:
-    """The id of the experiment, made where it is new; a sqlite store keeps its artefacts beside it."""
+    """The id of the experiment, made if it is new; a sqlite store has its artefacts beside it. Raises Deleted."""
     found = client.get_experiment_by_name(name)
+    if found and found.lifecycle_stage == "deleted":
+        raise Deleted(f"the experiment '{name}' (id {found.experiment_id}) is deleted")
     if found:
         return str(found.experiment_id)
     beside = Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts" if uri.startswith("sqlite:///") else None

@@ -91,7 +91,7 @@ def test_a_run_arrives_with_params_tags_rounds_scores_and_files(uri, tmp_path):
         ("upload_bytes", 0): 8,
         ("seconds/total", 0): 2.0,
         ("test/personal/h03/bleu4", 1): 0.25,
-        ("f1_k_5", 1): 0.5,
+        (tracking.metric_name("f1@k=5"), 1): 0.5,
     }
     assert [path.name for path in (tmp_path / "mlartifacts").rglob("*.json")] == ["result.json"]
 
@@ -162,6 +162,51 @@ def test_a_slow_store_delays_no_round_and_the_end_by_no_more_than_its_patience(c
     assert tracker.finish() is False
     assert time.monotonic() - start < 3
     assert "no answer within 0.2 s" in capsys.readouterr().err
+
+
+def test_any_hospitals_name_makes_a_metric_and_distinct_names_stay_distinct(uri):
+    names = ["..", ".", "", "h" * 230, "h" * 300, "h" * 299 + "i", "Klinik Ä", "Klinik Ö", "a/../b", "/a", "a=1", "a@1"]
+    tracker = tracking.Tracker(uri)
+    tracker.start(**tracking.describe(RUN))
+    tracker.log_scores(0, {f"test/personal/{name}/bleu4": {"value": float(at)} for at, name in enumerate(names)})
+    assert tracker.finish(), tracker.failure
+    assert sorted(stored(uri)[1].values()) == [float(at) for at in range(len(names))]
+
+
+def test_a_deleted_experiment_says_that_it_must_be_restored(uri, capsys):
+    from mlflow import MlflowClient
+
+    track(uri, range(1))
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("phantom/ci tiny").experiment_id
+    client.delete_experiment(experiment)
+    tracker = tracking.Tracker(uri)
+    tracker.start(**tracking.describe(RUN), resume=True)
+    assert not tracker.finish()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"'phantom/ci tiny' (id {experiment}) is deleted; restore it there, then `fedmrg sync r1`" in line
+    client.restore_experiment(experiment)
+    track(uri, range(2), resume=True)
+
+
+def test_a_deleted_run_is_entered_again(uri):
+    writer = tracking._Writer(uri)
+    writer.open(**tracking.describe(RUN), resume=False)
+    writer.client.delete_run(writer.run)
+    with pytest.raises(Exception, match="active") as refused:
+        writer.metrics(0, {"loss": 1.0})
+    assert "deleted there" in tracking.explain(refused.value)[0]
+    assert "`fedmrg sync {run}` enters it again" in tracking.explain(refused.value)[1]
+    track(uri, range(2), resume=True)
+    assert stored(uri)[0].info.status == "FINISHED"
+
+
+def test_what_mlflow_refuses_for_good_is_said_to_be_beyond_repair(uri, capsys):
+    tracker = tracking.Tracker(uri)
+    tracker.start("r1", "e" * 600, {}, {})
+    assert not tracker.finish()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "`fedmrg sync` cannot repair that" in line
 
 
 def test_a_full_queue_drops_instead_of_waiting(capsys):

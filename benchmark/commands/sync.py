@@ -34,7 +34,7 @@ def sync(path: Path) -> tuple[int, int]:
     """
     folder = RunFolder(path)
     result = folder.result() or _unfinished(path)
-    tracker = Tracker(default_uri(ROOT), patience=600.0)
+    tracker = Tracker(default_uri(ROOT), patience=600.0, announce=False)
     tracker.start(**describe(result), resume=True)
     rows = folder.rounds()
     for row in rows:
