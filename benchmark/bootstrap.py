@@ -103,7 +103,7 @@ def main() -> int:
     say("packages of pyproject.toml as pinned in constraints.txt (some minutes, once)")
     if pip(python, "-e", ".[dev]"):
         print(
-            "set-up: pip could not install the packages (its reason stands above); mend it and run make again",
+            "set-up: pip could not install the packages (its reason is above); fix it and run make again",
             file=sys.stderr,
         )
         return 1

@@ -78,7 +78,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Index:
-    """All boards; `note` where there is none."""
+    """All boards; `note` if there is no board."""
 
     entries: tuple[Entry, ...]
     note: str

@@ -91,7 +91,7 @@ def _make(wanted: list[str], data: DataConfig, args: argparse.Namespace) -> int:
         elif name not in split_file.names(args.root) or split_file.load(name, args.root).status == "recipe-only":
             made = make.recipe_only(name, args.root)
         else:
-            print(f"{name}: kept as it is: data absent (give it with --data)")
+            print(f"{name}: unchanged: its data is absent (give it with --data)")
             continue
         split_file.save(made, args.root)
         counts = ", ".join(_size(draw) for draw in made.draws)
@@ -138,7 +138,7 @@ def _sample(name: str, data: DataConfig) -> SplitSample:
 
 
 def _twins(name: str) -> None:
-    """Print how many test reports stand in training too, as the split's file says."""
+    """Print how many test reports are in training too, by the split's file."""
     counts = split_file.load(name).draws[0].overlap if name != "manifest" else {}
     if counts:
         twins = (

@@ -99,7 +99,7 @@ def detect(root: Path) -> str:
 
 
 def open_data_set(name: str, data: DataConfig, seed: int) -> Source:
-    """Open a data set by name. Raises DataError where it needs a folder and there is none."""
+    """Open a data set by name. Raises DataError if it needs a folder and none is given."""
     found = get(name)
     if found.detect is not None and not data.path:
         raise DataError(f"the split needs the {name} data: give its folder (DATA=dir; see docs/data.md)")

@@ -1,4 +1,4 @@
-"""The `[data]` section of the configuration; the default values stand in benchmark/configs/defaults.toml."""
+"""The `[data]` section of the configuration; the default values are in benchmark/configs/defaults.toml."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 The measure is the generalised Jensen-Shannon divergence of the hospitals' distributions, in bits (Lin, IEEE Trans.
 Inf. Theory 1991): what knowing the hospital tells of the thing measured. 0 = the same everywhere; the entropy of the
 hospitals' sizes is the most it can be. Small samples differ by chance, so the same studies are also dealt at random
-to hospitals of the same sizes; what lies above that is real.
+to hospitals of the same sizes; a larger difference is real.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def sample_of_texts(studies: Sequence[Study], assignment: Assignment) -> SplitSa
 
 def describe(sample: SplitSample, seed: int = 0) -> list[Measure]:
     """The differences between hospitals, seen and unseen: label states (mean over the 14 conditions), words, style
-    (words a report and words a sentence), films (mean, contrast and sharpness of the grey values), sizes.
+    (words per report and per sentence), films (mean, contrast and sharpness of the grey values), sizes.
     Raises ValueError where there are fewer than two hospitals."""
     draw = generator(seed, 0, "describe")
     hospital = sample.hospital
@@ -160,6 +160,6 @@ def _films(films_of: Callable[[NDArray[np.int64]], NDArray[np.uint8]], rows: NDA
 
 
 def _binned(values: NDArray[np.floating]) -> Counts:
-    """One-hot of the decile that each value lies in."""
+    """One-hot of each value's decile."""
     edges = np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1])
     return np.eye(BINS)[np.searchsorted(edges, values)]

@@ -1,9 +1,9 @@
 """Films from files: any PNG or JPEG (and TIFF, GIF, BMP, WebP) to uint8 grey [size, size].
 
 The rules: first frame; more than 8 bits are rescaled from the film's own minimum and maximum to 0..255 (12-bit films
-in 16-bit files would else be black); transparency lies on black; the whole film is kept, its longer side becomes
-`size` and black bars fill the square. Refused: what does not decode to its end, more than 100 megapixels, and paths
-that leave the data root by `..`, by being absolute, or through a symbolic link.
+in 16-bit files would else be black); transparent pixels become black; the whole film is used: its longer side becomes
+`size`, and black bars fill the square. Refused: files that do not decode to their end, more than 100 megapixels, and
+paths that leave the data root by `..`, by being absolute, or through a symbolic link.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def safe_path(root: Path, relative: str) -> Path:
         raise DataError(f"image path '{one_line(relative)}' is not a file name") from None
     if real != path:
         raise DataError(
-            f"image '{one_line(relative)}' is or lies behind a symbolic link; copy the file into {root.name}/"
+            f"image '{one_line(relative)}' is a symbolic link or behind one; copy the file into {root.name}/"
         )
     if not found:
         raise DataError(f"image '{one_line(relative)}' does not exist in {root.name}/")

@@ -22,7 +22,7 @@ from fedmrg_core.data.splits import split_file
 from tests.toy import SMALL
 
 MARK = "zebra"
-"""A word that stands in every report of the made-up credentialed source."""
+"""A word that is in every report of the made-up credentialed source."""
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_iu_xrays_real_text_on_rendered_films(
 
 
 def texts(folder: Path) -> str:
-    """All that stands below a folder, tables unpacked."""
+    """The text of every file below a folder, tables unpacked."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert files
     tables = [pd.read_parquet(path).to_csv() for path in files if path.suffix == ".parquet"]

@@ -52,13 +52,13 @@ TOKENS = (
     b"C:\\films\\1.png", b"folder/film.png", b"0", b"\xd9\xa5", b"NaN", b"<a>" * 2_000, b'1.0" encoding="utf-7',
     b"=HYPERLINK(1)", b"\x1f\x8b\x08\x00", "Größe \U0001f600".encode(),
 )  # fmt: skip
-"""What is put anywhere."""
+"""Bytes that are inserted anywhere."""
 
 ENCODINGS = ("utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252", "cp037", "utf-7")
 
 
 CELL = re.compile(rb'([,\n"<>:\[\]{}=]+ *)')
-"""What stands between the cells of a table, the values of JSON, the texts and attributes of XML."""
+"""The separators of a table, the values of JSON, the texts and attributes of XML."""
 
 
 def cells(raw: bytes) -> int:

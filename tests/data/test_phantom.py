@@ -147,7 +147,7 @@ def test_every_condition_and_form_changes_the_film_on_its_own_side(condition):
 
 
 def brightness_spread(origin: PhantomSource) -> float:
-    """How far the hospitals' mean and standard deviation of brightness lie apart."""
+    """How far the hospitals' mean and standard deviation of brightness differ."""
     films: dict[str, list[np.ndarray]] = {hospital: [] for hospital in origin.config.hospitals}
     for study in origin.studies():
         films[study.hospital].append(origin.image(study, 32))
@@ -218,7 +218,7 @@ def test_a_wrong_setting_names_its_neighbour(tmp_path):
     file.write_text("[image]\ngama = [0.5, 1.0]\n")
     with pytest.raises(ConfigError, match=r"'gama'\. Did you mean 'gamma'"):
         PhantomConfig.load(file)
-    with pytest.raises(ConfigError, match=r"shift\.image must lie in 0\.\.1, not 2"):
+    with pytest.raises(ConfigError, match=r"shift\.image must be in 0\.\.1, not 2"):
         PhantomConfig.load(overrides={"shift": {"image": 2}})
     with pytest.raises(ConfigError, match="1 or more each"):
         PhantomConfig.load(overrides={"sizes": [5, 0]})

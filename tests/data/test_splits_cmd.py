@@ -95,5 +95,5 @@ def test_describe_takes_a_folder_of_ones_own(
     assert cli.main(["splits", "describe", "manifest", "--data", str(root), "--png", str(tmp_path / "a.png")]) == 0
     said = capsys.readouterr().out
     assert "manifest: 40 studies, 2 hospitals" in said
-    assert re.search(r"words +0\.764 bits", said)  # no word in common: the entropy of 2 and 7 words a report
+    assert re.search(r"words +0\.764 bits", said)  # no word in common: the entropy of 2 and 7 words per report
     assert cli.main(["splits", "verify", "manifest"]) == 2

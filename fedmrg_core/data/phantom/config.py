@@ -1,4 +1,4 @@
-"""The phantom's knobs: frozen dataclasses whose defaults stand in phantom.toml, where each is explained."""
+"""The phantom's settings as frozen dataclasses; phantom.toml has their values and explains each."""
 
 from __future__ import annotations
 
@@ -160,10 +160,10 @@ def _validate(table: dict[str, Any]) -> None:
     if not table["sizes"] or any(not isinstance(n, int) or n < 1 for n in table["sizes"]):
         raise ConfigError(f"phantom sizes are studies per hospital, 1 or more each, not {table['sizes']!r}.")
     if not 0 < table["unseen_from"] <= len(table["sizes"]):
-        raise ConfigError(f"phantom unseen_from must lie in 1..{len(table['sizes'])}, not {table['unseen_from']!r}.")
+        raise ConfigError(f"phantom unseen_from must be in 1..{len(table['sizes'])}, not {table['unseen_from']!r}.")
     for name, value in table["shift"].items():
         if not 0.0 <= value <= 1.0:
-            raise ConfigError(f"phantom shift.{name} must lie in 0..1, not {value!r}.")
+            raise ConfigError(f"phantom shift.{name} must be in 0..1, not {value!r}.")
     for kind in table["case_mix"]["weights"]:
         choose("kind of patient", kind, [name for name in table["case_mix"]["profiles"] if name != "background"])
     for condition in table["text"]["salience"]:

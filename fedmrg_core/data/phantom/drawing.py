@@ -156,7 +156,7 @@ DRAW: dict[str, Callable[[Chest, Finding, float, Rng], None]] = {
     "Pleural Other": pleural_other,
     "Fracture": fracture,
 }
-"""Heart, mediastinum and clavicles are part of the anatomy (`heart_width` ..); devices lie over all (devices.py)."""
+"""Heart, mediastinum and clavicles are part of the anatomy (`heart_width` ..); devices are drawn last (devices.py)."""
 
 
 def heart_width(base: float, finding: Finding | None) -> float:
@@ -174,5 +174,5 @@ def mediastinum_width(base: float, finding: Finding | None) -> float:
 
 
 def clavicle_drop(finding: Finding, amount: float) -> float:
-    """How far the outer end of a broken clavicle lies below its place."""
+    """How far the outer end of a broken clavicle is below its usual position."""
     return amount * (0.05 + 0.07 * finding.size)

@@ -50,7 +50,7 @@ GLYPHS: dict[str, list[tuple[float, float]]] = {
     "R": [(0.0, 1.0), (0.0, -1.0), (0.7, -1.0), (0.95, -0.5), (0.7, 0.0), (0.0, 0.0), (0.4, 0.0), (1.0, 1.0)],
     "P": [(0.0, 1.0), (0.0, -1.0), (0.7, -1.0), (0.95, -0.45), (0.7, 0.1), (0.0, 0.1)],
 }
-"""Side and technique markers as strokes; L stands on the patient's left, R on the right, P (portable) on the left."""
+"""Side and technique markers as strokes; L is on the patient's left, R on the right, P (portable) on the left."""
 
 
 def _apparatus(values: dict[str, float], rng: np.random.Generator) -> Apparatus:

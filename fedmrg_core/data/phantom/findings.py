@@ -67,9 +67,10 @@ class Finding:
 
 
 def merge_states(states: Iterable[tuple[str, LabelState]], absent: LabelState, nothing: LabelState) -> Labels:
-    """14 states from (condition, state) pairs. A positive outranks an uncertain, that outranks a negative; `absent`
-    stands where nothing was said; No Finding is positive where no condition but Support Devices is positive or
-    uncertain (CheXpert's rule), else `nothing`."""
+    """14 states from (condition, state) pairs. A positive outranks an uncertain, which outranks a negative.
+
+    absent: state of a condition without a pair. No Finding is positive if no condition except Support Devices is
+    positive or uncertain (CheXpert's rule), otherwise `nothing`."""
     rank = {LabelState.BLANK: 0, LabelState.NEGATIVE: 1, LabelState.UNCERTAIN: 2, LabelState.POSITIVE: 3}
     merged = dict.fromkeys(PATHOLOGIES, absent)
     for condition, state in states:

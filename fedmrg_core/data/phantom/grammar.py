@@ -179,7 +179,7 @@ def _denials(
 
 def all_phrases() -> list[tuple[str, str, LabelState]]:
     """Every sentence that the grammar can write, once per condition that it states: (text, condition, state).
-    A sentence that denies several conditions stands there several times. Joins of two and three conditions use each
+    A sentence that denies several conditions is listed several times. Joins of two and three conditions use each
     term at least once, not every product of terms."""
     return sorted(set(itertools.chain(stated_phrases(), denied_phrases())))
 

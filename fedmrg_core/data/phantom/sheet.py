@@ -1,4 +1,4 @@
-"""A contact sheet of the phantom, one row a hospital.
+"""A contact sheet of the phantom, one row per hospital.
 
     python -m fedmrg_core.data.phantom.sheet --seed 0 --out docs/img/phantom_hospitals.png
 """
@@ -55,7 +55,7 @@ def main() -> int:
     """Draw the sheet."""
     parser = argparse.ArgumentParser(description="Contact sheet of the phantom by hospital (* = unseen).")
     parser.add_argument("--seed", type=int, default=0, help="draw (default 0)")
-    parser.add_argument("--size", type=int, default=100, help="pixels a film (default 100)")
+    parser.add_argument("--size", type=int, default=100, help="pixels per film (default 100)")
     parser.add_argument("--out", type=Path, required=True, help="PNG to write")
     args = parser.parse_args()
     contact_sheet(PhantomSource(PhantomConfig.load(), args.seed), args.out, args.size)

@@ -49,7 +49,7 @@ def cluster(
 
 
 def features(studies: Sequence[Study], metadata: Metadata, fields: Mapping[str, int]) -> NDArray[np.int32]:
-    """0/1 per study and feature, [n, f]; a feature of weight w stands there w times."""
+    """0/1 per study and feature, [n, f]; a feature of weight w has w columns."""
     words = [frozenset(re.findall(r"[a-z]+", study.report.lower())) for study in studies]
     columns = [[word in own for own in words] for word in _splitting_words(words)]
     lengths = [len(study.report.split()) for study in studies]

@@ -1,4 +1,4 @@
-"""Reports that stand in a data set more than once, word for word or nearly, and what that does to a split.
+"""Reports that occur in a data set more than once, word for word or nearly, and what that does to a split.
 
 Nearly: the sets of three-word runs of two reports (lower case, letters and digits only) overlap by 80 % (Jaccard).
 Pairs are found exactly, by prefix filtering (Chaudhuri et al., ICDE 2006): two sets that overlap so much share one of
