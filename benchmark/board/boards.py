@@ -27,7 +27,7 @@ from benchmark.board.results import (
     overrides_hash,
 )
 from benchmark.board.schema import possible_range
-from fedmrg_core.metrics.catalogue import RANKED_BY
+from fedmrg_core.metrics.catalogue import RANKED_BY, VIEWS, shown
 
 COSTS = ("upload_mb_round", "upload_mb")
 """Bytes only: the seconds of one training differ several times over with the machine's other work."""
@@ -51,7 +51,8 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Row:
-    """One algorithm on one board; `estimates` by score key and by cost (COSTS), `values` by score key and draw."""
+    """One algorithm on one board; `estimates` by key of a score that boards show and by cost (COSTS), `values` by
+    these keys and draw."""
 
     algorithm: str
     seeds: tuple[int, ...]
@@ -164,13 +165,18 @@ def _row(name: str, results: Sequence[Result]) -> Row:
     draws: dict[str, list[Result]] = defaultdict(list)
     for result in results:
         draws[draw(result)].append(result)
-    keys = dict.fromkeys(key for result in results for key in result.get("scores", {}))
-    scores = {key: {name: _scores(members, key) for name, members in draws.items()} for key in sorted(keys)}
+    scores = {key: {name: _scores(members, key) for name, members in draws.items()} for key in _shown_scores()}
     scores |= {cost: {name: _costs(members, cost) for name, members in draws.items()} for cost in COSTS}
     found = {key: over_draws(list(by_draw.values()), possible_range(key)) for key, by_draw in scores.items()}
     values = {key: _means(by_draw) for key, by_draw in scores.items()}
     seeds = tuple(sorted(result["seed"] for result in results))
     return Row(name, seeds, len(draws), {key: one for key, one in found.items() if one is not None}, values)
+
+
+def _shown_scores() -> list[str]:
+    """The scores that boards show: a result has a thousand more, by hospital and by condition."""
+    metrics = dict.fromkeys(metric.key for metric in (*shown("board"), *shown("head")))
+    return [f"{view.key}/{metric}" for view in VIEWS for metric in metrics]
 
 
 def _scores(results: Sequence[Result], key: str) -> list[Score]:

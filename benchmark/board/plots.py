@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from benchmark.board.boards import Board, Estimate, Row
@@ -21,45 +21,47 @@ PANELS = (
 TRAINED, PLAIN, INK = "#1f6f8b", "#b9bec4", "#2b2f33"
 
 
-def draw(board: Board, path: Path) -> None:
-    """Write `path` (PNG) of the complete rows, without a date in it: the same results give the same picture."""
+def board_picture(board: Board) -> bytes:
+    """PNG of the rows with the most draws, without a date in it: the same results give the same picture."""
     rows = list(reversed(board.complete))
     title = f"{board.split}, preset {preset_name(board)}, {rows[0].draws} draw(s), 95 % intervals"
-    with _figure(path, len(PANELS), [_label(row) for row in rows], title) as axes:
+    with _picture(len(PANELS), [_label(row) for row in rows], title) as (axes, png):
         for axis, (key, name) in zip(axes, PANELS, strict=True):
             _panel(axis, rows, key, name)
+    return png.getvalue()
 
 
-def draw_measures(splits: Mapping[str, Sequence[Measure]], path: Path) -> None:
-    """Write `path` (PNG): one panel per split, one bar per measure; the line goes from 0 to the largest random deal."""
+def measures_picture(splits: Mapping[str, Sequence[Measure]]) -> bytes:
+    """PNG: one panel per split, one bar per measure; the line goes from 0 to the largest random deal."""
     widest = max(one.value for measures in splits.values() for one in measures)
     names = [f"{one.name}, {one.unit}" for one in reversed(next(iter(splits.values())))]
     title = "how much the hospitals differ; black: the largest of the random deals"
-    with _figure(path, len(splits), names, title) as axes:
+    with _picture(len(splits), names, title) as (axes, png):
         for axis, (split, measures) in zip(axes, splits.items(), strict=True):
             for position, one in enumerate(reversed(measures)):
                 _bar(axis, position, Estimate(one.value, 0.0, one.random_high, draws=1), TRAINED)
             _style(axis, split)
             axis.set_xlim(right=1.2 * widest)
+    return png.getvalue()
 
 
 @contextmanager
-def _figure(path: Path, panels: int, rows: Sequence[str], title: str) -> Iterator[Any]:
-    """Axes side by side over the same rows; written to `path` at the end."""
+def _picture(panels: int, rows: Sequence[str], title: str) -> Iterator[tuple[Any, BytesIO]]:
+    """Axes side by side over the same rows, and the PNG that they have become when the block ends."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    png = BytesIO()
     with pyplot.rc_context({"font.size": 9, "axes.edgecolor": PLAIN, "text.color": INK, "xtick.color": INK}):
         size = (10, 1.1 + 0.32 * len(rows))
         figure, axes = pyplot.subplots(1, panels, figsize=size, sharey=True, squeeze=False)
-        yield axes[0]
+        yield axes[0], png
         axes[0][0].set_yticks(range(len(rows)), rows)
         figure.suptitle(title, fontsize=9)
         figure.tight_layout()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=130, metadata={"Software": None})
+        figure.savefig(png, format="png", dpi=130, metadata={"Software": None})
         pyplot.close(figure)
 
 

@@ -35,9 +35,9 @@ def main(args: argparse.Namespace) -> int:
         write_atomic(args.root / name, text.encode())
     board = pictured(found)
     if board:
-        from benchmark.board.plots import draw
+        from benchmark.board.plots import board_picture
 
-        draw(board, args.root / "docs" / "img" / "board.png")
+        write_atomic(args.root / "docs" / "img" / "board.png", board_picture(board))
     print(f"{len(found)} board(s) in leaderboards/ and leaderboards/html/")
     return 0
 

@@ -15,7 +15,7 @@ from benchmark.run.options import Options
 from benchmark.suites import plan
 from benchmark.suites.regression import SUITE, compare, expectations, read_expectations, report
 from fedmrg_core.errors import FedMRGError
-from fedmrg_core.files import write_atomic
+from fedmrg_core.files import check_output, output
 from fedmrg_core.paths import ROOT
 
 EXPECTED = ROOT / "leaderboards" / "expected" / "ci.json"
@@ -31,13 +31,15 @@ def main(args: argparse.Namespace) -> int:
     """Run the CI suite, then compare it or renew the expectations; 1 if a number left its tolerance."""
     if args.update:
         refuse_dirty()
+        check_output(args.expected)
     elif not args.expected.exists():
         raise FedMRGError(f"{args.expected} does not exist; `fedmrg regress --update` makes it")
     expected = {} if args.update else read_expectations(args.expected)
     allowed = plan.tolerances(SUITE)
     results = run_suite()
     if args.update:
-        write_atomic(args.expected, (json.dumps(expectations(results), indent=1) + "\n").encode())
+        with output(args.expected) as stream:
+            stream.write(json.dumps(expectations(results), indent=1) + "\n")
         print(f"renewed {args.expected.name}: {len(results)} runs")
         return 0
     moves = compare(expected, results, allowed)

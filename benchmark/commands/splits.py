@@ -10,10 +10,11 @@ from __future__ import annotations
 import argparse
 import tomllib
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.board.plots import draw_measures
+from benchmark.board.plots import measures_picture
 from benchmark.run.options import CACHE
 from fedmrg_core.data import catalogue
 from fedmrg_core.data.config import DataConfig
@@ -21,6 +22,7 @@ from fedmrg_core.data.plan import plan_for
 from fedmrg_core.data.source import Source
 from fedmrg_core.data.splits import make, split_file
 from fedmrg_core.errors import DataError, choose
+from fedmrg_core.files import replacing
 
 if TYPE_CHECKING:
     from fedmrg_core.data.describe import Measure, SplitSample
@@ -153,13 +155,14 @@ def _draw(found: dict[str, list[Measure]], png: Path) -> None:
 
     rows = []
     for dataset in dict.fromkeys(name.split("/")[0] for name in found):
-        draw_measures({name: found[name] for name in found if name.split("/")[0] == dataset}, png)
-        with Image.open(png) as drawn:
+        png_bytes = measures_picture({name: found[name] for name in found if name.split("/")[0] == dataset})
+        with Image.open(BytesIO(png_bytes)) as drawn:
             rows.append(drawn.convert("RGB"))
     whole = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), "white")
     for at, row in enumerate(rows):
         whole.paste(row, (0, sum(above.height for above in rows[:at])))
-    whole.save(png)
+    with replacing(png) as temporary:
+        whole.save(temporary, format="PNG")
 
 
 def _size(draw: split_file.SplitDraw) -> str:
