@@ -37,13 +37,15 @@ class ReplyCheck:
 
     def __init__(self, algorithm: Algorithm, server: ServerState) -> None:
         self._algorithm, self._server = algorithm, server
-        self._layouts: dict[int | None, Layout] = {}
+        self._headers: dict[int | None, Any] = {}  # of an upload that passed, by rank: most others have the same
 
     def identity(self, reply: Any, client: str, studies: float) -> TrainReply:
         """The reply, if it is the one that this client owes: name, weight and figures. Raises ClientError."""
         who = self._who(client)
         if not isinstance(reply, TrainReply):
             raise ClientError(f"{who}: replied with {type(reply).__name__}, not with an update", "wrong_payload")
+        if not isinstance(reply.upload, Packed) or not isinstance(reply.private, Packed):
+            raise ClientError(f"{who}: its upload or its private state is no payload", "wrong_payload")
         if reply.client_id != client:
             said = one_line(str(reply.client_id), 60)
             raise ClientError(f"{who}: its reply names the client '{said}'", "wrong_client")
@@ -61,9 +63,9 @@ class ReplyCheck:
     def payload(self, upload: Packed, client: str) -> Payload:
         """The groups of an upload, still encoded. Raises ClientError if they differ from `upload_layout`."""
         who, rank = self._who(client), self._algorithm.rank_of(client)
-        if rank not in self._layouts:
-            self._layouts[rank] = self._layout(rank)
-        _same_layout(_layout_of(upload, who), self._layouts[rank], who)
+        if rank not in self._headers or upload.header != self._headers[rank]:
+            _same_layout(_layout_of(upload, who), self._layout(rank), who)
+            self._headers[rank] = upload.header
         return _unpacked(upload, who)
 
     def decoded(self, payload: Payload, client: str) -> Payload:
@@ -74,7 +76,8 @@ class ReplyCheck:
             delta = pad_ranks(delta, {n: t.shape for n, t in params.items()}, self._algorithm.rank_of(client))
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise ClientError(f"{who}: its delta cannot be decoded: {first_line(error)}", "wrong_payload") from None
-        _same_layout(_layout({"delta": delta}), _layout({"delta": params}), who)
+        if delta is not payload["delta"]:
+            _same_layout(_layout({"delta": delta}), _layout({"delta": params}), who)
         whole = {**payload, "delta": delta}
         for group, state in whole.items():
             name = tree.nonfinite(state)
@@ -85,10 +88,11 @@ class ReplyCheck:
     def private(self, private: Packed, client: str, before: Packed) -> Packed:
         """The new private state, if it can be read and its personal parameters are those of the state before."""
         who = self._who(client)
-        new, old = _layout_of(private, who), _layout_of(before, who)
-        own, former = ({k: v for k, v in layout.items() if k[0] == PERSONAL} for layout in (new, old))
-        if former:
-            _same_layout(own, former, who)
+        if not before.header or private.header != before.header:
+            new, old = _layout_of(private, who), _layout_of(before, who)
+            own, former = ({k: v for k, v in layout.items() if k[0] == PERSONAL} for layout in (new, old))
+            if former:
+                _same_layout(own, former, who)
         name = tree.nonfinite(_unpacked(private, who).get(PERSONAL, {}))
         if name is not None:
             raise ClientError(f"{who}: {PERSONAL} '{name}' is not finite", "nonfinite_update")
@@ -124,7 +128,7 @@ def _layout_of(packed: Any, who: str) -> Layout:
     """The layout that a header states, if every entry is one that `unpack` can read."""
     layout: Layout = {}
     try:
-        if not isinstance(packed, Packed) or packed.buffer.dtype != np.uint8 or packed.buffer.ndim != 1:
+        if packed.buffer.dtype != np.uint8 or packed.buffer.ndim != 1:
             raise TypeError
         for group, name, dtype, shape, offset in packed.header:
             sizes = all(isinstance(size, int) and size >= 0 for size in (*shape, offset))
@@ -156,6 +160,8 @@ def _unpacked(packed: Packed, who: str) -> Payload:
         return unpack(packed)
     except FedMRGError as error:
         raise ClientError(f"{who}: {error}", "truncated_payload") from None
+    except (AttributeError, TypeError, ValueError, RuntimeError):
+        raise ClientError(f"{who}: its payload cannot be read", "wrong_payload") from None
 
 
 def _check_losses(losses: Any, who: str) -> None:

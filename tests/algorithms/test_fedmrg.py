@@ -10,13 +10,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fedmrg_core.algorithms.fedlora_dx import diagnosis_cross_entropy
 from fedmrg_core.algorithms.fedmrg import FedMRG, boosting_loss, inter_contrast, intra_contrast
 from fedmrg_core.engine.client import ClientContext
 from fedmrg_core.engine.memory.wire import pack, unpack
 from fedmrg_core.engine.messages import TrainTask
 from fedmrg_core.engine.worker import Worker
-from fedmrg_core.models.report_model import Batch, DecoderOutput
+from fedmrg_core.models.report_model import DecoderOutput
 from tests.toy import Run, same, toy_spec
 
 ALL_OFF: dict[str, Any] = {"specialised": False, "lambda_intra": 0.0, "lambda_inter": 0.0}
@@ -174,42 +173,3 @@ def test_intra_contrast_against_loops() -> None:
             anchors.append(sum(w * np.log(similar[i, j] / rest) for j, w in weight.items()) / sum(weight.values()))
     assert float(intra_contrast(z, positive, 0.07)) == pytest.approx(-np.mean(anchors), rel=1e-4)
     assert float(intra_contrast(z, torch.zeros(5, 14, dtype=torch.bool), 0.07)) == 0.0
-
-
-def test_diagnosis_loss_adds_log_p_to_the_positive_logit_only() -> None:
-    logits = torch.randn(2, 14, 4, generator=torch.Generator().manual_seed(5))
-    states = torch.randint(0, 4, (2, 14), generator=torch.Generator().manual_seed(6))
-    prior = torch.linspace(0.01, 0.9, 14)
-    shifted = logits.clone()
-    shifted[..., 1] += prior.log()
-    expected = -torch.log_softmax(shifted, -1).gather(-1, states[..., None]).mean()
-    assert float(diagnosis_cross_entropy(logits, states, prior)) == pytest.approx(float(expected), rel=1e-6)
-
-
-@pytest.mark.parametrize("guidance", [0.0, 1.0, 1.5])
-def test_each_word_is_the_likeliest_under_guidance(
-    worker: Worker, guidance: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, tokenizer = worker.model.eval(), worker.model.tokenizer
-    draw = torch.Generator().manual_seed(0)
-    with torch.no_grad():  # so that words differ and prompts matter
-        for name, parameter in model.named_parameters():
-            if name.startswith(("dx_prompts", "dx_head", "lm.")) and "norm" not in name and "embed" not in name:
-                parameter.normal_(generator=draw)
-    written: list[list[int]] = []
-    monkeypatch.setattr(tokenizer, "decode", lambda row: written.append(row) or "")
-    images = worker.images(worker.federation.hospitals[0].rows["train"][:4])
-    head = model.generate(images, ("generic",), guidance=guidance).head
-    assert head is not None
-    tokens, states = torch.tensor(written), head.argmax(dim=-1)
-    ended = (tokens == tokenizer.end).cumsum(dim=1)
-    batch = Batch(images, tokens, (ended == 0) | (ended.diff(prepend=torch.zeros(4, 1)) == 1), states)
-    prefix = model.encode(images).prefix
-    said, blank, none = (
-        model.decode(batch, prefix, prompts).logits.log_softmax(dim=-1)
-        for prompts in (model.prompts(states), model.prompts(torch.zeros_like(states)), None)
-    )
-    likeliest = (none if guidance == 0 else blank + guidance * (said - blank)).argmax(dim=-1)
-    assert likeliest[batch.mask].equal(tokens[batch.mask])
-    others = {0.0: said, 1.0: none, 1.5: said}[guidance].argmax(dim=-1)
-    assert not others[batch.mask].equal(tokens[batch.mask]), "guidance changes nothing"

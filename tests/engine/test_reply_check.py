@@ -86,6 +86,8 @@ LIES: dict[str, tuple[Lie, str, str]] = {
     "nan": (upload(lambda p: p["delta"].update({W: torch.full((3, 2), float("nan"))})), "nonfinite_update", "is not"),
     "unknown dtype": (header(lambda h: (*h[:2], "load", *h[3:])), "wrong_payload", "no readable header"),
     "negative offset": (header(lambda h: (*h[:4], -64)), "wrong_payload", "no readable header"),
+    "offset that is no whole number": (header(lambda h: (*h[:4], 0.0)), "wrong_payload", "payload cannot be read"),
+    "upload of text": (lambda r: replace(r, upload="delta"), "wrong_payload", "is no payload"),
     "short header": (header(lambda h: h[:3]), "wrong_payload", "no readable header"),
     "truncated": (
         lambda r: replace(r, upload=Packed(r.upload.header, r.upload.buffer[:8])), "truncated_payload", "bytes arrived"
