@@ -31,7 +31,7 @@ from benchmark.run.options import CACHE
 from benchmark.run.workers import Workers
 from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm, ServerState
-from fedmrg_core.data.cache.federation import LABELS, MEMBERSHIP, META, TEXTS, Federation, Hospital
+from fedmrg_core.data.cache.federation import LABELS, MEMBERSHIP, META, TEXTS, Federation, Hospital, table_hashes
 from fedmrg_core.data.cache.prepare import prepare
 from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.memory.process import configure_process
@@ -180,12 +180,12 @@ def dealt(federation: Federation, clients: int, studies: int) -> Iterator[Path]:
         meta = json.loads((given / META).read_text())
         meta |= {"hospitals": [f"c{i:04d}" for i in range(clients)], "unseen": []}
         meta["shards"] = [(str((given / path).resolve()), count) for path, count in meta["shards"]]
-        (folder / META).write_text(json.dumps(meta))
         for file in (TEXTS, LABELS):
             (folder / file).symlink_to(given / file)
         membership = np.full((len(federation), 2), -1, np.int16)
         membership[: clients * studies] = [(row % clients, 0) for row in range(clients * studies)]
         np.save(folder / MEMBERSHIP, membership)
+        (folder / META).write_text(json.dumps(meta | {"tables": table_hashes(folder)}))
         yield folder
 
 

@@ -24,12 +24,14 @@ from fedmrg_core.types import Study
 
 log = logging.getLogger(__name__)
 
-Entry = tuple[int, int, str]
-"""Size, time of last change (ns) and SHA-256 of a file."""
+Entry = tuple[tuple[int, ...], str]
+"""(size, time of the last write and of the last change of any kind in ns, inode) and SHA-256 of a file."""
 
 
 class HashIndex:
-    """SHA-256 of files below a root, stored between runs: files whose size and time did not change are not read."""
+    """SHA-256 of files below a root, stored between runs: files that did not change are not read again.
+
+    Changed is what differs in size, times or inode; the time of the last change cannot be set by a user."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -41,10 +43,9 @@ class HashIndex:
         name = hashlib.sha256(os.fsencode(os.path.realpath(self.root))).hexdigest()[:24]
         self._file = cache / "hashes" / f"{name}.json"
         try:
-            self._known = {
-                path: (int(e[0]), int(e[1]), str(e[2])) for path, e in json.loads(self._file.read_text()).items()
-            }
-        except (OSError, ValueError, AttributeError, IndexError, TypeError):
+            stored = json.loads(self._file.read_text())
+            self._known = {path: (tuple(map(int, state)), str(digest)) for path, (state, digest) in stored.items()}
+        except (OSError, ValueError, AttributeError, TypeError):
             self._known = {}
 
     def key(self, relative: str) -> str:
@@ -52,10 +53,11 @@ class HashIndex:
         try:
             path = safe_path(self.root, relative)
             stat = path.stat()
-            size, changed, digest = self._known.get(relative, (-1, -1, ""))
-            if (size, changed) != (stat.st_size, stat.st_mtime_ns):
+            before, digest = self._known.get(relative, ((), ""))
+            now = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+            if before != now:
                 digest = file_sha256(path)
-                self._known[relative] = (stat.st_size, stat.st_mtime_ns, digest)
+                self._known[relative] = (now, digest)
             return digest
         except OSError as error:
             raise DataError(f"image '{relative}' cannot be read ({error.strerror})") from None
@@ -64,7 +66,11 @@ class HashIndex:
         """Write the file, if there is a cache."""
         if self._file is None:
             return
-        write_atomic(self._file, json.dumps(self._known).encode())
+        try:
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_atomic(self._file, json.dumps(self._known).encode())
+        except OSError as error:
+            log.warning("hashes of films are not stored (%s); the next run reads all films again", error.strerror)
 
 
 class FileSource:

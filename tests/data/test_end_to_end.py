@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -88,9 +89,12 @@ def test_a_credentialed_sources_text_is_left_nowhere(
     assert result["scores"]["test/global/bleu4"]["n"] == 24
     written = pd.read_parquet(result["folder"] / "generations.parquet")
     assert set(written["reference"]) == set(written["hypothesis"]) == {""}
+    assert written["study_id"].str.fullmatch("study-[0-9a-f]{20}").all()
     (logged,) = [path for path in tmp_path.rglob("generations.parquet") if result["folder"] not in path.parents]
     assert set(pd.read_parquet(logged)["reference"]) == {""}
-    assert MARK not in texts(tmp_path)
+    left = texts(tmp_path)
+    assert MARK not in left
+    assert not re.search(r"\b[ps]?[15]0000\d{3}\b", left)  # ids of patients and studies
 
 
 def test_a_private_folders_text_is_left_nowhere_but_in_it(

@@ -1,7 +1,7 @@
 """A federation: everything that a process needs of its hospitals, mapped into memory from one folder.
 
-`prepare` makes or finds it; `Federation.open(directory)` is cheap and imports nothing heavier than pyarrow, so that
-every worker opens its own.
+`prepare` makes or finds it; `Federation.open(directory)` checks the tables' hashes and imports nothing heavier than
+pyarrow, so that every worker opens its own.
 
     federation = prepare(data, "phantom/group", 0, image_size=64, cache_dir=Path(".cache"), clients=None, progress=True)
     hospital = federation.hospitals[0]
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmrg_core.data.cache.films import Films
-from fedmrg_core.errors import DataError
+from fedmrg_core.data.images import file_sha256
+from fedmrg_core.errors import DataError, first_line
+from fedmrg_core.files import replacing
 from fedmrg_core.types import PARTS
 
 if TYPE_CHECKING:
@@ -82,9 +84,10 @@ class Texts(Sequence[str]):
 class Federation:
     """The hospitals of one split of one data set. Open with `Federation.open`; pickles as its directory.
 
-    study_ids, patient_ids, reports: by row. labels: int8 [n, 14] of `LabelState`. hospitals: sorted by name.
-    left_out: counts of what was left out or mended, by reason. split_sha256: of the assignment in use (it differs from
-    the split file's where CLIENTS keeps only some hospitals). data_sha256: of texts, labels and films.
+    study_ids, patient_ids, reports: by row; of credentialed and private sources the ids are codes (`private_ids.py`),
+    so that nothing made from a federation can name a patient. labels: int8 [n, 14] of `LabelState`. hospitals: sorted
+    by name. left_out: counts of what was left out or mended, by reason. split_sha256: of the assignment in use
+    (it differs from the split file's where CLIENTS keeps only some hospitals). data_sha256: of texts, labels and films.
     """
 
     def __init__(self, directory: Path, meta: dict[str, Any], table: pa.Table) -> None:
@@ -127,23 +130,43 @@ class Federation:
         folder = Path(directory)
         try:
             meta = json.loads((folder / META).read_text("utf-8"))
+            check_tables(folder, meta["tables"])
             table = pa.ipc.open_file(pa.memory_map(str(folder / TEXTS))).read_all()
             return cls(folder, meta, table)
-        except (OSError, ValueError, KeyError) as error:
-            raise DataError(f"not a prepared federation ({error}); delete it and run again", str(folder)) from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            why = first_line(error)
+            raise DataError(f"not a prepared federation ({why}); delete it and run again", str(folder)) from None
 
 
 def write_tables(
     directory: Path, texts: dict[str, list[str]], labels: NDArray[np.int8], membership: NDArray[np.int16]
 ) -> None:
-    """Write texts by column, labels [n, 14], and each row's hospital and part by number ([n, 2]; -1: none)."""
+    """Write texts by column, labels [n, 14], and each row's hospital and part by number ([n, 2]; -1: none), flushed to
+    the disk. `table_hashes` gives the hashes that `check_tables` wants."""
     import pyarrow as pa
 
     table = pa.table({name: pa.array(values, pa.large_string()) for name, values in texts.items()})
-    with pa.OSFile(os.fspath(directory / TEXTS), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+    with (
+        replacing(directory / TEXTS) as path,
+        pa.OSFile(os.fspath(path), "wb") as sink,
+        pa.ipc.new_file(sink, table.schema) as writer,
+    ):
         writer.write_table(table)
-    np.save(directory / LABELS, labels, allow_pickle=False)
-    np.save(directory / MEMBERSHIP, membership, allow_pickle=False)
+    for name, array in ((LABELS, labels), (MEMBERSHIP, membership)):
+        with replacing(directory / name) as path, path.open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+
+
+def table_hashes(directory: Path) -> dict[str, str]:
+    """SHA-256 of each table's file, by name."""
+    return {name: file_sha256(directory / name) for name in (TEXTS, LABELS, MEMBERSHIP)}
+
+
+def check_tables(directory: Path, hashes: Mapping[str, str]) -> None:
+    """Raises ValueError naming the tables whose bytes are not those that were written."""
+    wrong = [name for name, digest in table_hashes(directory).items() if hashes.get(name) != digest]
+    if wrong:
+        raise ValueError(f"damaged: {', '.join(wrong)}")
 
 
 def _mapped(path: Path) -> NDArray[Any]:

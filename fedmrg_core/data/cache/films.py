@@ -1,8 +1,9 @@
 """The film cache: each film decoded and resized once, in Arrow shards that every process maps into its memory.
 
 A shard is named by its content: the hash of its films' content keys, the transform and the size. So an interrupted
-build continues where it stopped, two splits of the same data share their films, and a changed film renews its own shard
-only. Shards are written through `datasets` and can be opened with `datasets.Dataset.from_file`.
+build continues where it stopped, two splits of the same data share their films, and a changed film renews its own
+shard only. Beside it is the hash of its bytes, which every run checks: a damaged shard is made again. Shards are
+written through `datasets` and can be opened with `datasets.Dataset.from_file`.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmrg_core.data.images import TRANSFORM
+from fedmrg_core.data.images import TRANSFORM, file_sha256
 from fedmrg_core.data.source import Source, image_keys
 from fedmrg_core.errors import DataError
-from fedmrg_core.files import replacing
+from fedmrg_core.files import replacing, write_atomic
 from fedmrg_core.types import Study
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 SHARD_FILMS = 2048
 BATCH_FILMS = 128
+HASH = ".sha256"
+"""Suffix of the file beside a shard that holds the hash of the shard's bytes."""
 
 Shard = tuple[Path, int]
 """A shard's file and its number of films."""
@@ -74,34 +77,52 @@ class Films:
 
 
 def build_films(source: Source, studies: Sequence[Study], size: int, root: Path, progress: bool) -> list[Shard]:
-    """Decode the films of `studies` into shards below `root`, if they do not exist yet. Rows keep the order."""
+    """Decode the films of `studies` into shards below `root`, but for those that exist with the hash they were written
+    with. Rows keep the order."""
     keys = image_keys(source, studies)
     folder = root / f"films-{size}"
-    shards: list[Shard] = []
-    todo: list[tuple[Path, Sequence[Study]]] = []
+    parts: list[tuple[Path, Sequence[Study]]] = []
     for start in range(0, len(studies), SHARD_FILMS):
         part = slice(start, start + SHARD_FILMS)
         name = hashlib.sha256("\n".join([TRANSFORM, str(size), *keys[part]]).encode()).hexdigest()[:40]
-        path = folder / f"{name}.arrow"
-        shards.append((path, len(studies[part])))
-        if not path.exists():
-            todo.append((path, studies[part]))
-    log.info("films: %d shards found in %s, %d to make", len(shards) - len(todo), folder, len(todo))
+        parts.append((folder / f"{name}.arrow", studies[part]))
+    with ThreadPoolExecutor(_cores()) as pool:
+        sound = list(pool.map(_is_sound, (path for path, _ in parts)))
+    todo = [one for one, good in zip(parts, sound, strict=True) if not good]
+    log.info("films: %d shards found in %s, %d to make", len(parts) - len(todo), folder, len(todo))
     if todo:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # films of credentialed sources are stored here too
         _write_all(source, todo, size, progress)
-    return shards
+    return [(path, len(part)) for path, part in parts]
+
+
+def _is_sound(path: Path) -> bool:
+    """Whether a shard exists and its bytes have the hash that was stored when it was written."""
+    if not path.exists():
+        return False
+    try:
+        if file_sha256(path) == path.with_suffix(HASH).read_text():
+            return True
+    except (OSError, ValueError):
+        pass
+    log.warning("film shard is damaged, or its hash is missing; it is made again: %s", path)
+    return False
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _write_all(source: Source, todo: Sequence[tuple[Path, Sequence[Study]]], size: int, progress: bool) -> None:
     from tqdm import tqdm
 
-    total = sum(len(studies) for _, studies in todo)
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool, tqdm(total=total, unit="film", desc="films", disable=not progress) as bar:
+    films = tqdm(total=sum(len(studies) for _, studies in todo), unit="film", desc="films", disable=not progress)
+    with ThreadPoolExecutor(_cores()) as pool, films as bar:
         for path, studies in todo:
             with replacing(path) as temporary:
                 _write_shard(temporary, _decoded(source, studies, size, pool, bar))
+                digest = file_sha256(temporary)
+            write_atomic(path.with_suffix(HASH), digest.encode())
             log.debug("film shard written: %s (%d films)", path, len(studies))
 
 

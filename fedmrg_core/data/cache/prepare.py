@@ -15,19 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from fedmrg_core.data.cache.federation import META, Federation, write_tables
+from fedmrg_core.data.cache.federation import META, Federation, table_hashes, write_tables
 from fedmrg_core.data.cache.films import Films, Shard, build_films
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.images import TRANSFORM
 from fedmrg_core.data.plan import Plan, plan_for
+from fedmrg_core.data.private_ids import private_ids, private_key
 from fedmrg_core.data.source import CachesHashes, Source
 from fedmrg_core.data.splits.assignment import Assignment
-from fedmrg_core.errors import DataError
+from fedmrg_core.errors import DataError, first_line
+from fedmrg_core.files import write_atomic
 from fedmrg_core.types import PARTS, Study
 
 log = logging.getLogger(__name__)
 
-LAYOUT = 3
+LAYOUT = 4
 """Version of the folder's own layout, a part of its key."""
 
 
@@ -40,6 +42,7 @@ class _Ready:
     assignment: Assignment
     shards: list[Shard]
     left_out: dict[str, int]
+    key: bytes | None
 
 
 def prepare(
@@ -57,8 +60,15 @@ def prepare(
     run's; it selects the draw. image_size: pixels a side. clients: None = all; else the first so many seen hospitals.
     Raises DataError (bad rows, a hash that differs, by part) or ConfigError.
     """
-    cache = Path(cache_dir).resolve()
     plan = plan_for(data, split, seed, clients)
+    try:
+        return _prepare(plan, image_size, Path(cache_dir).resolve(), data.on_bad, progress)
+    except OSError as error:
+        why = error.strerror or first_line(error)
+        raise DataError(f"the cache cannot be written or read ({why})", str(error.filename or cache_dir)) from None
+
+
+def _prepare(plan: Plan, image_size: int, cache: Path, on_bad: str, progress: bool) -> Federation:
     if isinstance(plan.source, CachesHashes):
         plan.source.use_cache(cache)
     everything = plan.source.studies()
@@ -67,12 +77,13 @@ def prepare(
     wanted = set(assignment.ids())
     studies = [study for study in everything if study.study_id in wanted]
     shards = build_films(plan.source, studies, image_size, cache, progress)
-    bad = _bad_films(plan.source, studies, Films(shards, image_size).bad(), image_size, data.on_bad)
+    bad = _bad_films(plan.source, studies, Films(shards, image_size).bad(), image_size, on_bad)
     kept = assignment.without(bad)
     kept.check(studies)
     left_out = {**plan.source.left_out, **({"bad_image": len(bad)} if bad else {})}
     left_out |= {"not_in_split": len(everything) - len(studies)} if len(everything) > len(studies) else {}
-    return Federation.open(_folder(_Ready(plan, studies, kept, shards, left_out), image_size, cache))
+    key = private_key(cache) if plan.source.credentialed else None
+    return _folder(_Ready(plan, studies, kept, shards, left_out, key), image_size, cache)
 
 
 def _bad_films(source: Source, studies: Sequence[Study], rows: list[int], size: int, on_bad: str) -> set[str]:
@@ -96,6 +107,7 @@ def _meta(ready: _Ready, size: int) -> dict[str, Any]:
         "split": plan.split,
         "version": plan.version,
         "credentialed": plan.source.credentialed,
+        "key_sha256": ready.key and hashlib.sha256(ready.key).hexdigest(),
         "split_sha256": assignment.sha256(),
         "data_sha256": plan.source.fingerprint(),
         "left_out": dict(sorted(ready.left_out.items())),
@@ -106,15 +118,32 @@ def _meta(ready: _Ready, size: int) -> dict[str, Any]:
     }
 
 
-def _folder(ready: _Ready, size: int, cache: Path) -> Path:
-    """Write into a temporary folder and rename it. If another run was faster, its folder is used."""
+def _found(target: Path, meta: dict[str, Any]) -> Federation | None:
+    """The cached federation; None where there is none, or a damaged one, which is removed."""
+    if not target.exists():
+        return None
+    try:
+        stored = json.loads((target / META).read_text("utf-8"))
+        if {name: stored.get(name) for name in meta} != meta:
+            raise DataError(f"{META} differs from what it was made of", str(target))
+        found = Federation.open(target)
+    except (DataError, OSError, ValueError, AttributeError) as error:
+        log.warning("cached federation is damaged (%s); it is made again: %s", first_line(error), target)
+        shutil.rmtree(target)
+        return None
+    log.info("federation found: %s", target)
+    return found
+
+
+def _folder(ready: _Ready, size: int, cache: Path) -> Federation:
+    """Find the folder, or write a temporary one and rename it. If another run was faster, its folder is used."""
     meta = _meta(ready, size)
     key = hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()[:32]
     target = cache / "federations" / key
-    if (target / META).exists():
-        log.info("federation found: %s", target)
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
+    found = _found(target, meta)
+    if found is not None:
+        return found
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=target.parent))  # mode 0700: it may hold private text
     try:
         _write(ready, temporary, meta | {"shards": [(os.path.relpath(path, target), n) for path, n in ready.shards]})
@@ -125,7 +154,7 @@ def _folder(ready: _Ready, size: int, cache: Path) -> Path:
             raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return target
+    return Federation.open(target)
 
 
 def _write(ready: _Ready, directory: Path, meta: dict[str, Any]) -> None:
@@ -139,5 +168,9 @@ def _write(ready: _Ready, directory: Path, meta: dict[str, Any]) -> None:
         "patient_id": [study.patient_id for study in ready.studies],
         "report": [study.report for study in ready.studies],
     }
+    if ready.key is not None:
+        for kind in ("study", "patient"):
+            texts[f"{kind}_id"] = private_ids(texts[f"{kind}_id"], kind, ready.key)
     write_tables(directory, texts, np.array([study.labels for study in ready.studies], np.int8), membership)
-    (directory / META).write_text(json.dumps(meta, indent=1) + "\n", "utf-8")
+    meta |= {"tables": table_hashes(directory)}
+    write_atomic(directory / META, (json.dumps(meta, indent=1) + "\n").encode())

@@ -1,0 +1,118 @@
+"""The cache is checked when it is opened: what is damaged is made again or refused, and says so in one line."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from trees import own_folder
+
+from fedmrg_core.data.cache.federation import LABELS, MEMBERSHIP, META, TEXTS, Federation
+from fedmrg_core.data.cache.prepare import prepare
+from fedmrg_core.errors import DataError
+
+
+@pytest.fixture
+def ready(tmp_path: Path, change) -> Callable[[], Federation]:
+    """Prepares a folder of 40 films."""
+    reports = (f"{'Clear lungs.' if at % 2 else 'Edema.'} Line {at}.,{'ab'[at // 20]}" for at in range(40))
+    root = own_folder(tmp_path / "own", "report,hospital", reports)
+    return lambda: prepare(change(path=str(root)), "manifest", 0, 16, tmp_path / "cache", None, False)
+
+
+def content(federation: Federation) -> tuple[object, ...]:
+    parts = {(h.name, part): rows.tolist() for h in federation.hospitals for part, rows in h.rows.items()}
+    films = federation.images(range(len(federation))).tolist()
+    return parts, federation.labels.tolist(), list(federation.reports), list(federation.study_ids), films
+
+
+def flip(path: Path, at: float = 0.5) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[int(at * len(raw))] ^= 1
+    path.write_bytes(raw)
+
+
+def zero(path: Path) -> None:
+    raw = path.read_bytes()
+    path.write_bytes(raw[:200] + bytes(len(raw) - 200))
+
+
+def moved(path: Path) -> None:
+    """A study from test to train."""
+    rows = np.load(path)
+    rows[np.flatnonzero(rows[:, 1] == 2)[0], 1] = 0
+    np.save(path, rows)
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("films-16/*.arrow", flip), ("films-16/*.arrow", zero), ("films-16/*.arrow", Path.unlink),
+        ("films-16/*.sha256", flip), (f"federations/*/{LABELS}", zero), (f"federations/*/{LABELS}", flip),
+        (f"federations/*/{MEMBERSHIP}", moved), (f"federations/*/{TEXTS}", flip), (f"federations/*/{META}", flip),
+        (f"federations/*/{META}", Path.unlink), (f"federations/*/{TEXTS}", Path.unlink),
+    ],
+)  # fmt: skip
+def test_damage_is_noticed_and_made_again(
+    ready: Callable[[], Federation], tmp_path: Path, file: str, damage: Callable[[Path], None], caplog
+) -> None:
+    first = content(ready())
+    (path,) = (tmp_path / "cache").glob(file)
+    damage(path)
+    with caplog.at_level(logging.WARNING):
+        assert content(ready()) == first
+    assert "made again" in caplog.text or damage is Path.unlink
+    caplog.clear()
+    assert content(ready()) == first
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("name", [TEXTS, LABELS, MEMBERSHIP])
+def test_a_worker_refuses_damaged_tables(ready: Callable[[], Federation], name: str) -> None:
+    folder = ready().directory
+    flip(folder / name, 0.9)
+    with pytest.raises(DataError, match=rf"not a prepared federation \(damaged: {name}\); delete it and run again"):
+        Federation.open(folder)
+
+
+def test_a_film_replaced_with_equal_size_and_time_is_noticed(ready: Callable[[], Federation], tmp_path: Path) -> None:
+    film = tmp_path / "own" / "3.png"
+    before, stat = ready(), film.stat()
+    pixels = np.asarray(Image.open(film)).copy()
+    Image.fromarray(255 - pixels).save(tmp_path / "other.png")
+    raw = (tmp_path / "other.png").read_bytes()
+    film.write_bytes(raw + bytes(stat.st_size - len(raw)))
+    os.utime(film, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert film.stat().st_size == stat.st_size
+    after = ready()
+    row = list(after.study_ids).index("3.png")
+    assert after.images([row]).mean() == 255 - before.images([row]).mean()
+    assert after.data_sha256 != before.data_sha256
+
+
+@pytest.mark.parametrize("target", ["fedmrg_core.data.cache.films._write_shard", "numpy.save"])
+def test_a_full_disk_is_one_line(
+    ready: Callable[[], Federation], tmp_path: Path, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device", str(tmp_path / "cache" / "x"))
+
+    monkeypatch.setattr(target, full)
+    with pytest.raises(DataError, match=r"cache/x: the cache cannot be written or read \(No space left on device\)"):
+        ready()
+    assert not list((tmp_path / "cache").rglob("*.tmp"))
+
+
+def test_hashes_that_cannot_be_stored_end_no_run(ready: Callable[[], Federation], tmp_path: Path, caplog) -> None:
+    first = content(ready())
+    shutil.rmtree(tmp_path / "cache" / "hashes")
+    (tmp_path / "cache" / "hashes").write_text("in the way")
+    with caplog.at_level(logging.WARNING):
+        assert content(ready()) == first
+    assert "hashes of films are not stored" in caplog.text
