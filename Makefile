@@ -12,12 +12,29 @@ ALGO  ?= fedmrg
 SUITE ?= phantom
 JOBS  ?= 2
 
+quoted = '$(subst ','\'',$(1))'
 # make variable -> option; SET is split at blanks, so no value in it can have one
-OPTIONS = $(if $(RESUME),,--algo '$(ALGO)') \
-  $(if $(SPLIT),--split '$(SPLIT)') $(if $(PRESET),--preset '$(PRESET)') $(if $(SEED),--seed '$(SEED)') \
-  $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(CLIENTS),--clients '$(CLIENTS)') $(if $(ACTORS),--actors '$(ACTORS)') \
-  $(if $(DATA),--data '$(DATA)') $(if $(RESUME),--resume '$(RESUME)') \
-  $(if $(SET),--set $(foreach word,$(SET),'$(word)')) $(ARGS)
+OPTIONS = $(if $(RESUME),,--algo $(call quoted,$(ALGO))) \
+  $(if $(SPLIT),--split $(call quoted,$(SPLIT))) $(if $(PRESET),--preset $(call quoted,$(PRESET))) \
+  $(if $(SEED),--seed $(call quoted,$(SEED))) $(if $(ROUNDS),--rounds $(call quoted,$(ROUNDS))) \
+  $(if $(CLIENTS),--clients $(call quoted,$(CLIENTS))) $(if $(ACTORS),--actors $(call quoted,$(ACTORS))) \
+  $(if $(DATA),--data $(call quoted,$(DATA))) $(if $(RESUME),--resume $(call quoted,$(RESUME))) \
+  $(if $(SET),--set $(foreach word,$(SET),$(call quoted,$(word)))) $(ARGS)
+
+# A variable of the command line that is nearly one of ours is a typing error
+KNOWN = ALGO SPLIT PRESET SEED ROUNDS CLIENTS ACTORS DATA RESUME SET ARGS SUITE JOBS PYTHON
+GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+OTHER := $(filter-out $(KNOWN) VENV MAKEFLAGS,$(GIVEN))
+ifneq ($(OTHER),)
+  TYPO := $(shell python3 -c 'import difflib, sys; \
+    known = sys.argv[1].split(); \
+    near = [(name, *difflib.get_close_matches(name.upper(), known, 1, 0.75)) for name in sys.argv[2:]]; \
+    print(*["unknown variable %s: did you mean %s?" % pair for pair in near if len(pair) == 2][:1])' \
+    '$(KNOWN)' $(OTHER))
+  ifneq ($(TYPO),)
+    $(error $(TYPO) The variables are: $(KNOWN))
+  endif
+endif
 
 .PHONY: help
 help: ## this list
@@ -38,7 +55,7 @@ test: $(STAMP) ## lint, type check, tests (not those marked slow or gpu); JOBS=2
 
 .PHONY: suite
 suite: $(STAMP) ## run benchmark/configs/suites/$SUITE.toml: algorithm x split x seed; skips existing results
-	@$(RUN) suite '$(SUITE)' $(ARGS)
+	@$(RUN) suite $(call quoted,$(SUITE)) $(ARGS)
 
 .PHONY: leaderboard
 leaderboard: $(STAMP) ## rebuild leaderboards/*.md, leaderboards/html/ and docs/img/board.png from leaderboards/results/
@@ -66,7 +83,7 @@ verify-splits: $(STAMP) ## verify every split whose data is available
 
 .PHONY: doctor
 doctor: $(STAMP) ## check data, weights, Java, GPU and Ray, and say what each enables
-	@$(RUN) doctor $(if $(DATA),'$(DATA)') $(ARGS)
+	@$(RUN) doctor $(if $(DATA),$(call quoted,$(DATA))) $(ARGS)
 
 .PHONY: setup
 setup: $(STAMP) ## install into .venv only; the other targets do so themselves

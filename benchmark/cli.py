@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import importlib
+import io
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from fedmrg_core.errors import FedMRGError, choose
+from fedmrg_core.errors import FedMRGError, choose, one_line
 
 COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module, what it does)
     "bench": ("benchmark.commands.bench", "run one experiment and print its scores"),
@@ -27,17 +31,40 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module, what it does)
     "sync": ("benchmark.commands.sync", "repair a run in MLflow from its JSON lines"),
 }
 
+OUTPUT_ERRORS = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF)
+"""What writing to standard output may end with."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; 2 and one line on stderr for a user's mistake."""
-    given = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show costs no result
     try:
-        return _run(given)
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        if sys.stdout:
+            sys.stdout.flush()
+        return code
     except FedMRGError as error:
-        print(f"fedmrg: {error}", file=sys.stderr)
+        print(f"fedmrg: {one_line(str(error), 4000)}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        return 0
+    except KeyboardInterrupt:
+        print("fedmrg: interrupted", file=sys.stderr)
+        return 130
+    except OSError as error:
+        if error.filename is not None or error.errno not in OUTPUT_ERRORS:
+            raise
+        _discard_output()
+        if isinstance(error, BrokenPipeError):  # whoever read our output has enough
+            return 0
+        print(f"fedmrg: standard output cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
+
+
+def _discard_output() -> None:
+    """What is buffered for standard output goes nowhere, so that Python's exit does not try again."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(given: list[str]) -> int:

@@ -15,7 +15,7 @@ from benchmark.run import settings
 from benchmark.run.options import Options
 from benchmark.run.path_with_spaces import avoid_blanks
 from benchmark.run.settings import Config
-from fedmrg_core.errors import ConfigError
+from fedmrg_core.errors import ConfigError, choose
 from fedmrg_core.runfolder import CONFIG, RunFolder, read_json, run_folder
 
 DEFAULT = "fedmrg"
@@ -73,6 +73,10 @@ def _config(args: argparse.Namespace) -> Config:
         overrides.append(f"data.path={Path(args.data).expanduser().resolve()}")
     if args.data and (args.split or "").startswith("phantom/"):
         raise ConfigError(f"--split {args.split} makes its own data: leave out --split, or --data.")
+    if args.split and not any(override.startswith(("data.path=", "path=")) for override in overrides + args.set):
+        from fedmrg_core.data.splits.split_file import names
+
+        choose("split", args.split, names())  # before torch is imported, which takes seconds
     split = args.split or ("manifest" if args.data else None)
     config = settings.load(args.algo or DEFAULT, split, args.preset, args.seed, overrides + args.set)
     if not args.faults:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from fedmrg_core.errors import ConfigError, choose, in_range, not_empty
+from fedmrg_core.errors import ConfigError, choose, first_line, in_range, not_empty
 
 POLICIES = ("fail", "drop", "reuse_last")
 KINDS = (
@@ -112,8 +112,8 @@ def read_table(path: Path) -> dict[str, Any]:
         table = tomllib.loads(path.read_text())
     except OSError as error:
         raise ConfigError(f"--faults {path}: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--faults {path}: not TOML: {error}.") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"--faults {path}: not TOML: {first_line(error)}.") from None
     Faults.from_table(table)
     return table
 
