@@ -30,12 +30,31 @@ def test_an_equal_run_moves_nothing(gate, make_result):
     assert gate(make_result()) == []
 
 
-def test_a_score_may_move_within_its_tolerance_and_is_shown(gate, make_result):
-    near, far = gate(make_result(value=0.52)), gate(make_result(value=0.54))
-    assert near
+def elsewhere(result):
+    """The same result from another processor."""
+    return {**result, "provenance": {**result["provenance"], "device": "cpu y"}}
+
+
+def test_on_the_same_machine_every_score_is_exact(gate, make_result):
+    moves = gate(make_result(value=0.4999999))
+    assert len(moves) == 15
+    assert all(move.too_far for move in moves)
+
+
+def test_elsewhere_a_score_may_move_within_its_tolerance_and_is_shown(gate, make_result):
+    near, far = gate(elsewhere(make_result(value=0.52))), gate(elsewhere(make_result(value=0.54)))
+    assert len(near) == len(far) == 15
     assert not any(move.too_far for move in near)
     assert all(move.too_far for move in far)
-    assert len(far) == 15
+
+
+def test_the_report_names_what_differs_between_the_machines(make_result):
+    expected = regression.expectations({"run": make_result()})
+    for result, promise in (
+        (make_result(), "bit-exact (same machine type and versions): 0 moved"),
+        (elsewhere(make_result()), "within tolerances (device: cpu y, expected cpu x): 0 moved"),
+    ):
+        assert promise in regression.report([], expected, {"run": result})
 
 
 def test_other_bits_are_refused_on_the_same_machine_only(gate, make_result):
