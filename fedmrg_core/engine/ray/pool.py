@@ -7,7 +7,9 @@ Replies come in the order of the calls, whatever order they end in, so that a fo
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,9 +18,13 @@ from fedmrg_core.engine.memory.shared_slots import SlotHandle, SlotPool
 from fedmrg_core.engine.memory.wire import Packed
 from fedmrg_core.engine.pool import Call, PoolConfig
 from fedmrg_core.engine.ray.dispatch import Dispatch
+from fedmrg_core.engine.ray.instance import check_alive
 from fedmrg_core.engine.ray.placement import Node, Placement, actor_class, on_node
 from fedmrg_core.engine.worker import Worker
 from fedmrg_core.errors import FedMRGError
+
+ALIVE_S = 1.0
+"""How often a wait checks that Ray itself is alive."""
 
 _log = logging.getLogger(__name__)
 
@@ -93,6 +99,7 @@ class RayPool:
     def share(self, packed: Packed) -> Any:
         import ray
 
+        check_alive()
         handle = ray.put(packed)
         self._release_pages()
         return handle
@@ -128,8 +135,14 @@ class RayPool:
         import ray
 
         owner = {reference: actor for actor in self.actors for reference in actor.running}
-        ready, _ = ray.wait(list(owner), num_returns=1, timeout=timeout_s, fetch_local=False)
-        return (owner[ready[0]], ready[0]) if ready else None
+        ends = time.monotonic() + timeout_s
+        while (left := ends - time.monotonic()) > 0:
+            check_alive()
+            ready, _ = ray.wait(list(owner), num_returns=1, timeout=min(left, ALIVE_S), fetch_local=False)
+            check_alive()
+            if ready:
+                return owner[ready[0]], ready[0]
+        return None
 
     def get(self, reference: Any, timeout_s: float) -> Any:
         """The reply to a message. Raises one of `actor_lost_errors` if its actor is lost."""
@@ -164,6 +177,8 @@ class RayPool:
     def close(self) -> None:
         import ray
 
-        for actor in self.actors:
-            ray.kill(actor.handle)
+        with suppress(FedMRGError):  # no raylet: Ray has no actors to end
+            check_alive()
+            for actor in self.actors:
+                ray.kill(actor.handle)
         self.actors = []
