@@ -14,11 +14,12 @@ from functools import lru_cache
 
 from fedmrg_core.metrics.labeler.rules import OTHER
 from fedmrg_core.metrics.labeler.scope import Stated, stated
-from fedmrg_core.metrics.labeler.sentences import sentences, words
+from fedmrg_core.metrics.labeler.sentences import sentences
+from fedmrg_core.metrics.labeler.spelling import words
 from fedmrg_core.metrics.report_text import prepare_report
 from fedmrg_core.types import CONDITIONS, Labels, LabelState
 
-VERSION = "rules 2"
+VERSION = "rules 3"
 
 _STRENGTH = {LabelState.BLANK: 0, LabelState.NEGATIVE: 1, LabelState.UNCERTAIN: 2, LabelState.POSITIVE: 3}
 _NO_FINDING = len(CONDITIONS) - 1

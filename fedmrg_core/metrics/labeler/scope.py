@@ -34,7 +34,7 @@ def stated(words: Sequence[str]) -> list[Stated]:
         for kind, condition in match.tags:
             if kind in _BY_ITSELF:
                 found.append((condition, _BY_ITSELF[kind]))
-            elif kind in _BY_CLAUSE:
+            elif kind in _BY_CLAUSE and not _aside(match, matches):
                 state = state_of(match, matches)
                 if kind == "unsure" and state == LabelState.POSITIVE:
                     state = LabelState.UNCERTAIN
@@ -57,13 +57,15 @@ def _kinds(match: Match) -> set[str]:
 
 def trigger_before(mention: Match, matches: Sequence[Match]) -> LabelState | None:
     """The state that the words before a mention give it; None if its clause has no trigger before it."""
-    hinted = False
+    hinted = began = False
     last = mention.end - 1  # a trigger may be inside a mention's gap: "the heart may be enlarged"
+    asserted = any(match.start == mention.end and "assert_after" in _kinds(match) for match in matches)
     for match in reversed(matches):
         if match.start >= last or match is mention:
             continue
         kinds = _kinds(match)
-        if "stop" in kinds:
+        began = began or _begins(match, kinds, mention, matches) or (asserted and "comma" in kinds)
+        if "stop" in kinds or (began and "deny_before" in kinds):
             break
         if "deny_before" in kinds:
             return LabelState.NEGATIVE
@@ -73,18 +75,42 @@ def trigger_before(mention: Match, matches: Sequence[Match]) -> LabelState | Non
     return LabelState.UNCERTAIN if hinted else None
 
 
+def _begins(match: Match, kinds: set[str], mention: Match, matches: Sequence[Match]) -> bool:
+    """Whether a new finding begins at a match before the mention: "No pneumothorax, small left effusion"."""
+    if match.start >= mention.start:
+        return False
+    if "begin" in kinds:
+        return True
+    return "begin_side" in kinds and not any(
+        other.start > match.start and "either" in _kinds(other) for other in matches
+    )
+
+
+def _aside(mention: Match, matches: Sequence[Match]) -> bool:
+    """Whether a mention states nothing: "evaluation for pneumothorax is limited"."""
+    return any("aside" in _kinds(match) and 0 <= mention.start - match.end < _NEAR for match in matches)
+
+
 def trigger_after(mention: Match, matches: Sequence[Match]) -> LabelState:
     """The state that the words after a mention give it; POSITIVE without a trigger."""
+    sized = any("size" in _kinds(match) and 0 <= mention.start - match.end < _NEAR for match in matches)
+    apart = joined = False
     for match in matches:
         if match.start < mention.end or match is mention:
             continue
         kinds = _kinds(match)
-        if "stop" in kinds or match.start - mention.end > _REACH_BACK:
+        if ("stop" in kinds and not kinds & {"deny_after", "doubt_after"}) or match.start - mention.end > _REACH_BACK:
             break
-        if "deny_after" in kinds:
+        if "deny_list" in kinds or ("deny_after" in kinds and not joined):
             return LabelState.NEGATIVE
+        if joined:
+            continue
         if "doubt_after" in kinds or ("doubt_near" in kinds and match.start - mention.end < _NEAR):
             return LabelState.UNCERTAIN
-        if "affirm_after" in kinds:
-            break
+        joined = "affirm_after" in kinds or (apart and _states(match))  # the rest speaks of another finding
+        apart = apart or "colon" in kinds or (sized and "comma" in kinds)
     return LabelState.POSITIVE
+
+
+def _states(match: Match) -> bool:
+    return any(kind in _BY_CLAUSE for kind in _kinds(match))
