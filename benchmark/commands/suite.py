@@ -35,13 +35,13 @@ def main(args: argparse.Namespace) -> int:
         raise ConfigError(f"--jobs = {args.jobs} is out of range; allowed: 1 to {MOST_JOBS}.")
     tasks = plan.read(args.suite)
     todo = [task for task in tasks if args.again or not is_committed(task)]
-    if not args.again:
-        refuse_to_replace(todo)
     known = f"{len(tasks) - len(todo)} with a committed result (--again repeats them)"
     print(f"suite {args.suite}: {len(tasks)} experiments, {known}, {len(todo)} to run")
     if args.list:
         print("\n".join(task.name for task in todo))
         return 0
+    if not args.again:
+        refuse_to_replace(todo)
     outcomes = [Outcome(task, "exists") for task in tasks if task not in todo]
     try:
         outcomes += run_all(todo, args.jobs)
