@@ -42,7 +42,8 @@ def main(args: argparse.Namespace) -> int:
         return 0
     if not args.again:
         refuse_to_replace(todo)
-    outcomes = [Outcome(task, "exists") for task in tasks if task not in todo]
+    started = set(todo)
+    outcomes = [Outcome(task, "exists") for task in tasks if task not in started]
     try:
         outcomes += run_all(todo, args.jobs)
     except KeyboardInterrupt:

@@ -55,7 +55,9 @@ def read(name: str) -> list[Task]:
         _check(name, part)
     tasks = list(dict.fromkeys(task for part in parts for task in _tasks(part)))
     for task in tasks:
-        task.config()
+        config = task.config()
+        if (config.run.split, config.run.preset, config.run.seed) != (task.split, task.preset, task.seed):
+            raise ConfigError(f"suite {name}: split, preset and seed are keys of their own, not overrides.")
     return tasks
 
 

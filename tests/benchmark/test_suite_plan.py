@@ -36,6 +36,8 @@ def test_a_suite_is_the_product_of_its_lists_and_of_its_further_parts(suites):
         ('algorithms = ["fedavg"]\n[[also]]\nseeds = [true]', "seeds = .*True.*; allowed: a list of one or more whole"),
         ('algorithms = ["fedavg"]\n[[also]]\nseed = [0]', "unknown key of suite mine 'seed'"),
         ('algorithms = ["fedavg"]\n[[also]]\npreset = 3', "preset = 3"),
+        ('algorithms = ["fedavg"]\noverrides = ["run.seed=5"]', "keys of their own, not overrides"),
+        ('algorithms = ["fedavg"]\noverrides = ["train.round=5"]', "unknown setting of .train. 'round'"),
         ("algorithms = [", "not a suite file"),
     ],
 )
