@@ -31,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module, what it does)
     "sync": ("benchmark.commands.sync", "repair a run in MLflow from its JSON lines"),
 }
 
+FILE_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG)
+"""What only the user can mend, for a file that the error names."""
 OUTPUT_ERRORS = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF)
 """What writing to standard output may end with."""
 
@@ -52,6 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("fedmrg: interrupted", file=sys.stderr)
         return 130
     except OSError as error:
+        if error.filename is not None and error.errno in FILE_ERRORS:
+            print(f"fedmrg: {one_line(str(error.filename), 4000)}: {error.strerror}", file=sys.stderr)
+            return 2
         if error.filename is not None or error.errno not in OUTPUT_ERRORS:
             raise
         _discard_output()

@@ -6,6 +6,7 @@ These files are the source of truth of a run; MLflow (`tracking.py`) is a copy o
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 from collections import Counter
@@ -30,6 +31,7 @@ CHECKPOINTS = "checkpoints"
 ORIGIN = "origin.json"
 """What the run was begun with: hashes of data, split and base, and the code."""
 LOCK = ".lock"
+_log = logging.getLogger(__name__)
 _BEGIN_AGAIN = "the run cannot be continued, begin it again"
 
 
@@ -92,8 +94,11 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.mkdir(mode=0o700, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"cannot be made: {error.strerror}", str(self.path)) from None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -103,6 +108,8 @@ class RunFolder:
         lock = FileLock(self.path / LOCK, timeout=0, thread_local=False)
         try:
             lock.acquire()
+        except NotImplementedError:
+            _log.warning("%s: this file system has no locks: do not run a run twice at once", self.path)
         except Timeout:
             raise FedMRGError(f"run {self.path.name} is being run by another process: wait or stop it") from None
         try:
@@ -127,7 +134,11 @@ class RunFolder:
     def result(self) -> dict[str, Any] | None:
         """The content of `result.json`, or None if the run has not ended."""
         path = self.path / RESULT
-        return read_json(path) if path.exists() else None
+        try:
+            return read_json(path) if path.exists() else None
+        except DataError as error:
+            again = f"delete it, and `fedmrg bench --resume {self.path.name}` writes it again"
+            raise DataError(f"{error}; {again}") from None
 
     def finished(self) -> dict[str, Any] | None:
         """The result if the run has finished, else None."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from fedmrg_core.errors import DataError, FedMRGError
 from fedmrg_core.paths import ROOT
-from fedmrg_core.runfolder import ARTIFACTS, CONFIG, RunFolder, read_json, run_folder
+from fedmrg_core.runfolder import ARTIFACTS, CONFIG, RESULT, RunFolder, read_json, run_folder
 from fedmrg_core.tracking import Tracker, default_uri, describe
 
 
@@ -34,15 +34,19 @@ def sync(path: Path) -> tuple[int, int]:
     """
     folder = RunFolder(path)
     result = folder.result() or _unfinished(path)
+    try:
+        description, status = describe(result), str(result["status"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"is damaged: it lacks {error}", str(path / RESULT)) from None
     tracker = Tracker(default_uri(ROOT), patience=600.0, announce=False)
-    tracker.start(**describe(result), resume=True)
+    tracker.start(**description, resume=True)
     rows = folder.rounds()
     for row in rows:
         tracker.log_round(row["round"], row)
     scores = result.get("scores", {})
     tracker.log_scores(len(rows), scores)
     tracker.log_artifacts([path / name for name in ARTIFACTS])
-    if not tracker.finish(result["status"]):
+    if not tracker.finish(status):
         raise FedMRGError(f"{path.name} is not in MLflow: {tracker.failure}")
     return len(rows), len(scores)
 

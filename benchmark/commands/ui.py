@@ -15,9 +15,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Become the UI's server, until Ctrl-C."""
+    from fedmrg_core.errors import in_range
     from fedmrg_core.paths import ROOT
     from fedmrg_core.tracking import default_uri
 
+    in_range("--port", args.port, 1, 65535)
     uri = default_uri(ROOT)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1"]
     command += ["--port", str(args.port)]

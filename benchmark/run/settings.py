@@ -192,6 +192,8 @@ def from_dict(stored: Mapping[str, Any]) -> Config:
     for name in ("name", "method", *SECTIONS):
         if not isinstance(stored.get(name), Mapping if name in SECTIONS else str):
             raise ConfigError(f"the stored configuration has no '{name}'.")
+    if not isinstance(stored.get("faults", {}), Mapping):
+        raise ConfigError("the stored configuration is damaged: 'faults' is no table.")
     method = str(stored["method"])
     table = {**_read(CONFIGS / "defaults.toml"), "algorithm": _algorithm_defaults(method)}
     for section in SECTIONS:

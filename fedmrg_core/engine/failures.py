@@ -86,6 +86,8 @@ class Faults:
             choose("section of the fault file", name, ("policy", "fault"))
         policy = Policy(**_checked(Policy, table.get("policy", {}), "[policy]"))
         entries = table.get("fault", [])
+        if not isinstance(entries, list):
+            raise ConfigError("the faults of a fault file are [[fault]] tables.")
         return cls(policy, tuple(_fault(entry, number) for number, entry in enumerate(entries, 1)))
 
     def check(self, clients: Collection[str], actors: int, error_feedback: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import subprocess
@@ -74,3 +75,15 @@ def test_terminal_escapes_of_a_name_do_not_reach_the_terminal() -> None:
     done = fedmrg("bench", "--algo", "\x1b[31mfedavg\n\x07")
     assert done.stderr.startswith("fedmrg: unknown algorithm '?[31mfedavg??'")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_a_file_that_cannot_be_written_is_one_line(
+    number: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(given: list[str]) -> int:
+        raise OSError(number, os.strerror(number), "/cache/films")
+
+    monkeypatch.setattr(cli, "_run", fail)
+    assert cli.main([]) == 2
+    assert capsys.readouterr().err == f"fedmrg: /cache/films: {os.strerror(number)}\n"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from benchmark.run import settings
-from fedmrg_core.engine.failures import Fault, Policy
+from fedmrg_core.engine.failures import Fault, Policy, read_table
 from fedmrg_core.errors import ConfigError, in_range
 
 OUT_OF_RANGE = [
@@ -107,3 +108,18 @@ def test_a_whole_number_beyond_floats_is_compared_exactly() -> None:
     in_range("large", 10**400, 0)
     with pytest.raises(ConfigError, match="0 to 1"):
         in_range("large", 10**400, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "fault = 3", "fault = 'x'", "policy = 3", "[[fault]]\nkind = 'client_error'\nrounds = [true]\nclient = 'h01'",
+        "[policy]\ndeadline_s = nan", "x = " + "[" * 5000 + "]" * 5000, "x = 1" + "0" * 5000, "\x00",
+    ],
+)  # fmt: skip
+def test_a_damaged_fault_file_is_one_line(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "faults.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        read_table(path)
+    assert len(str(refused.value).splitlines()) == 1
