@@ -52,7 +52,7 @@ class Estimate:
 @dataclass(frozen=True)
 class Row:
     """One algorithm on one board; `estimates` by key of a score that boards show and by cost (COSTS), `values` by
-    these keys and draw."""
+    these keys and draw. draws: number of different ones, or of seeds where the whole board has one draw."""
 
     algorithm: str
     seeds: tuple[int, ...]
@@ -86,6 +86,8 @@ class Board:
     rows: tuple[Row, ...]
     """Ranked; rows of fewer draws than the others come last."""
     failed: tuple[Result, ...] = ()
+    one_draw: bool = False
+    """All seeds share data and base, as on a real data set: seeds are the repetitions, and show training noise only."""
     incomparable: tuple[Result, ...] = ()
     """Finished results that differ in `Comparable`, or in the data or base of their seed."""
 
@@ -122,12 +124,13 @@ def _board(group: Sequence[Result]) -> Board:
     )
     ranked = _same_draw([result for result in finished if _comparable(result) == common])
     others = tuple(result for result in finished if not any(result is member for member in ranked))
-    rows = [_row(name, results) for name, results in _by_algorithm(ranked).items()]
+    one_draw = len({draw(result) for result in ranked}) == 1
+    rows = [_row(name, results, one_draw) for name, results in _by_algorithm(ranked).items()]
     most = max((row.draws for row in rows), default=0)
     rows.sort(key=lambda row: (row.draws < most, *_rank(row)))  # draws differ in difficulty
     first = group[0]
     overrides = tuple(sorted(first.get("overrides", [])))
-    return Board(first["split"], first["preset"], overrides, common, tuple(rows), failed, others)
+    return Board(first["split"], first["preset"], overrides, common, tuple(rows), failed, one_draw, others)
 
 
 def _comparable(result: Result) -> Comparable:
@@ -161,10 +164,10 @@ def _rank(row: Row) -> tuple[float, str]:
     return (-best.value if best else math.inf, row.algorithm)
 
 
-def _row(name: str, results: Sequence[Result]) -> Row:
+def _row(name: str, results: Sequence[Result], one_draw: bool) -> Row:
     draws: dict[str, list[Result]] = defaultdict(list)
     for result in results:
-        draws[draw(result)].append(result)
+        draws[f"seed {result['seed']}" if one_draw else draw(result)].append(result)
     scores = {key: {name: _scores(members, key) for name, members in draws.items()} for key in _shown_scores()}
     scores |= {cost: {name: _costs(members, cost) for name, members in draws.items()} for cost in COSTS}
     found = {key: over_draws(list(by_draw.values()), possible_range(key)) for key, by_draw in scores.items()}

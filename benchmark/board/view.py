@@ -31,8 +31,12 @@ HOW_TO_READ = (
     "a few small groups, partly by chance: do not rank by it. Rows in italics read no film or were never trained: they "
     "show what a score is worth."
 )
+ONE_DRAW = (
+    "All seeds share one draw of data and base: intervals and tests over seeds show the noise of training only, not "
+    "what other patients would change."
+)
 FEWER_DRAWS = "Fewer draws than the rows above. Draws differ in difficulty, so compare no number with theirs."
-ONE_DRAW = "not ranked: one draw"
+NO_LEADER = "not ranked: one seed"
 HEADS_MEANING = (
     "What the diagnosis head knew, against the data set's labels, next to what the report said. If the head scores "
     "higher than the text, the language model does not report what the encoder saw."
@@ -61,7 +65,8 @@ def board_page(board: Board) -> Page:
     common = board.common
     facts = f"bench_version {common.bench_version}, board key {common.board_key}, metrics {common.metrics}"
     facts += f", libraries {common.libraries}." if common.libraries else "."
-    notes = (facts, HOW_TO_READ, *_ties(board))
+    shared = (ONE_DRAW,) if board.one_draw and board.rows[0].draws > 1 else ()
+    notes = (facts, HOW_TO_READ, *shared, *_ties(board))
     footnote = f"fedmrg: {FORMALISATION}." if any(is_noted(row.algorithm) for row in board.rows) else ""
     sections = (*_views(board), *_heads(board), *_differences(board), _costs(board), *problems)
     return Page(title, notes, footnote, sections)
@@ -80,7 +85,7 @@ def is_noted(algorithm: str) -> bool:
 def _leader(board: Board) -> str:
     best = board.rows[0] if board.rows else None
     if best and best.draws == 1:
-        return ONE_DRAW
+        return NO_LEADER
     found = best.estimates.get(RANKED_BY) if best else None
     return f"{best.algorithm} {_decimal(found.value)}" if best and found else DASH
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from benchmark.board.boards import boards
-from benchmark.board.view import FORMALISATION, Page, Section, Table, board_page, index_page
+from benchmark.board.view import FORMALISATION, ONE_DRAW, Page, Section, Table, board_page, index_page
 
 
 def page_of(results: Sequence[dict]) -> Page:
@@ -97,6 +97,18 @@ def test_rows_that_cannot_be_told_from_the_first_are_named(make_result):
     assert note.endswith(": fedprox.")
 
 
+def test_seeds_on_the_same_data_are_ranked_with_a_warning(make_result):
+    def same_data(name: str, seed: int, value: float):
+        made = make_result(name, seed, value)
+        return {**made, "provenance": {**made["provenance"], "data_sha256": "real"}}
+
+    results = [same_data(name, seed, value) for name, value in (("fedmrg", 0.5), ("fedavg", 0.6)) for seed in (0, 1)]
+    assert ONE_DRAW in page_of(results).notes
+    (entry,) = index_page(boards(results)).entries
+    assert entry.leader == "fedavg .600"
+    assert ONE_DRAW not in page_of([make_result(seed=seed) for seed in (0, 1)]).notes
+
+
 def test_without_common_draws_there_is_no_section_of_differences(make_result):
     page = page_of([make_result(seed=0), make_result("fedprox", seed=1)])
     assert not [found for found in page.sections if "Differences" in found.title]
@@ -127,6 +139,6 @@ def test_the_index_names_the_leader_of_each_board(make_result):
     assert index_page([]).note.startswith("No result is committed yet")
 
 
-def test_a_single_draw_has_no_leader(make_result):
+def test_a_single_seed_has_no_leader(make_result):
     (entry,) = index_page(boards([make_result(value=0.5), make_result("fedavg", value=0.6)])).entries
-    assert entry.leader == "not ranked: one draw"
+    assert entry.leader == "not ranked: one seed"
