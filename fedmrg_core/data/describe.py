@@ -65,9 +65,9 @@ def sample_of_federation(federation: Federation) -> SplitSample:
 
 def sample_of_texts(studies: Sequence[Study], assignment: Assignment) -> SplitSample:
     """Studies whose films are not here."""
-    placed = enumerate(assignment.hospitals.values())
-    number_of = {one: number for number, parts in placed for ids in parts.values() for one in ids}
-    hospital = np.array([number_of.get(study.study_id, -1) for study in studies])
+    number = {name: at for at, name in enumerate(assignment.hospitals)}
+    hospital_of = assignment.hospital_of()
+    hospital = np.array([number.get(hospital_of.get(study.study_id, ""), -1) for study in studies])
     labels = np.array([study.labels for study in studies], np.int8)
     return SplitSample(hospital, [study.report for study in studies], labels, None)
 

@@ -128,7 +128,13 @@ class FileSource:
 
     def has_films(self) -> bool:
         """Whether any study's film is there: a data root may hold the texts alone."""
-        return any(os.path.isfile(self.root / study.image) for study in self.studies())
+        return any(self._exists(study) for study in self.studies())
+
+    def _exists(self, study: Study) -> bool:
+        try:
+            return safe_path(self.root, study.image).is_file()
+        except DataError:
+            return False
 
     def fingerprint(self) -> str:
         """See `Source.fingerprint`."""

@@ -35,3 +35,14 @@ def test_chexpert_plus_oddities(tmp_path, change):
     chexpert_plus_table(tmp_path, [("patient1/view1.jpg", *rows[0][1:])])
     with pytest.raises(DataError, match=r"row 2: path_to_image 'patient1/view1.jpg' is not train/patient1"):
         ChexpertPlusSource(tmp_path, change(path=str(tmp_path))).studies()
+
+
+def test_one_name_in_two_parts_is_refused_and_a_film_without_view_is_counted(tmp_path, change):
+    row = ("train/patient1/study1/view1_frontal.jpg", "Frontal", "AP", "p", "Clear lungs.", "", "train")
+    chexpert_plus_table(tmp_path, [row, (row[0].replace("train", "valid"), *row[1:])])
+    with pytest.raises(DataError, match="row 3: study patient1/study1 is in train above and in valid here"):
+        ChexpertPlusSource(tmp_path, change(path=str(tmp_path))).studies()
+    chexpert_plus_table(tmp_path, [row, ("train/patient2/study1/view1_x.jpg", "", *row[2:])])
+    source = ChexpertPlusSource(tmp_path, change(path=str(tmp_path)))
+    assert len(source.studies()) == 1
+    assert source.left_out == {"view_unknown": 1, "labels_by_rules": 1}

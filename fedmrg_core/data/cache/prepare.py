@@ -68,12 +68,21 @@ def prepare(
         raise DataError(f"the cache cannot be written or read ({why})", str(error.filename or cache_dir)) from None
 
 
+def checked_assignment(plan: Plan) -> tuple[list[Study], Assignment]:
+    """A plan's studies and their assignment, after every check that a run makes before it decodes films.
+
+    Raises DataError: bad rows, a hash that differs, a patient in two hospitals or parts, no train or test studies.
+    """
+    studies = plan.source.studies()
+    assignment = plan.assign(studies)
+    assignment.check(studies)
+    return studies, assignment
+
+
 def _prepare(plan: Plan, image_size: int, cache: Path, on_bad: str, progress: bool) -> Federation:
     if isinstance(plan.source, CachesHashes):
         plan.source.use_cache(cache)
-    everything = plan.source.studies()
-    assignment = plan.assign(everything)
-    assignment.check(everything)
+    everything, assignment = checked_assignment(plan)
     wanted = set(assignment.ids())
     studies = [study for study in everything if study.study_id in wanted]
     shards = build_films(plan.source, studies, image_size, cache, progress)

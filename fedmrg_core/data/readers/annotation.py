@@ -16,7 +16,7 @@ ANNOTATION = "annotation.json"
 
 
 @dataclass(frozen=True)
-class Entry:
+class AnnotatedStudy:
     """One study. `row` counts entries from 1, train first; `fields`: all of it, for the keys that one data set has."""
 
     part: str
@@ -35,7 +35,7 @@ def annotates(root: Path, pattern: str) -> bool:
         return False
 
 
-def entries(root: Path) -> list[Entry]:
+def entries(root: Path) -> list[AnnotatedStudy]:
     """Every study. Raises DataError, with the entry's number where it is an entry's fault."""
     try:
         content = json.loads((root / ANNOTATION).read_text("utf-8-sig"))
@@ -48,7 +48,7 @@ def entries(root: Path) -> list[Entry]:
     return [_entry(part, row, given) for row, (part, given) in enumerate(found, 1)]
 
 
-def number(entry: Entry, key: str) -> int:
+def number(entry: AnnotatedStudy, key: str) -> int:
     """A whole number, 0 or more, of an entry. Raises DataError."""
     value = entry.fields.get(key)
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 20:
@@ -58,7 +58,7 @@ def number(entry: Entry, key: str) -> int:
     raise DataError(f"{key} {value!r:.40} is not a number", ANNOTATION, entry.row)
 
 
-def _entry(part: str, row: int, given: Any) -> Entry:
+def _entry(part: str, row: int, given: Any) -> AnnotatedStudy:
     fields = given if isinstance(given, dict) else {}
     report, images = fields.get("report"), fields.get("image_path")
     if not isinstance(report, str) or not isinstance(images, list) or not images:
@@ -68,4 +68,4 @@ def _entry(part: str, row: int, given: Any) -> Entry:
     for text in (report, *images):
         if any("\ud800" <= letter <= "\udfff" for letter in text):
             raise DataError("the entry holds half a character (a lone surrogate)", ANNOTATION, row)
-    return Entry(part, row, prepare_report(report), tuple(images), fields)
+    return AnnotatedStudy(part, row, prepare_report(report), tuple(images), fields)

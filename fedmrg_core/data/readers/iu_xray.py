@@ -40,7 +40,7 @@ ACQUISITION_COLUMNS = ("uid", "private_creator", "plate_type")
 
 
 @dataclass(frozen=True)
-class Record:
+class RawStudy:
     """One study as a layout gives it. `films`: (path below the root, "frontal", "lateral" or "unknown")."""
 
     uid: str
@@ -73,7 +73,7 @@ class IUXraySource(FileSource):
         super().__init__(root, data)
         self.layout = layout_of(root)
         self.partial = self.layout == "r2gen"
-        self._records: dict[str, Record] = {}
+        self._records: dict[str, RawStudy] = {}
 
     def metadata(self) -> Metadata:
         """By study id: `acquisition` system, `plate` type and MeSH `problems` (";" between them), where known."""
@@ -93,7 +93,7 @@ class IUXraySource(FileSource):
         labels = label_reports([record.findings for record, _ in kept])
         return [_study(*one, states) for one, states in zip(kept, labels, strict=True)]
 
-    def _film(self, record: Record) -> list[str]:
+    def _film(self, record: RawStudy) -> list[str]:
         """The film to read, in a list; none, and a note, where the study is left out."""
         frontal = [path for path, view in record.films if view == "frontal"]
         frontal = frontal or [path for path, view in record.films if view == "unknown"][:1]
@@ -112,7 +112,7 @@ class IUXraySource(FileSource):
         return frontal[:1]
 
 
-def _study(record: Record, film: str, labels: Labels) -> Study:
+def _study(record: RawStudy, film: str, labels: Labels) -> Study:
     name = f"CXR{record.uid}"
     return Study(name, name, film, record.findings, labels, "")
 
@@ -136,7 +136,7 @@ def _projections(root: Path) -> dict[str, list[tuple[str, str]]]:
     return films
 
 
-def _kaggle(root: Path) -> Iterable[Record]:
+def _kaggle(root: Path) -> Iterable[RawStudy]:
     table = read_table(root / REPORTS, ("uid", "findings"))
     films = _projections(root)
     folder = film_folder(root, next((names[0][0] for names in films.values()), ""))
@@ -146,19 +146,19 @@ def _kaggle(root: Path) -> Iterable[Record]:
             raise DataError(f"uid '{one_line(uid)[:40]}' is not a number", REPORTS, row)
         own = tuple((f"{folder}/{name}", view) for name, view in films.get(uid.strip(), []))
         codes = ";".join(code.strip() for code in problems.split(";"))
-        yield Record(uid.strip(), prepare_report(findings), codes, own, REPORTS, row)
+        yield RawStudy(uid.strip(), prepare_report(findings), codes, own, REPORTS, row)
 
 
-def _r2gen(root: Path) -> Iterable[Record]:
+def _r2gen(root: Path) -> Iterable[RawStudy]:
     for entry in entries(root):
         name = re.match(r"CXR([0-9]+)_", str(entry.fields.get("id", "")))
         if name is None:
             raise DataError("the entry needs an id such as CXR1_IM-0001", ANNOTATION, entry.row)
         films = tuple((f"images/{path}", "unknown") for path in entry.images)
-        yield Record(name.group(1), entry.report, "", films, ANNOTATION, entry.row)
+        yield RawStudy(name.group(1), entry.report, "", films, ANNOTATION, entry.row)
 
 
-def _openi(root: Path) -> Iterable[Record]:
+def _openi(root: Path) -> Iterable[RawStudy]:
     if not (root / PROJECTIONS).is_file():
         raise DataError(f"'{root}' needs {PROJECTIONS} too: the XML does not say which film is frontal (docs/data.md)")
     films = _projections(root)
@@ -168,7 +168,7 @@ def _openi(root: Path) -> Iterable[Record]:
         file = f"{XML}/{path.name}"
         uid, sections, problems = read_report(path, file)
         own = tuple((f"{folder}/{_openi_name(uid, name)}", view) for name, view in films.get(uid, []))
-        yield Record(uid, prepare_report(sections.get("FINDINGS", "")), problems, own, file, None)
+        yield RawStudy(uid, prepare_report(sections.get("FINDINGS", "")), problems, own, file, None)
 
 
 def _openi_name(uid: str, kaggle: str) -> str:

@@ -36,7 +36,7 @@ class Assignment:
 
     def ids(self) -> list[str]:
         """Every study id, sorted."""
-        return sorted(one for parts in self.hospitals.values() for ids in parts.values() for one in ids)
+        return sorted(study_id for parts in self.hospitals.values() for ids in parts.values() for study_id in ids)
 
     def hospital_of(self) -> dict[str, str]:
         """Study id -> hospital."""
@@ -69,7 +69,7 @@ class Assignment:
     def without(self, ids: set[str]) -> Assignment:
         """The same without some studies, such as those whose film cannot be read."""
         hospitals = {
-            name: {part: tuple(one for one in group if one not in ids) for part, group in parts.items()}
+            name: {part: tuple(study_id for study_id in group if study_id not in ids) for part, group in parts.items()}
             for name, parts in self.hospitals.items()
         }
         return Assignment(hospitals, self.unseen)
@@ -80,10 +80,11 @@ class Assignment:
         known: dict[str, str] = {}
         for name, parts in self.hospitals.items():
             for part, ids in parts.items():
-                for one in ids:
-                    location = known.setdefault(patient[one], f"{name}/{part}")
+                for study_id in ids:
+                    who = patient[study_id]
+                    location = known.setdefault(who, f"{name}/{part}")
                     if location != f"{name}/{part}":
-                        raise DataError(f"patient '{patient[one]}' is in {location} and in {name}/{part}")
+                        raise DataError(f"patient '{who}' is in {location} and in {name}/{part}")
             missing = [part for part in ("train", "test") if not parts[part]]
             if missing and not (name in self.unseen and parts["test"]):
                 raise DataError(f"hospital '{name}' has no {' and no '.join(missing)} studies")

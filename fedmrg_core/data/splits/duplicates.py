@@ -71,15 +71,15 @@ def overlap(assignment: Assignment, studies: Sequence[Study], groups: Sequence[S
     report = {study.study_id: " ".join(study.report.split()) for study in studies}
     group = {studies[at].study_id: number for number, members in enumerate(groups) for at in members}
     seen = {name: parts for name, parts in assignment.hospitals.items() if name not in assignment.unseen}
-    trained = [one for parts in seen.values() for one in parts["train"]]
-    texts = {report[one] for one in trained}
-    numbers = {group[one] for one in trained if one in group}
+    trained = [study_id for parts in seen.values() for study_id in parts["train"]]
+    texts = {report[study_id] for study_id in trained}
+    numbers = {group[study_id] for study_id in trained if study_id in group}
     counts = dict.fromkeys(("test", "test_verbatim", "test_near", "test_verbatim_own"), 0)
     for parts in seen.values():
-        own = {report[one] for one in parts["train"]}
-        for one in parts["test"]:
+        own = {report[study_id] for study_id in parts["train"]}
+        for study_id in parts["test"]:
             counts["test"] += 1
-            counts["test_verbatim"] += report[one] in texts
-            counts["test_near"] += report[one] in texts or group.get(one) in numbers
-            counts["test_verbatim_own"] += report[one] in own
+            counts["test_verbatim"] += report[study_id] in texts
+            counts["test_near"] += report[study_id] in texts or group.get(study_id) in numbers
+            counts["test_verbatim_own"] += report[study_id] in own
     return counts

@@ -186,7 +186,8 @@ def compare(split: SplitFile, draw: int, assignment: Assignment) -> None:
 def listed(split: SplitFile, record: SplitDraw) -> Assignment:
     """The assignment that a file lists. Raises DataError where its ids do not match its own hash."""
     assert record.ids is not None
-    rows = ((one, name, part) for name, parts in record.ids.items() for part in PARTS for one in parts[part])
+    listed = ((name, part, parts[part]) for name, parts in record.ids.items() for part in PARTS)
+    rows = ((study_id, name, part) for name, part, ids in listed for study_id in ids)
     assignment = Assignment.of(rows, split.unseen)
     wrong = sorted(key for key, value in assignment.part_hashes().items() if record.parts.get(key) != value)
     if wrong or assignment.sha256() != record.sha256:
@@ -206,8 +207,8 @@ def _from_ids(split: SplitFile, record: SplitDraw, studies: Sequence[Study], par
     assignment = listed(split, record)
     present = {study.study_id for study in studies}
     groups = [(name, part, ids) for name, parts in assignment.hospitals.items() for part, ids in parts.items()]
-    absent = {f"{name}/{part}": [one for one in ids if one not in present] for name, part, ids in groups}
-    missing = [one for ids in absent.values() for one in ids]
+    absent = {f"{name}/{part}": [study_id for study_id in ids if study_id not in present] for name, part, ids in groups}
+    missing = [study_id for ids in absent.values() for study_id in ids]
     if partial:
         return assignment.without(set(missing))
     if missing:
