@@ -13,12 +13,12 @@ from fedmrg_core.algorithms.base import Algorithm, ServerState
 from fedmrg_core.data.cache.federation import Federation
 from fedmrg_core.data.cache.prepare import prepare
 from fedmrg_core.data.phantom import PhantomConfig, PublicCorpus
+from fedmrg_core.engine.base_cache import ensure_base
 from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.failures import Policy
 from fedmrg_core.engine.fault_injection import FaultyWorker
 from fedmrg_core.engine.pool import Pool, PoolConfig, SerialPool
 from fedmrg_core.engine.rounds import RoundRecord, run_rounds
-from fedmrg_core.engine.warmup import ensure_base
 from fedmrg_core.engine.worker import Worker, WorkerSpec
 
 SMALL = (

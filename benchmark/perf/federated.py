@@ -33,6 +33,7 @@ from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm, ServerState
 from fedmrg_core.data.cache.federation import LABELS, MEMBERSHIP, META, TEXTS, Federation, Hospital, table_hashes
 from fedmrg_core.data.cache.prepare import prepare
+from fedmrg_core.engine.base_cache import ensure_base
 from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.memory.process import configure_process
 from fedmrg_core.engine.memory.shared_weights import MIN_SHARED_BYTES
@@ -43,7 +44,6 @@ from fedmrg_core.engine.ray.instance import start_ray
 from fedmrg_core.engine.ray.pool import RayPool
 from fedmrg_core.engine.rounds import RoundRecord, run_rounds
 from fedmrg_core.engine.trainer import TrainConfig
-from fedmrg_core.engine.warmup import ensure_base
 from fedmrg_core.engine.worker import WorkerSpec
 from fedmrg_core.types import State
 

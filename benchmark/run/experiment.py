@@ -25,6 +25,7 @@ from benchmark.run.workers import Workers
 from benchmark.scoring.generations import meteor_ready
 from benchmark.scoring.labelers import check_labeler
 from fedmrg_core.data.cache.federation import Federation
+from fedmrg_core.engine.base_cache import check_base
 from fedmrg_core.engine.device import determinism
 from fedmrg_core.engine.failures import Faults
 from fedmrg_core.engine.rounds import params_sha256
@@ -121,7 +122,7 @@ def _stages(context: Context, federation: Federation) -> None:
     record.result["provenance"].update(
         split_sha256=federation.split_sha256,
         data_sha256=federation.data_sha256,
-        model_sha256=json.loads((base / "base.json").read_text())["sha256"],
+        model_sha256=check_base(base)["sha256"],
         left_out=federation.left_out,
     )
     record.result["provenance"].update(settle_origin(record.folder, record.result["provenance"]))

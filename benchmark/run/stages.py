@@ -23,13 +23,13 @@ from fedmrg_core.data.cache.federation import Federation
 from fedmrg_core.data.cache.prepare import prepare
 from fedmrg_core.engine import checkpoint
 from fedmrg_core.engine.async_checkpoint import AsyncCheckpointer
+from fedmrg_core.engine.base_cache import ensure_base
 from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.failures import Faults
 from fedmrg_core.engine.generation_cache import GenerationCache
 from fedmrg_core.engine.pool import Pool, PoolConfig
 from fedmrg_core.engine.ray.gpu_fit import fit_gpu
 from fedmrg_core.engine.rounds import RoundRecord, run_rounds
-from fedmrg_core.engine.warmup import ensure_base
 from fedmrg_core.engine.worker import WorkerSpec
 from fedmrg_core.errors import DataError
 from fedmrg_core.evaluate import evaluate

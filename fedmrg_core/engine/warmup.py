@@ -1,4 +1,4 @@
-"""The base: a tokenizer and warmed-up weights from a public corpus that belongs to no hospital, cached by content.
+"""The base: a tokenizer and warmed-up weights from a public corpus that belongs to no hospital.
 
 LoRA on a random frozen base learns nothing, so the tiny "pretrained" model is trained once, in three phases: to
 diagnose images, to write reports from diagnosis prompts, and both together. A language model that comes from a
@@ -7,17 +7,11 @@ checkpoint is never trained here.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor, nn
 
 from fedmrg_core import tree
@@ -39,32 +33,8 @@ DX_WEIGHT = 4.0
 """Weight of the diagnosis loss beside the report loss."""
 
 
-def base_key(config: ModelConfig, corpus_fingerprint: str, seed: int) -> str:
-    """Content hash of everything that the base depends on."""
-    facts = {"format": FORMAT, "model": asdict(config), "corpus": corpus_fingerprint, "seed": seed}
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
-
-
-def ensure_base(config: ModelConfig, corpus: Source, seed: int, cache: Path, progress: bool) -> Path:
-    """The folder of the base for these settings, built if it is not cached. It appears whole or not at all.
-
-    A second process that needs the same base waits for the first.
-    """
-    target = cache / "bases" / base_key(config, corpus.fingerprint(), seed)
-    if (target / "base.json").exists():
-        return target
-    temporary = target.with_name(f".{target.name}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_name(f".{target.name}.lock")):
-        if not (target / "base.json").exists():
-            shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir()
-            _build(temporary, config, corpus, seed, progress)
-            os.replace(temporary, target)
-    return target
-
-
-def _build(folder: Path, config: ModelConfig, corpus: Source, seed: int, progress: bool) -> None:
+def build_base(folder: Path, config: ModelConfig, corpus: Source, seed: int, progress: bool) -> str:
+    """Write tokenizer and weights into an empty folder (`base_cache.py` keeps it); returns the hash of all weights."""
     from safetensors.torch import save_file
 
     studies = corpus.studies()
@@ -77,8 +47,7 @@ def _build(folder: Path, config: ModelConfig, corpus: Source, seed: int, progres
         _warm_up(model, config, corpus, seed, progress)
         moved = {n: t for n, t in model.state_dict().items() if trained_here or not n.startswith("lm.")}
         save_file(tree.clone(_untied(moved)), folder / "base.safetensors")
-    facts = {"seed": seed, "model": asdict(config), "sha256": model_sha256(model), "corpus": corpus.fingerprint()}
-    (folder / "base.json").write_text(json.dumps(facts, indent=1))
+    return model_sha256(model)
 
 
 def _untied(state: State) -> State:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from fedmrg_core.engine.warmup import ensure_base
+from fedmrg_core.engine.base_cache import ensure_base
 from fedmrg_core.models.registry import build_encoder, encoder_names, language_model_names
 from fedmrg_core.models.report_model import Batch, DecoderOutput, Generation, ReportModel, VisionOutput, build_model
 from fedmrg_core.models.tuning import FULL, Tuning

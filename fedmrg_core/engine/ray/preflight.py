@@ -16,6 +16,7 @@ import numpy as np
 import fedmrg_core
 from fedmrg_core.data.cache.federation import Federation
 from fedmrg_core.data.cache.films import SHARD_FILMS
+from fedmrg_core.engine.base_cache import FACTS, check_base
 from fedmrg_core.engine.pool import PoolConfig
 from fedmrg_core.engine.ray.placement import ask_nodes
 from fedmrg_core.engine.worker import WorkerSpec
@@ -25,7 +26,6 @@ from fedmrg_core.models.registry import get_language_model
 
 PACKAGES = ("torch", "transformers", "peft", "numpy")
 """Packages whose versions can change bits, besides Python and this project's code."""
-BASE_FILES = ("base.json", "base.safetensors", "tokenizer.json")
 INSPECT_S = 180.0
 """Longest wait for a node's answer: imports from a slow network disk take a minute."""
 
@@ -52,7 +52,7 @@ def unreadable(spec: WorkerSpec) -> str:
     try:
         federation = Federation.open(spec.federation)
         federation.images(np.arange(0, len(federation), SHARD_FILMS))  # one image of each shard
-        (Path(spec.base) / "base.json").open("rb").close()
+        check_base(Path(spec.base))
         get_language_model(spec.model.lm).tokenizer(spec.model, Path(spec.base))
         check_checkpoints(spec.model.encoder, spec.model.lm)
     except Exception as error:
@@ -106,10 +106,9 @@ def _difference(here: NodeReport, report: NodeReport | Exception) -> str:
 
 
 def _contents(spec: WorkerSpec) -> str:
-    """Hash over the federation's hashes, the base's description and the sizes of its files."""
+    """Hash over the federation's hashes and the base's description, which has the hash of each of its files."""
     federation, base = Federation.open(spec.federation), Path(spec.base)
-    sizes = [(name, (base / name).stat().st_size) for name in BASE_FILES if (base / name).exists()]
-    facts = (federation.data_sha256, federation.split_sha256, sizes, (base / "base.json").read_text())
+    facts = (federation.data_sha256, federation.split_sha256, (base / FACTS).read_text())
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 

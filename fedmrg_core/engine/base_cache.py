@@ -1,0 +1,130 @@
+"""The cache of bases: built once for each model, corpus and seed (`warmup.py`), and verified whenever it is opened.
+
+`base.json` has the hash of the weights, of each file, and of itself. A base that does not agree is built again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from fedmrg_core.data.source import Source
+from fedmrg_core.engine.warmup import FORMAT, build_base, model_sha256
+from fedmrg_core.errors import DataError, FedMRGError, first_line
+from fedmrg_core.files import sync, write_atomic
+from fedmrg_core.models.config import ModelConfig
+from fedmrg_core.models.report_model import build_model
+
+FACTS = "base.json"
+
+_log = logging.getLogger(__name__)
+
+
+def base_key(config: ModelConfig, corpus_fingerprint: str, seed: int) -> str:
+    """Content hash of everything that the base depends on."""
+    facts = {"format": FORMAT, "model": asdict(config), "corpus": corpus_fingerprint, "seed": seed}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def ensure_base(config: ModelConfig, corpus: Source, seed: int, cache: Path, progress: bool) -> Path:
+    """The folder of the base for these settings. It is built if it is not cached, or damaged.
+
+    It appears whole or not at all; a second process that needs the same base waits for the first. Raises DataError if
+    the cache cannot be read or written.
+    """
+    target = cache / "bases" / base_key(config, corpus.fingerprint(), seed)
+    try:
+        if not _intact(target, config, seed):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(target.with_name(f".{target.name}.lock")):
+                if not _intact(target, config, seed):
+                    _build(target, config, corpus, seed, progress)
+    except OSError as error:
+        why = f"the base cannot be cached ({error.strerror}): free space there, or choose another cache folder"
+        raise DataError(why, str(target)) from error
+    return target
+
+
+def check_base(folder: Path) -> dict[str, Any]:
+    """The facts in `base.json`, after its own hash and that of every file were compared.
+
+    Raises DataError that names the file that is missing or damaged.
+    """
+    facts = _facts(folder)
+    written = facts.pop("self", None)
+    if written != _digest(facts):
+        raise DataError("damaged: it is not the file that was written", str(folder / FACTS))
+    for name, digest in facts["files"].items():
+        file = folder / name
+        if not file.is_file() or _file_sha256(file) != digest:
+            raise DataError("missing or damaged: it is not the file that was written", str(file))
+    return facts
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((folder / FACTS).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise DataError(f"cannot be read ({first_line(error)})", str(folder / FACTS)) from None
+
+
+def _intact(folder: Path, config: ModelConfig, seed: int) -> bool:
+    if not folder.exists():
+        return False
+    try:
+        if "self" not in _facts(folder):
+            _adopt(folder, config, seed)
+        check_base(folder)
+    except DataError as error:
+        _log.warning("the cached base is damaged and is built again: %s", error)
+        return False
+    return True
+
+
+def _adopt(folder: Path, config: ModelConfig, seed: int) -> None:
+    """Add hashes to a base that an older version cached, if its weights are those that it names."""
+    facts = _facts(folder)
+    try:
+        same = facts.get("sha256") == model_sha256(build_model(config, folder, seed))
+    except FedMRGError as error:
+        raise DataError(first_line(error), str(folder)) from None
+    if not same:
+        raise DataError("damaged: these are not the weights that base.json names", str(folder))
+    write_facts(folder, facts)
+
+
+def _build(target: Path, config: ModelConfig, corpus: Source, seed: int, progress: bool) -> None:
+    temporary = target.with_name(f".{target.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    sha256 = build_base(temporary, config, corpus, seed, progress)
+    write_facts(temporary, {"seed": seed, "model": asdict(config), "sha256": sha256, "corpus": corpus.fingerprint()})
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(temporary, target)
+    sync(target.parent)
+
+
+def write_facts(folder: Path, facts: dict[str, Any]) -> None:
+    """Write `base.json` with the hashes of all files of the base, all of them forced to the disk."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors") and path.name != FACTS)
+    for file in files:
+        sync(file)
+    facts = {**facts, "files": {file.name: _file_sha256(file) for file in files}}
+    write_atomic(folder / FACTS, json.dumps({**facts, "self": _digest(facts)}, indent=1).encode())
+
+
+def _digest(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _file_sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
