@@ -62,12 +62,20 @@ def save(folder: Path, server: ServerState, store: States, keep: int = 2) -> Pat
     manifest = {"round": server.round, "params": list(server.params), **index, "sha256": sha256}
     _write_bytes(temporary / "manifest.json", json.dumps({**manifest, "self": _digest(manifest)}, indent=1).encode())
     sync(temporary)
-    shutil.rmtree(target, ignore_errors=True)
+    if target.exists():
+        _remove(target)
     os.replace(temporary, target)
     sync(folder)
     for old in _checkpoints(folder)[: -max(keep, 1)]:
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
     return target
+
+
+def _remove(path: Path) -> None:
+    """Rename first: if the process is killed while it deletes, the next `save` finds the rest by its name."""
+    hidden = path.with_name(f".{path.name}.{os.getpid()}.old")
+    os.replace(path, hidden)
+    shutil.rmtree(hidden, ignore_errors=True)
 
 
 def _tables(store: States) -> tuple[tuple[str, list[str], Callable[[str], Packed]], ...]:
