@@ -11,24 +11,29 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.scoring.outputs import PER_STUDY, check_outputs, write_json
+from benchmark.scoring.outputs import check_outputs, write_json
+from benchmark.scoring.report_table import read_stored, read_table
 from benchmark.scoring.summary import PART
-from fedmrg_core.errors import ConfigError, DataError, choose
+from fedmrg_core.errors import ConfigError, DataError, choose, one_line
 from fedmrg_core.metrics.catalogue import shown
 from fedmrg_core.paths import ROOT
-from fedmrg_core.runfolder import RunFolder
+from fedmrg_core.runfolder import PER_STUDY, RunFolder, run_folder
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from fedmrg_core.metrics.stats import SumMeasure
 
-DRAWS = 10_000
+DRAWS, MOST_DRAWS = 10_000, 1_000_000
+"""Of the bootstrap and the permutations."""
+NEEDED = ("study_id", "patient_id", "part", "view", "bleu_counts", "reference_labels")
+"""Columns of a per-study table that every comparison reads."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,8 @@ def main(args: argparse.Namespace) -> int:
     """Compare every pair of systems; writes --json and prints the table."""
     if len(args.system) < 2:
         raise ConfigError("compare needs two systems or more")
-    if args.draws < 100:
-        raise ConfigError(f"--draws {args.draws} is out of range; allowed: 100 or more.")
+    if not 100 <= args.draws <= MOST_DRAWS:
+        raise ConfigError(f"--draws {args.draws} is out of range; allowed: 100 to {MOST_DRAWS}.")
     check_outputs([args.json])
     tables = [load(name, args.root) for name in args.system]
     at = args.at or _common_view(tables)
@@ -80,34 +85,32 @@ def main(args: argparse.Namespace) -> int:
 
 
 def load(name: str, root: Path) -> pd.DataFrame:
-    """Per-study values: of a run (by id or folder), from a --per-study file, or of a table of reports, scored now."""
-    import pandas as pd
-
-    for folder in (root / "runs" / name, Path(name)):
-        if folder.is_dir():
-            if not (folder / PER_STUDY).exists():
-                done = RunFolder(folder).finished()
-                way = f"score --run {folder.name} --update" if done else f"bench --resume {folder.name}"
-                raise DataError(f"has no {PER_STUDY}: `fedmrg {way}` makes it", str(folder))
-            return pd.read_parquet(folder / PER_STUDY)
+    """Per-study values: of a run by its id, from a --per-study file, or of a table of reports, which is scored now."""
     file = Path(name)
-    if not file.is_file() and not file.suffix:
-        choose("run", name, sorted(path.parent.name for path in root.glob("runs/*/config.json")))
+    if not file.is_file() and (file.is_dir() or not file.suffix):
+        return _of_run(run_folder(root / "runs", name))
     if file.suffix == ".parquet" and file.is_file():
-        table = pd.read_parquet(file)
+        table = read_stored(file, ())
         if table.attrs.get("metrics"):
-            return table
+            return read_stored(file, NEEDED)
     from benchmark.commands.score import generations
-    from benchmark.scoring.report_table import read_table
     from fedmrg_core.metrics.scorecard import scorecard
 
     return scorecard(generations(read_table(file, ("reference", "hypothesis"))), None, resamples=0).per_study
 
 
+def _of_run(folder: Path) -> pd.DataFrame:
+    if not (folder / PER_STUDY).exists():
+        done = RunFolder(folder).finished()
+        way = f"score --run {folder.name} --update" if done else f"bench --resume {folder.name}"
+        raise DataError(f"has no {PER_STUDY}: `fedmrg {way}` makes it", str(folder))
+    return read_stored(folder / PER_STUDY, NEEDED)
+
+
 def _short(names: Sequence[str]) -> list[str]:
     """Names for printing: files without their folders, unless two would be equal."""
-    short = [Path(name).name for name in names]
-    return short if len(set(short)) == len(short) else list(names)
+    short = [one_line(Path(name).name, 60) for name in names]
+    return short if len(set(short)) == len(short) else [one_line(name) for name in names]
 
 
 def _common_view(tables: Sequence[pd.DataFrame]) -> str:
@@ -158,10 +161,12 @@ def _references(table: pd.DataFrame, labels: bool) -> list[tuple[Any, ...]]:
 
 def _metrics(systems: Sequence[System], wanted: Sequence[str]) -> list[str]:
     """The metrics to compare; each must have the same version in all systems."""
-    names = [name for name in _default_metrics() if all(name in system.measures for system in systems)]
+    names = [name for name in _default_metrics() if all(_defined(system, name) for system in systems)]
     for system in systems:
         for name in wanted:
             choose(f"metric of {system.name}", name, system.measures)
+            if not _defined(system, name):
+                raise DataError(f"{name} is not defined for the studies of {system.name}")
     names = list(dict.fromkeys(wanted)) or names
     for name, (one, other) in itertools.product(names, itertools.pairwise(systems)):
         versions = one.measures[name].version, other.measures[name].version
@@ -171,6 +176,12 @@ def _metrics(systems: Sequence[System], wanted: Sequence[str]) -> list[str]:
                 "older one again (`fedmrg score --run RUN_ID --update`)"
             )
     return names
+
+
+def _defined(system: System, name: str) -> bool:
+    """Whether a system has a metric with a value: a ratio may have none."""
+    measure = system.measures.get(name)
+    return measure is not None and math.isfinite(float(measure.combine(measure.rows.sum(0))))
 
 
 def compare(systems: Sequence[System], metrics: Sequence[str], draws: int, seed: int) -> list[dict[str, Any]]:

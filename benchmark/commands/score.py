@@ -14,17 +14,20 @@ from typing import TYPE_CHECKING
 
 from benchmark.run.rescore import main as rescore
 from benchmark.scoring.generations import radeval_metrics
-from benchmark.scoring.labelers import labeler_options
+from benchmark.scoring.labelers import labeler_options, language_notes
 from benchmark.scoring.outputs import check_outputs, write_outputs
 from benchmark.scoring.report_table import column, read_table
 from benchmark.scoring.summary import contents, score_text
-from fedmrg_core.errors import ConfigError, DataError
+from fedmrg_core.errors import ConfigError, DataError, one_line
 from fedmrg_core.paths import ROOT
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from fedmrg_core.metrics.scorecard import Scorecard
+
+
+MOST_RESAMPLES = 100_000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -48,8 +51,9 @@ def main(args: argparse.Namespace) -> int:
     if bool(args.run) == (args.file is not None):
         raise ConfigError("give either a FILE or --run RUN_ID")
     check_outputs([args.json, args.per_study])
-    if args.resamples is not None and args.resamples < 0:
-        raise DataError(f"--resamples {args.resamples}: must be 0 (no intervals) or more")
+    if args.resamples is not None and not 0 <= args.resamples <= MOST_RESAMPLES:
+        allowed = f"allowed: 0 (no intervals) to {MOST_RESAMPLES}."
+        raise ConfigError(f"--resamples {args.resamples} is out of range; {allowed}")
     if args.run:
         return rescore(args)
     if args.update:
@@ -65,7 +69,8 @@ def _score_file(args: argparse.Namespace) -> None:
         raise DataError(message, str(args.file))
     train = list(read_table(args.train, ("report",))["report"]) if args.train else None
     card = score_table(table, train, args)
-    content = contents(card.scores, card.missing, len(table), notes(table))
+    texts = {name: list(table[name]) for name in ("reference", "hypothesis")}
+    content = contents(card.scores, card.missing, len(table), [*notes(table), *language_notes(texts)])
     write_outputs(args, content, card.per_study)
     print(score_text(content))
 
@@ -88,7 +93,8 @@ def notes(table: pd.DataFrame) -> list[str]:
             found.append(f"column {name} is empty in {empty} of {len(table)} rows; they are scored as they are")
     repeated = [name for name, count in Counter(column(table, "id", numbered=True)).items() if count > 1]
     if repeated:
-        found.append(f"{len(repeated)} id(s) are in several rows, such as '{repeated[0]}'; every row is scored")
+        example = one_line(repeated[0], 60)
+        found.append(f"{len(repeated)} id(s) are in several rows, such as '{example}'; every row is scored")
     return found
 
 

@@ -15,8 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.scoring.generations import radeval_metrics, score_generations
-from benchmark.scoring.outputs import PER_STUDY, save_per_study, write_outputs
-from fedmrg_core.errors import ConfigError, DataError, FedMRGError, choose
+from benchmark.scoring.labelers import language_notes
+from benchmark.scoring.outputs import save_per_study, write_outputs
+from benchmark.scoring.report_table import read_stored
+from fedmrg_core.errors import ConfigError, DataError, FedMRGError
+from fedmrg_core.files import write_atomic
+from fedmrg_core.metrics.scorecard import COLUMNS
+from fedmrg_core.runfolder import GENERATIONS, PER_STUDY, RESULT, RunFolder, run_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,10 +39,7 @@ def main(args: argparse.Namespace) -> int:
     from benchmark.run.score_table import score_table
 
     changes = _changes(args)
-    folder = args.root / "runs" / args.run
-    if not (folder / "config.json").exists():
-        choose("run", args.run, sorted(path.parent.name for path in args.root.glob("runs/*/config.json")))
-    result, generations = _stored(folder)
+    result, generations = _stored(folder := run_folder(args.root / "runs", args.run))
     config, federation = _prepared(result, args.root)
     card = score_generations(config, federation, generations, extra=radeval_metrics(args.radeval), **changes)
     scores = {key: asdict(score) for key, score in card.scores.items()}
@@ -48,7 +50,9 @@ def main(args: argparse.Namespace) -> int:
         done = update(again, result["scores"], folder, args.root)
         save_per_study(card.per_study, folder / PER_STUDY)
     print(score_table(again))
-    print("\n" + "\n".join(moved(result["scores"], scores) + (done if args.update else [])))
+    texts = {name: list(generations[name]) for name in ("reference", "hypothesis")}
+    print("".join(f"\nnote: {note}" for note in language_notes(texts)))
+    print("\n".join(moved(result["scores"], scores) + (done if args.update else [])))
     return 0
 
 
@@ -65,21 +69,33 @@ def _changes(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _stored(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
-    """A finished run's result and generations."""
-    import pandas as pd
-
-    from fedmrg_core.runfolder import RunFolder
-
+    """A finished run's result and generations. Raises DataError where a file is damaged."""
     result = RunFolder(folder).finished()
     if result is None:
         raise FedMRGError(f"run {folder.name} is not finished; `fedmrg bench --resume {folder.name}` continues it")
-    path = folder / "generations.parquet"
+    _check(result, folder)
+    path = folder / GENERATIONS
     if not path.exists():
         raise DataError("does not exist any more: the run's reports are lost", str(path))
-    generations = pd.read_parquet(path)
+    generations = read_stored(path, COLUMNS)
     if not any(generations["reference"]):
         raise DataError("has no text (`private=true`, or a credentialed source without `allow_text=true`)", str(path))
     return result, generations
+
+
+def _check(result: Mapping[str, Any], folder: Path) -> None:
+    """Raises DataError where a result lacks what rescoring needs, or belongs to another run."""
+    scores = result.get("scores")
+    if not isinstance(scores, dict) or not all(_is_score(score) for score in scores.values()):
+        raise DataError("is damaged: its scores are no numbers with a version", str(folder / RESULT))
+    if not isinstance(result.get("config"), dict) or not isinstance(result.get("provenance"), dict):
+        raise DataError("is damaged: it lacks config or provenance", str(folder / RESULT))
+    if result.get("run_id") != folder.name:
+        raise DataError("is damaged: it belongs to another run", str(folder / RESULT))
+
+
+def _is_score(score: Any) -> bool:
+    return isinstance(score, dict) and isinstance(score.get("value"), int | float) and "version" in score
 
 
 def _prepared(result: Mapping[str, Any], root: Path) -> tuple[Config, Federation]:
@@ -92,7 +108,7 @@ def _prepared(result: Mapping[str, Any], root: Path) -> tuple[Config, Federation
         federation = load_data(config, root / ".cache")
     except (KeyError, TypeError) as error:
         raise FedMRGError(f"run {result['run_id']} has a config that this version cannot read: {error}") from error
-    if federation.data_sha256 != result["provenance"]["data_sha256"]:
+    if federation.data_sha256 != result["provenance"].get("data_sha256"):
         raise DataError(f"the data of {config.run.split} is not what run {result['run_id']} had: its hash differs")
     return config, federation
 
@@ -129,8 +145,6 @@ def update(result: dict[str, Any], before: Scores, folder: Path, root: Path) -> 
     """Store the new scores in the run's folder, and in its committed result if the tree is clean; says what it did."""
     from benchmark.board.results import committed_text, find, read
     from benchmark.run import provenance
-    from fedmrg_core.files import write_atomic
-    from fedmrg_core.runfolder import RunFolder
 
     code = provenance.collect(root, "cpu")
     facts = {name: code[name] for name in ("git_sha", "dirty")}

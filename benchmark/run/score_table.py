@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fedmrg_core.errors import one_line
 from fedmrg_core.metrics.catalogue import VIEWS, shown
 
 
@@ -21,7 +22,8 @@ def score_table(result: Mapping[str, Any]) -> str:
         if any(cells):
             lines.append(f"{metric.title:<{width}}" + "".join(f"{cell:>26}" for cell in cells))
     lines += ["", _costs(result)]
-    lines += [f"not scored: {name} ({why})" for name, why in result.get("missing_metrics", {}).items()]
+    missing = result.get("missing_metrics", {})
+    lines += [f"not scored: {one_line(name)} ({one_line(why)})" for name, why in missing.items()]
     return "\n".join(lines)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fedmrg_core.errors import DataError
 from fedmrg_core.files import check_output, output, replacing
-from fedmrg_core.runfolder import PER_STUDY as PER_STUDY
+from fedmrg_core.runfolder import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,26 +24,15 @@ def check_outputs(paths: Iterable[Path | None]) -> None:
 
 
 def write_json(content: object, path: Path) -> None:
-    """Write `content` as JSON; NaN is refused."""
-    text = json.dumps(content, indent=1, allow_nan=False)
+    """Write `content` as JSON; NaN becomes null."""
     with output(path) as stream:
-        stream.write(text + "\n")
+        stream.write(json.dumps(plain(content), indent=1) + "\n")
 
 
 def save_per_study(table: pd.DataFrame, path: Path) -> None:
-    """Write a per-study table (`fedmrg_core.metrics.per_study`) as Parquet: a file whole or not at all."""
-    content = io.BytesIO()
-    table.to_parquet(content, index=False)
-    try:
-        if path.exists() and not path.is_file():  # a pipe or device
-            path.write_bytes(content.getvalue())
-            return
-        with replacing(path) as temporary:
-            temporary.write_bytes(content.getvalue())
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise DataError(f"cannot be written: {error.strerror}", str(path)) from error
+    """Write a per-study table (`fedmrg_core.metrics.per_study`) as Parquet; a file appears whole or not at all."""
+    with replacing(path) as temporary:
+        table.to_parquet(temporary, index=False)
 
 
 def write_outputs(args: argparse.Namespace, content: object, per_study: pd.DataFrame) -> None:
@@ -53,7 +41,12 @@ def write_outputs(args: argparse.Namespace, content: object, per_study: pd.DataF
     if args.json:
         write_json(content, args.json)
     if args.per_study:
-        save_per_study(per_study, args.per_study)
+        try:
+            save_per_study(per_study, args.per_study)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise DataError(f"cannot be written: {error.strerror}", str(args.per_study)) from error
 
 
 def csv_safe(cells: Sequence[str]) -> list[str]:

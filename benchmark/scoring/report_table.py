@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedmrg_core.data.table import read_table as table_of
-from fedmrg_core.errors import DataError
+from fedmrg_core.errors import DataError, first_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,8 +25,22 @@ def read_table(file: Path, needed: Sequence[str]) -> pd.DataFrame:
         raise DataError("a folder: give a table of reports (for a run: fedmrg score --run RUN_ID)", str(file))
     table = table_of(file, needed, blank_rows=True, name=str(file))
     if not table.rows:
-        raise DataError("holds no row", str(file))
+        raise DataError("has no rows", str(file))
     return pd.DataFrame({name: table.column(name) for name in table.header if name})
+
+
+def read_stored(file: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A Parquet table that this project wrote. Raises DataError in one line if it is damaged or lacks a column."""
+    import pandas as pd
+
+    try:
+        table = pd.read_parquet(file)
+    except Exception as error:  # pyarrow raises many kinds for a damaged file
+        raise DataError(f"cannot be read as parquet: {first_line(error)}", str(file)) from None
+    absent = [name for name in columns if name not in table.columns]
+    if absent:
+        raise DataError(f"is damaged: it lacks the column(s) {', '.join(absent)}", str(file))
+    return table
 
 
 def column(table: pd.DataFrame, name: str, numbered: bool = False, default: str = "all") -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from fedmrg_core.errors import one_line
 from fedmrg_core.metrics.catalogue import RADEVAL, Metric, find, group, shown
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def score_text(content: Mapping[str, Any]) -> str:
     for other in ("diversity", "head", "radeval", "other"):
         lines += [f"{name:<26}{_cell(score):>26}" for name, score in content.get(other, {}).items()]
     lines += [*_hospital_lines(content), *(f"note: {note}" for note in content["notes"])]
-    return "\n".join([*lines, *(f"not scored: {name} ({why})" for name, why in content["missing"].items())])
+    return "\n".join([*lines, *(f"not scored: {name} ({one_line(why)})" for name, why in content["missing"].items())])
 
 
 def _hospital_lines(content: Mapping[str, Any]) -> Iterator[str]:
@@ -69,7 +70,8 @@ def _hospital_lines(content: Mapping[str, Any]) -> Iterator[str]:
     metrics = [metric for metric in shown("hospitals") if not metric.prefix]
     yield f"\n{'hospital':<26}{'n':>6}" + "".join(f"{metric.title:>26}" for metric in metrics)
     for name, own in content["hospitals"].items():
-        yield f"{name:<26}{own['n']:>6}" + "".join(f"{_cell(_score_of(own, metric)):>26}" for metric in metrics)
+        cells = [_cell(_score_of(own, metric)) for metric in metrics]
+        yield f"{one_line(name, 25):<26}{own['n']:>6}" + "".join(f"{cell:>26}" for cell in cells)
     for prefix in ("mean", "worst", "spread"):
         cells = [_cell(content["over_hospitals"].get(f"{prefix}_{metric.key}")) for metric in metrics]
         yield f"{prefix:<26}{'':>6}" + "".join(f"{cell:>26}" for cell in cells)

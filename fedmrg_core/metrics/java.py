@@ -140,7 +140,7 @@ def _meteor(pairs: Sequence[tuple[str, str]], folder: Path) -> list[str]:
         try:
             return _run(arguments, lines, folder, 60 + 0.05 * len(lines))
         except JavaError:
-            if not Path(option[-1]).exists():
+            if option and not Path(option[-1]).exists():
                 raise _TableReplaced from None
             raise
 

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import logging
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 FULL = Path("data") / "paraphrase-en.gz"
 _RUN = re.compile(r"[^\W_]+")
@@ -43,10 +46,19 @@ def table(folder: Path, texts: Iterable[str]) -> Iterator[list[str]]:
         yield ["-a", str(found)]
         return
     source, cache = folder / FULL, _cache(folder)
-    with tempfile.TemporaryDirectory(prefix="fedmrg-meteor-") as scratch:
-        cut(source, words.union(*(_lines(entry / "words.txt") for entry in _entries(cache))), Path(scratch))
-        _store(Path(scratch), cache)
-        yield ["-a", str(Path(scratch) / "table.gz")]
+    with ExitStack() as stack:
+        try:
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fedmrg-meteor-")))
+            cut(source, words.union(*(_lines(entry / "words.txt") for entry in _entries(cache))), scratch)
+            _store(scratch, cache)
+            option = ["-a", str(scratch / "table.gz")]
+        except OSError as error:
+            logger.warning(
+                "METEOR's paraphrase table cannot be cut in the folder for temporary files, %s (%s): METEOR reads the "
+                "full one, which takes 10 s more", os.environ.get("TMPDIR") or "/tmp", error.strerror or error,
+            )  # fmt: skip
+            option = []
+        yield option
 
 
 def cached(folder: Path, words: frozenset[str]) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 from contextlib import nullcontext
 from pathlib import Path
@@ -34,6 +35,22 @@ def test_a_cut_table_holds_the_pairs_of_the_texts_words_and_grows_with_new_words
     with paraphrases.table(tmp_path, ["the heart"]) as option:
         assert lines(Path(option[1])) == ["0.5", "large", "heart", "big", "heart", "0.4", "big", "large"]
     assert len(list((tmp_path / "cache").rglob("table.gz"))) == 1
+
+
+def test_without_room_to_cut_it_the_full_table_is_read_and_the_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setenv("FEDMRG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(paraphrases, "cut", full)
+    (tmp_path / "data").mkdir()
+    (tmp_path / paraphrases.FULL).write_bytes(b"")
+    with paraphrases.table(tmp_path, ["big heart"]) as option:
+        assert option == []
+    assert f"the folder for temporary files, {tmp_path} (No space left on device)" in caplog.text
 
 
 @pytest.mark.slow

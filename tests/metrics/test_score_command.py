@@ -70,7 +70,7 @@ def test_json_holds_both_conventions_under_the_agreed_names(java: str, table: pd
         ("t.csv", "study_id,part,view,reference,hypothesis\na,b,c,d,e\n", "`fedmrg score --run RUN_ID`"),
         ("t.jsonl", "[1, 2]\n", "t.jsonl, row 1: is not a JSON object"),
         ("t.jsonl", '{"reference": ["a"], "hypothesis": "b"}\n', "t.jsonl, row 1: 'reference' is a list, not text"),
-        ("t.csv", "reference,hypothesis\n", "t.csv: holds no row"),
+        ("t.csv", "reference,hypothesis\n", "t.csv: has no rows"),
         ("t.txt", "x", "unknown file format '.txt'"),
         ("t.jsonl", "{broken\n", "t.jsonl, row 1: is not JSON"),
         ("t.parquet", "x", "t.parquet: cannot be read as Parquet"),
