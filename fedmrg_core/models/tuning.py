@@ -128,7 +128,8 @@ class AdapterSwitch:
         """Inside the block, adapters count by their weights; a weight of 1.0 changes nothing, not even a bit."""
         given = active if isinstance(active, Mapping) else {}
         weights = {name: weight for name, weight in given.items() if isinstance(weight, Tensor) or weight != 1.0}
-        before = [(layer, name, layer.scaling[name]) for layer in self._layers for name in weights]
+        of_layers = [(layer, name) for layer in self._layers for name in weights if name in layer.scaling]
+        before = [(layer, name, layer.scaling[name]) for layer, name in of_layers]
         try:
             for layer, name, scale in before:
                 weight = weights[name]

@@ -61,10 +61,15 @@ def test_a_client_generates_with_its_own_weights(per_study: bool) -> None:
 @pytest.fixture(name="worker")
 def _worker(toy_cache: Path) -> Worker:
     worker = Worker(toy_spec(toy_cache, "fedmrg"))
+    _fill(worker)
+    return worker
+
+
+def _fill(worker: Worker) -> None:
+    """Give every B some values, or its adapter would say nothing."""
     for name, parameter in worker.model.named_parameters():
         if ".lora_B." in name:
             torch.nn.init.normal_(parameter, std=0.5, generator=torch.Generator().manual_seed(0))
-    return worker
 
 
 def _logits(worker: Worker, adapters: object, batch: Batch) -> Tensor:
@@ -87,6 +92,21 @@ def test_on_the_real_model_a_weight_scales_the_adapters_product(worker: Worker) 
             if ".lora_B.specialised" in name:
                 parameter.mul_(0.25)
     torch.testing.assert_close(_logits(worker, ("generic", "specialised"), batch), quarter)
+
+
+def test_gradient_checkpointing_repeats_a_pass_with_its_own_weights(toy_cache: Path) -> None:
+    """On the way back a layer runs once more; by then another path, with other weights, has been active."""
+    gradients = []
+    for on in ("false", "true"):
+        worker = Worker(toy_spec(toy_cache, "fedmrg", f"gradient_checkpointing={on}"))
+        _fill(worker)
+        batch = worker.batch(worker.federation.hospitals[0].rows["train"][:4])
+        prefix = worker.model.train().encode(batch.images).prefix.detach()
+        first = worker.model.decode(batch, prefix, None, {"generic": 0.25, "specialised": torch.arange(4.0)}).loss
+        (first + worker.model.decode(batch, prefix, None, {"generic": 2.0}).loss).backward()
+        gradients.append({n: p.grad for n, p in worker.model.named_parameters() if ".lora_" in n})
+    assert all(gradients[0][name].equal(gradients[1][name]) for name in gradients[0])
+    assert max(float(grad.abs().max()) for name, grad in gradients[0].items() if ".specialised." in name) > 0
 
 
 def test_generation_takes_weights_per_study_with_and_without_guidance(worker: Worker) -> None:
