@@ -26,6 +26,7 @@ from fedmrg_core.data.bounded import read_bounded
 from fedmrg_core.data.readers.iu_xray import ACQUISITION, ACQUISITION_COLUMNS, XML, read_report
 from fedmrg_core.errors import DataError, first_line
 from fedmrg_core.files import write_atomic
+from fedmrg_core.metrics.report_text import prepare_report
 
 PACKAGE = "torchxrayvision==1.5.7"
 REPORTS = "torchxrayvision/data/NLMCXR_reports.tgz"
@@ -72,7 +73,10 @@ def write(wheel: Path, folder: Path, sha256: Mapping[str, str] = SHA256) -> tupl
     """Write reports and DICOM facts of a wheel below `folder`; returns the counts of reports and of studies with facts.
     Raises DataError where the wheel is not the one whose contents are known."""
     members = {name: _member(wheel, name, digest) for name, digest in sha256.items()}
-    (folder / XML).mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / XML).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot be made a folder ({error.strerror})", str(folder)) from None
     rows = []
     with tarfile.open(fileobj=io.BytesIO(members[REPORTS])) as archive:
         for entry in archive:
@@ -106,7 +110,7 @@ def _member(wheel: Path, name: str, digest: str) -> bytes:
         with zipfile.ZipFile(wheel) as archive, archive.open(name) as member:
             content = read_bounded(member, MAX_MEMBER_BYTES, name)
     except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(f"is not the wheel of {PACKAGE} ({error})", str(wheel)) from None
+        raise DataError(f"is not the wheel of {PACKAGE} ({first_line(error)})", str(wheel)) from None
     if hashlib.sha256(content).hexdigest() != digest:
         raise DataError(f"{name} is not the file that is known (SHA-256 differs); wanted: {PACKAGE}", str(wheel))
     return content
@@ -114,7 +118,7 @@ def _member(wheel: Path, name: str, digest: str) -> bytes:
 
 def _row(path: Path) -> list[str]:
     uid, sections, problems = read_report(path, f"{XML}/{path.name}")
-    texts = [" ".join(sections.get(name, "").split()) for name in ("FINDINGS", "IMPRESSION")]
+    texts = [prepare_report(sections.get(name, "")) for name in ("FINDINGS", "IMPRESSION")]
     return [f"CXR{uid}", *texts, problems]
 
 

@@ -22,7 +22,7 @@ from fedmrg_core.data.plan import plan_for
 from fedmrg_core.data.source import Source
 from fedmrg_core.data.splits import make, split_file
 from fedmrg_core.errors import DataError, choose
-from fedmrg_core.files import replacing
+from fedmrg_core.files import check_output, replacing
 
 if TYPE_CHECKING:
     from fedmrg_core.data.describe import Measure, SplitSample
@@ -48,6 +48,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the action over the splits; 1 where a verification fails."""
+    if args.png:
+        check_output(args.png)
     known = sorted(make.recipes(args.root))
     allowed = [*known, "manifest"] if args.action == "describe" else known
     wanted = [choose("split", name, allowed) for name in args.names] or known

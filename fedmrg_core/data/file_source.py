@@ -156,7 +156,7 @@ class FileSource:
             self.left_out["labels_by_rules"] = len(bare)
         return [study if study.labels else replace(study, labels=next(by_rules)) for study in studies]
 
-    def count(self, reason: str, when: bool = True) -> None:
-        """Add one to a note."""
+    def count(self, reason: str, when: bool = True, number: int = 1) -> None:
+        """Count studies that are left out or mended for a reason."""
         if when:
-            self.left_out[reason] = self.left_out.get(reason, 0) + 1
+            self.left_out[reason] = self.left_out.get(reason, 0) + number

@@ -97,3 +97,21 @@ def test_describe_takes_a_folder_of_ones_own(
     assert "manifest: 40 studies, 2 hospitals" in said
     assert re.search(r"words +0\.764 bits", said)  # no word in common: the entropy of 2 and 7 words per report
     assert cli.main(["splits", "verify", "manifest"]) == 2
+
+
+@pytest.mark.parametrize("content", [None, "x = [[[", "[" * 100_000])
+def test_missing_and_damaged_recipes_are_one_line(
+    tmp_path: Path, content: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if content is not None:
+        (tmp_path / "recipes.toml").write_text(content)
+    assert cli.main(["splits", "verify", "--root", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "recipes.toml: cannot be read (" in said
+    assert said.count("\n") == 1
+
+
+def test_a_picture_is_refused_before_any_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["splits", "describe", "phantom/ci", "--png", str(tmp_path / "none" / "x.png")]) == 2
+    assert "its folder does not exist" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()

@@ -133,7 +133,7 @@ class Federation:
             check_tables(folder, meta["tables"])
             table = pa.ipc.open_file(pa.memory_map(str(folder / TEXTS))).read_all()
             return cls(folder, meta, table)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             why = first_line(error)
             raise DataError(f"not a prepared federation ({why}); delete it and run again", str(folder)) from None
 

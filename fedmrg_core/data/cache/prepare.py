@@ -136,7 +136,7 @@ def _found(target: Path, meta: dict[str, Any]) -> Federation | None:
         if {name: stored.get(name) for name in meta} != meta:
             raise DataError(f"{META} differs from what it was made of", str(target))
         found = Federation.open(target)
-    except (DataError, OSError, ValueError, AttributeError) as error:
+    except (DataError, OSError, ValueError, AttributeError, RecursionError) as error:
         log.warning("cached federation is damaged (%s); it is made again: %s", first_line(error), target)
         shutil.rmtree(target)
         return None

@@ -40,7 +40,7 @@ class ManifestSource(FileSource):
         if not label_columns(table):
             labels = label_reports([study.report for study in studies])
             studies = [replace(study, labels=states) for study, states in zip(studies, labels, strict=True)]
-            self.left_out["labels_by_rules"] = len(studies)
+            self.count("labels_by_rules", when=bool(studies), number=len(studies))
         return studies
 
 

@@ -14,7 +14,7 @@ from fedmrg_core.data.splits import split_file
 from fedmrg_core.data.splits.assignment import Assignment
 from fedmrg_core.data.splits.duplicates import near_duplicate_groups, overlap
 from fedmrg_core.data.splits.split_file import SplitDraw, SplitFile
-from fedmrg_core.errors import DataError, choose
+from fedmrg_core.errors import DataError, choose, first_line
 from fedmrg_core.types import PARTS, Study
 
 Open = Callable[[str, int], Source]
@@ -32,8 +32,13 @@ IDS_UP_TO = 10_000
 
 
 def recipes(root: Path = split_file.SPLITS) -> dict[str, dict[str, Any]]:
-    """Every entry of recipes.toml by split name."""
-    return tomllib.loads((root / "recipes.toml").read_text("utf-8"))
+    """Every entry of recipes.toml by split name. Raises DataError where it cannot be read."""
+    path = root / "recipes.toml"
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) else first_line(error)
+        raise DataError(f"cannot be read ({why})", str(path)) from None
 
 
 def recipe_of(name: str, root: Path = split_file.SPLITS) -> dict[str, Any]:
