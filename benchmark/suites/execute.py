@@ -14,9 +14,10 @@ from pathlib import Path
 
 from benchmark.board.results import Result, bench_version, committed_text, config_hash, read, result_path
 from benchmark.board.schema import problem
+from benchmark.run.interrupt import interruptible
 from benchmark.run.options import BENCH_VERSION, RUNS
 from benchmark.suites.plan import Task
-from benchmark.suites.processes import Processes, interrupted_by_signals
+from benchmark.suites.processes import Processes
 from fedmrg_core.errors import DataError, FedMRGError, first_line, one_line
 from fedmrg_core.files import write_atomic
 from fedmrg_core.paths import ROOT
@@ -71,7 +72,7 @@ def run_all(tasks: Sequence[Task], jobs: int) -> list[Outcome]:
     SIGHUP end every experiment that runs, with all its processes."""
     outcomes = []
     processes = Processes()
-    with interrupted_by_signals(), ThreadPoolExecutor(max_workers=jobs) as threads:
+    with interruptible(), ThreadPoolExecutor(max_workers=jobs) as threads:
         try:
             pending = [threads.submit(run_one, task, jobs > 1, processes) for task in tasks]
             for number, future in enumerate(as_completed(pending), start=1):

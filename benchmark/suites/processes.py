@@ -8,13 +8,11 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 GRACE_S = 30.0
 """Seconds that a run has after SIGTERM to write its checkpoint and stop Ray; then it is killed."""
-SIGNALS = ("SIGTERM", "SIGHUP")
 
 
 class Processes:
@@ -67,25 +65,3 @@ def _signal_group(process: subprocess.Popen[str], number: int) -> None:
     """The group lives as long as any of its processes, also after its leader has ended."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
-
-
-@contextlib.contextmanager
-def interrupted_by_signals() -> Iterator[None]:
-    """Inside the block SIGTERM and SIGHUP raise KeyboardInterrupt, unless ignored (nohup). Main thread only."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    wanted = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in wanted}
-    changed = [number for number in wanted if before[number] is not signal.SIG_IGN]
-    for number in changed:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number in changed:
-            signal.signal(number, before[number])

@@ -1,4 +1,4 @@
-"""SIGTERM ends a block as Ctrl-C does; the handler of before is back afterwards."""
+"""SIGTERM and SIGHUP end a block as Ctrl-C does; the handlers of before are back afterwards."""
 
 from __future__ import annotations
 
@@ -9,20 +9,37 @@ import time
 
 import pytest
 
-from benchmark.run.interrupt import interruptible
+from benchmark.run.interrupt import deferred_interrupt, interruptible
 
 
-def test_sigterm_raises_keyboard_interrupt_inside_the_block_only() -> None:
-    before = signal.getsignal(signal.SIGTERM)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_raises_keyboard_interrupt_inside_the_block_only(number: signal.Signals) -> None:
+    outer = signal.signal(number, signal.SIG_DFL)
+    try:
+
+        def block() -> None:
+            with interruptible():
+                os.kill(os.getpid(), number)
+                time.sleep(5)
+
+        with pytest.raises(KeyboardInterrupt):
+            block()
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, outer)
+
+
+def test_a_deferred_signal_waits_for_the_end_of_the_block() -> None:
+    ended = []
 
     def block() -> None:
-        with interruptible():
+        with interruptible(), deferred_interrupt():
             os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(5)
+            ended.append(True)
 
     with pytest.raises(KeyboardInterrupt):
         block()
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert ended == [True]
 
 
 def test_an_error_in_the_block_passes_and_restores_the_handler() -> None:
@@ -43,3 +60,13 @@ def test_outside_the_main_thread_signals_stay_as_they_are() -> None:
     thread.start()
     thread.join()
     assert seen == [signal.getsignal(signal.SIGTERM)]
+
+
+def test_an_ignored_hangup_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interruptible():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

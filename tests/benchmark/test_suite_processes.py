@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.suites.processes import Processes, interrupted_by_signals
+from benchmark.suites.processes import Processes
 from fedmrg_core.paths import ROOT
 
 TREE = """
@@ -80,13 +80,3 @@ def test_a_suite_that_is_ended_ends_its_experiments(tmp_path, number):
         wait_until_gone(pid)
     finally:
         suite.kill()
-
-
-def test_an_ignored_hangup_stays_ignored():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with interrupted_by_signals():
-            os.kill(os.getpid(), signal.SIGHUP)
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
