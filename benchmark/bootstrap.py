@@ -2,9 +2,9 @@
 
     python3 benchmark/bootstrap.py .venv
 
-Only the standard library, since it runs before anything is installed. Where there is no NVIDIA GPU the CPU build of
-PyTorch is asked for first (200 MB instead of several GB), from TORCH_CPU_INDEX, bounded by a short probe; where that
-index cannot be reached, the plain package index serves.
+It uses the standard library only, because it runs before anything is installed. Without an NVIDIA GPU it first tries
+the CPU build of PyTorch (200 MB instead of several GB) from TORCH_CPU_INDEX. If a short probe cannot reach that index,
+the default package index is used.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def say(text: str) -> None:
 
 
 def ensure_venv(venv: Path) -> Path:
-    """The interpreter of `venv`, made (or made again, where its Python is gone) if needed."""
+    """The interpreter of `venv`, which is created, or created again if its Python no longer exists."""
     python = venv / "bin" / "python"
     if not works(python):
         say(f"{venv} with Python {platform.python_version()}")
@@ -51,18 +51,18 @@ def works(python: Path) -> bool:
 
 
 def pip(python: Path, *args: str) -> int:
-    """`pip install` with the pinned versions, byte-compiled (uncompiled, every process would pay 10 s of imports)."""
+    """`pip install` with the pinned versions, byte-compiled: otherwise each process would need 10 s to import them."""
     base = [str(python), "-m", "pip", "install", "-qq", "--compile", "--disable-pip-version-check"]
     return subprocess.run([*base, "-c", str(ROOT / "constraints.txt"), *args], cwd=ROOT).returncode
 
 
 def wants_cpu_torch() -> bool:
-    """True on Linux x86-64 without an NVIDIA driver: elsewhere the plain index already has the fitting build."""
+    """True on Linux x86-64 without an NVIDIA driver: elsewhere the default index has the right build."""
     return sys.platform == "linux" and platform.machine() in ("x86_64", "AMD64") and not shutil.which("nvidia-smi")
 
 
 def has_torch(python: Path) -> bool:
-    """Whether the pinned torch is there already (a second set-up must not fetch it again)."""
+    """Whether the pinned torch is installed already."""
     code = "import importlib.metadata as m; print(m.version('torch').split('+')[0])"
     found = subprocess.run([str(python), "-c", code], capture_output=True, text=True)
     return found.returncode == 0 and found.stdout.strip() == pinned("torch")
@@ -77,7 +77,7 @@ def pinned(name: str) -> str:
 
 
 def reachable(index: str) -> bool:
-    """Whether the index answers for torch within PROBE_SECONDS (a closed network often drops packets in silence)."""
+    """Whether the index answers for torch within PROBE_SECONDS: closed networks often drop packets silently."""
     try:
         with urllib.request.urlopen(f"{index.rstrip('/')}/torch/", timeout=PROBE_SECONDS) as answer:
             return bool(answer.status == 200)
@@ -86,13 +86,13 @@ def reachable(index: str) -> bool:
 
 
 def install_cpu_torch(python: Path) -> None:
-    """Fetch the CPU build, without its dependencies (those come pinned from the package index); failing is fine."""
+    """Install the CPU build without its dependencies, which come pinned from the package index. It may fail."""
     if not wants_cpu_torch() or has_torch(python) or not reachable(TORCH_CPU_INDEX):
         return
     say(f"CPU build of torch {pinned('torch')} from {TORCH_CPU_INDEX}")
     bounds = ["--retries", "1", "--timeout", "20", "--no-deps", "--index-url", TORCH_CPU_INDEX]
     if pip(python, *bounds, f"torch=={pinned('torch')}"):
-        say("that did not work; the plain package index serves")
+        say("that failed; the default package index is used")
 
 
 def main() -> int:

@@ -47,7 +47,8 @@ def metric_name(name: str) -> str:
 
 
 def round_metrics(row: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of a `rounds.jsonl` row by MLflow name; nested tables are joined by `/`, lists and texts left out."""
+    """The numbers of a `rounds.jsonl` row by MLflow name. Names of nested tables are joined by `/`; lists and texts are
+    left out."""
     metrics = {}
     for key, value in row.items():
         if isinstance(value, Mapping):
@@ -78,8 +79,8 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def describe(run: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of `Tracker.start` for a run, from the keys that `result.json` has from the first second on:
-    run_id, algorithm, split, preset, seed, config and, where known, provenance."""
+    """The arguments of `Tracker.start` for a run, from keys that a result always has: run_id, algorithm, split, preset,
+    seed, config and, if known, provenance."""
     tags = {key: str(run[key]) for key in ("algorithm", "split", "preset", "seed")}
     provenance = run.get("provenance", {})
     tags.update({key: str(provenance[key]) for key in ("git_sha", "dirty", "device") if key in provenance})
@@ -117,7 +118,7 @@ class Tracker:
     def start(
         self, run_id: str, experiment: str, params: Mapping[str, Any], tags: Mapping[str, str], resume: bool = False
     ) -> None:
-        """Open the MLflow run that carries the tag `run_id`; with `resume` the one that exists, if it does."""
+        """Open a new MLflow run with the tag `run_id`; with `resume`, the existing one if there is one."""
         self._run_id = run_id
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
         self._put(lambda writer: writer.open(run_id, experiment, params, tags, resume))
@@ -129,12 +130,12 @@ class Tracker:
         self._put(lambda writer: writer.metrics(step, values))
 
     def log_scores(self, step: int, scores: Mapping[str, Any]) -> None:
-        """The final scores by key (`test/personal/bleu4`), at the last round's step."""
+        """The final scores by key (`test/personal/bleu4`), at the step of the last round."""
         values = score_metrics(scores)
         self._put(lambda writer: writer.metrics(step, values))
 
     def log_artifacts(self, paths: Iterable[Path]) -> None:
-        """Copy files into the MLflow run; paths that do not exist are left out."""
+        """Copy files into the MLflow run. Missing files are left out."""
         files = [Path(path) for path in paths]
         self._put(lambda writer: writer.artifacts(files))
 
@@ -235,7 +236,7 @@ class _Writer:
             self.client.log_batch(self.run, metrics=part)
 
     def _has(self, key: str, step: int) -> bool:
-        """Whether a re-entered run holds this number already (a resumed run repeats its last rounds)."""
+        """Whether a re-entered run has this number already: a resumed run repeats its last rounds."""
         if self.steps is None:
             return False
         if key not in self.steps:
@@ -257,7 +258,7 @@ def _parts(items: list[Any], size: int) -> Iterator[list[Any]]:
 
 
 def _quiet_client(uri: str) -> Any:
-    """An MLflow client that neither reports home nor prints the steps by which it makes its tables."""
+    """An MLflow client without telemetry and without the log of how it makes its tables."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # its default keeps a dead server waiting for minutes
@@ -282,7 +283,7 @@ def _experiment(client: Any, name: str, uri: str) -> str:
 
 @contextlib.contextmanager
 def _creation_lock(uri: str) -> Iterator[None]:
-    """One process at a time makes a sqlite store and its experiments: MLflow's own set-up races with itself."""
+    """Let one process at a time create a sqlite store and its experiments: MLflow's own set-up is not safe."""
     try:
         import fcntl
     except ImportError:  # not on Windows

@@ -78,6 +78,8 @@ def _run(config: Config, options: Options) -> dict[str, Any]:
     record = Record(folder, result, clock, Tracker(default_uri(ROOT)) if options.track else None)
     context = Context(config, options, faults, record, progress)
     with folder.locked():
+        if done := folder.finished():  # another process was faster
+            return done
         write_atomic(folder.path / CONFIG, json.dumps(config.as_dict(), indent=1).encode())
         try:
             _stages(context, federation)

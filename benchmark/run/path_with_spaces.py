@@ -1,4 +1,4 @@
-"""Ray starts no worker from a path with blanks: such an environment is entered again through a link without any."""
+"""Ray cannot start workers from a path with blanks: such an environment is entered again through a link."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import tempfile
 from pathlib import Path
 
 LINK = "FEDMRG_LINK"
-"""Environment variable: the folder of the link that this process came through."""
+"""Environment variable: the folder of the link through which this process was started."""
 
 
 def avoid_blanks() -> None:
-    """Start this command again through a link, where the environment's path has blanks and the link's has none."""
+    """Start this command again through a link, if the environment's path has blanks and a link can have none."""
     came_through = os.environ.pop(LINK, "")
     if came_through and sys.prefix.startswith(came_through):
         atexit.register(shutil.rmtree, came_through, ignore_errors=True)

@@ -12,15 +12,15 @@ from typing import Any
 PACKAGES = ("fedmrg", "torch", "transformers", "peft", "ray", "datasets", "numpy", "pycocoevalcap", "rouge-score")
 
 DECISIVE = ("benchmark", "fedmrg_core", "splits", "pyproject.toml", "constraints.txt")
-"""What decides a run's numbers. New files count; results and docs do not, or a suite would make its own tree dirty."""
+"""What decides a run's numbers. New files count; results and docs do not: a suite would make its own tree dirty."""
 
 
 def collect(root: Path, device: str, precision: str = "float32") -> dict[str, Any]:
-    """git_sha, dirty, versions, device; `git_sha` is "" outside a checkout (and the result then counts as dirty)."""
-    sha = _git(root, "rev-parse", "HEAD")
+    """git_sha, dirty, versions, device, machine. Outside a checkout `git_sha` is "" and the result counts as dirty."""
+    sha, dirty = _commit(root)
     return {
         "git_sha": sha,
-        "dirty": not sha or bool(_git(root, "status", "--porcelain", "--", *DECISIVE)),
+        "dirty": dirty,
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "device": device_name(device, precision),
         "machine": machine(),
@@ -28,12 +28,21 @@ def collect(root: Path, device: str, precision: str = "float32") -> dict[str, An
 
 
 def machine() -> str:
-    """System and processor, as far as bits depend on them."""
+    """System and processor, in as much detail as bits depend on."""
     return f"{platform.system()} {platform.machine()}{_processor()}"
 
 
+def _commit(root: Path) -> tuple[str, bool]:
+    """The commit of the checkout at `root`, and whether files differ from it; ("", True) where git cannot tell."""
+    top, sha = _git(root, "rev-parse", "--show-toplevel"), _git(root, "rev-parse", "HEAD")
+    if not top or not sha or Path(top).resolve() != root.resolve():  # an installed copy may be inside another checkout
+        return "", True
+    changed = _git(root, "status", "--porcelain", "--", *DECISIVE)
+    return sha, changed is None or bool(changed)
+
+
 def device_name(device: str, precision: str) -> str:
-    """The processor's or GPU's model, and what can be promised of its bits."""
+    """The model of the processor or GPU, and what is promised about its bits."""
     if device == "cuda":
         import torch
 
@@ -46,7 +55,7 @@ def _cpu_model() -> str:
 
 
 def _processor() -> str:
-    """What a cloud's "model name" leaves out and the bits depend on: which model it is and what it can do."""
+    """What the "model name" of a cloud's processor leaves out and bits depend on: the exact model and its features."""
     facts = _cpuinfo()
     if "flags" not in facts:
         return ""
@@ -55,7 +64,7 @@ def _processor() -> str:
 
 
 def _cpuinfo() -> dict[str, str]:
-    """Of the first processor; empty where the system has no such file."""
+    """Facts of the first processor; empty if the system has no such file."""
     try:
         first = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
     except OSError:
@@ -71,9 +80,10 @@ def _version(name: str) -> str:
         return ""
 
 
-def _git(root: Path, *words: str) -> str:
+def _git(root: Path, *words: str) -> str | None:
+    """What a git command prints; None if it fails."""
     try:
         out = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
-        return ""
+        return None
     return out.stdout.strip()

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 CONFIGS = Path(__file__).parents[1] / "configs"
 SECTIONS = ("run", "train", "model", "tuning", "codec", "data", "engine", "evaluate", "algorithm")
 UNRANKED = ("engine", "data")
-"""Sections that change how or where a run is made, not what it computes: left out of the config hash. What `data`
-changes is in the hashes of data and split."""
+"""Sections that decide how and where a run is made, not what it computes. They are not in the config hash; the hashes
+of data and split cover what [data] changes."""
 FLOAT32 = "float32"
-"""The engine's precision that needs no mention in a config hash; another one computes something else."""
+"""The precision that is left out of the config hash; other precisions give other numbers."""
 
 Table = dict[str, dict[str, Any]]
 """Plain values by section and name, as in a TOML file."""
@@ -233,7 +233,7 @@ def _override(table: Table, text: str) -> None:
 
 
 def _elsewhere(key: str) -> None:
-    """Refuse the setting of an algorithm that was not chosen by that algorithm's name."""
+    """Refuse a setting of another algorithm, and name that algorithm."""
     from fedmrg_core.algorithms.registry import algorithms
 
     owners = [method for method in algorithms() if key in _algorithm_defaults(method)]
@@ -252,7 +252,7 @@ def _section_of(table: Table, key: str) -> str:
 
 
 def _parse(name: str, text: str, default: Any) -> Any:
-    """A command line's text as the type that the default has."""
+    """A text of the command line as a value of the default's type."""
     if isinstance(default, bool):
         return choose(name, text.lower(), ("true", "false")) == "true"
     if isinstance(default, list | tuple):

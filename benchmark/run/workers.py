@@ -1,4 +1,4 @@
-"""The pool of one run: Ray actors or this process, and whatever was started for them."""
+"""The workers of one run: Ray actors, or this process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fedmrg_core.engine.worker import Worker, WorkerSpec
 
 
 class Workers:
-    """The pool of a run, and the initial parameters; closes the pool, and Ray where it was started here."""
+    """The pool of a run, and the initial parameters. On exit it closes the pool, and Ray if it started it."""
 
     def __init__(self, spec: WorkerSpec, config: PoolConfig) -> None:
         federation, base = os.path.abspath(spec.federation), os.path.abspath(spec.base)
@@ -47,13 +47,13 @@ class Workers:
             self.pool = SerialPool(self._worker)
 
     def _check_cluster(self) -> None:
-        """On a cluster: what a worker opens must be there on every node, before anything is trained."""
+        """On a cluster: check before training that every node has the files that a worker opens."""
         warning = check_nodes(self._spec, self._config, provenance.machine) if os.environ.get("RAY_ADDRESS") else ""
         if warning:
             print(f"fedmrg: {warning}", file=sys.stderr)
 
     def shared_params(self) -> dict[str, Any]:
-        """The shared parameters as the base and the seed make them."""
+        """The shared parameters before the first round, from base and seed."""
         return {name: self._worker.initial[name] for name in self._worker.shared_names()}
 
     def __exit__(self, *error: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +71,14 @@ def test_bytes_are_added_up_by_round_and_direction() -> None:
             {"round": 1, "upload_bytes": 6, "download_bytes": 3},
         ],
     }
+
+
+def test_a_finished_run_is_not_run_again(toy_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if it finished after this process had looked: then the lock was held by the other."""
+    options = Options(quiet=True, runs=tmp_path, cache=toy_cache, track=False)
+    result = run_experiment(toy_config("constant"), options)
+    stored = (tmp_path / result["run_id"] / "result.json").read_bytes()
+    monkeypatch.setattr(experiment, "_stages", lambda *given: pytest.fail("it was run again"))
+    again = run_experiment(toy_config("constant"), replace(options, resume=result["run_id"]))
+    assert again["params_sha256"] == result["params_sha256"]
+    assert (tmp_path / result["run_id"] / "result.json").read_bytes() == stored
