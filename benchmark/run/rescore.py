@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.scoring.generations import radeval_metrics, score_generations
-from benchmark.scoring.labelers import language_notes
 from benchmark.scoring.outputs import save_per_study, write_outputs
 from benchmark.scoring.report_table import read_stored
 from fedmrg_core.errors import ConfigError, DataError, FedMRGError
@@ -50,8 +49,7 @@ def main(args: argparse.Namespace) -> int:
         done = update(again, result["scores"], folder, args.root)
         save_per_study(card.per_study, folder / PER_STUDY)
     print(score_table(again))
-    texts = {name: list(generations[name]) for name in ("reference", "hypothesis")}
-    print("".join(f"\nnote: {note}" for note in language_notes(texts)))
+    print()
     print("\n".join(moved(result["scores"], scores) + (done if args.update else [])))
     return 0
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
+
+from benchmark.scoring.labelers import language_notes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -12,12 +15,16 @@ if TYPE_CHECKING:
     from fedmrg_core.data.cache.federation import Federation
     from fedmrg_core.metrics.scorecard import MeasureTexts, Scorecard
 
+logger = logging.getLogger(__name__)
+
 
 def score_generations(config: Config, federation: Federation, generations: pd.DataFrame, **changes: Any) -> Scorecard:
     """The scorecard of a run's generations, by its config; `changes` overrides arguments of `scorecard`."""
     from fedmrg_core.metrics.scorecard import scorecard
 
     evaluate = config.evaluate
+    for note in language_notes({"reference": list(generations["reference"])}):
+        logger.warning(note)
     reports = [federation.reports[row] for h in federation.hospitals if h.seen for row in h.rows["train"]]
     settings = {"labeler": evaluate.labeler, "weights": evaluate.weights, "resamples": evaluate.resamples}
     return scorecard(generations, reports, **{**settings, "seed": config.run.seed, **changes})

@@ -2,6 +2,7 @@
 
     heart <3> enlarge*            up to three words between; `enlarge*` is any word that starts so
     (small|large)? effusion(s|)   alternatives, and `?` for an optional word
+    not @seen                     a list of context.toml, as alternatives
 
 A text of n words is matched in O(n): the walk from each start is bounded by the depth and gaps of the rules' trie.
 """
@@ -139,7 +140,8 @@ def without_contained(found: list[Match]) -> list[Match]:
         merged[match.used] = Match(match.start, match.end, match.used, tags)
     matches = list(merged.values())
     if len(matches) > 1:
-        matches = [rest for match in matches if (rest := _visible(match, matches)).tags]
+        longer = [match for match in matches if len(match.used) > 1]  # only these can contain another
+        matches = [rest for match in matches if (rest := _visible(match, longer)).tags]
     return sorted(matches, key=lambda match: (match.start, match.end))
 
 

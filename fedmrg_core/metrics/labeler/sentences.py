@@ -26,7 +26,8 @@ _STARTER = re.compile(
     r"Lungs|Cardiac|Cardiomediastinal|Mediastinum|Bones|Bony|Osseous|Normal)\s[a-z])"
 )
 _ANSWERED = re.compile(
-    r"(:\s{0,3}(?:no|none|nil|negative|absent|yes|present|normal))\s+(?=[A-Z][A-Za-z /-]{0,40}:)", re.IGNORECASE
+    r"(:\s{0,3}(?:no|none|nil|negative|absent|yes|present|normal))(?:\s{0,3}/\s{0,3}|\s+)(?=[A-Z][A-Za-z /-]{0,40}:)",
+    re.IGNORECASE,
 )
 _NAME = re.compile(r"[A-Za-z][A-Za-z /&-]*$")
 _ORGAN = re.compile(

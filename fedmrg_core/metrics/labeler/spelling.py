@@ -7,16 +7,18 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
-_TOKEN = re.compile(r"[a-z0-9]+|[,:]|(?<=\s)-(?=\s)")
+_TOKEN = re.compile(r"[a-z0-9]+|[,:]|(?<=\s)-(?=[\sa-z])")
 _REPLACED = [
     (re.compile(pattern), text)
     for pattern, text in (
         (r"[\u2018\u2019\u02bc`\u00b4]", "'"),
         (r"\s?\u2014\s?|(?<=\s)\u2013(?=\s)|(?<=\s)--(?=\s)", " - "),
         (r"[=|]", " : "),
+        (r"\(", " , "),
         (r"\b(?:can't|cant|cannot)\b", "can not"),
-        (r"\bwon't\b", "will not"),
+        (r"\bwon'?t\b", "will not"),
         (r"\b(is|are|was|were|has|have|had|do|does|did|could|would|should)(?:n't|nt)\b", r"\1 not"),
         (r"\b(there|it|that)'s\b", r"\1 is"),
         (r"'s\b", ""),
@@ -30,6 +32,10 @@ _REPLACED = [
         (r"(?<=[a-z])\?$", " questionable"),
     )
 ]
+_UNUSUAL = re.compile(
+    r"[^a-z0-9 ,.:]|\b(?:cannot|cant|wont|(?:is|are|was|were|has|have|had|do|does|did|could|would|should)nt)\b"
+)
+"""Without this in a sentence there is nothing to replace."""
 _BRITISH = [
     (re.compile(pattern), text)
     for pattern, text in (
@@ -69,12 +75,14 @@ def words(sentence: str) -> list[str]:
 
     Other punctuation only separates words.
     """
-    for pattern, text in _REPLACED:
-        sentence = pattern.sub(text, sentence)
+    if _UNUSUAL.search(sentence):
+        for pattern, text in _REPLACED:
+            sentence = pattern.sub(text, sentence)
     found = [word for token in _TOKEN.findall(sentence) for word in _spelled(token).split()]
     return [*found, "."]
 
 
+@lru_cache(maxsize=65536)
 def _spelled(token: str) -> str:
     for pattern, text in _BRITISH:
         token = pattern.sub(text, token)
