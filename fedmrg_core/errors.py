@@ -69,6 +69,8 @@ def in_range(
     Traceback (most recent call last):
     fedmrg_core.errors.ConfigError: train.rounds = -1 is out of range; allowed: 0 or more.
     """
+    if not isinstance(value, int | float):
+        raise ConfigError(f"{name} takes a number, not {value!r}.")
     if -inf < value < inf and low <= value <= high and not (above and value == low):
         return
     if high == inf:

@@ -218,10 +218,27 @@ def test_a_wrong_setting_names_its_neighbour(tmp_path):
     file.write_text("[image]\ngama = [0.5, 1.0]\n")
     with pytest.raises(ConfigError, match=r"'gama'\. Did you mean 'gamma'"):
         PhantomConfig.load(file)
-    with pytest.raises(ConfigError, match=r"shift\.image must be in 0\.\.1, not 2"):
+    with pytest.raises(ConfigError, match=r"shift\.image = 2 is out of range; allowed: 0 to 1"):
         PhantomConfig.load(overrides={"shift": {"image": 2}})
-    with pytest.raises(ConfigError, match="1 or more each"):
+    with pytest.raises(ConfigError, match="sizes = 0 is out of range; allowed: 1 or more"):
         PhantomConfig.load(overrides={"sizes": [5, 0]})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sizes": []}, {"unseen_from": 0}, {"studies_per_patient": [0.0]}, {"shift": {"text": float("nan")}},
+        {"case_mix": {"concentration": 0}}, {"case_mix": {"faint": [0.5, 0.1]}}, {"case_mix": {"most_findings": 0}},
+        {"case_mix": {"weights": {"normal": -1}}}, {"case_mix": {"profiles": {"icu": {"Edema": 2}}}},
+        {"text": {"habit": 0}}, {"text": {"omit": [0.0, 1.5]}}, {"text": {"salience": {"Edema": -1}}},
+        {"image": {"native": [0.0, 10.0]}}, {"image": {"noise": [-1.0, 0.0]}}, {"image": {"zoom": [1.0]}},
+        {"image": {"zoom": "wide"}}, {"film": {"texture": -1.0}}, {"film": {"faint": "x"}},
+    ],
+)  # fmt: skip
+def test_a_setting_out_of_range_is_refused(wrong):
+    with pytest.raises(ConfigError) as refused:
+        PhantomConfig.load(overrides=wrong)
+    assert len(str(refused.value).splitlines()) == 1
 
 
 def test_contact_sheet(tmp_path):

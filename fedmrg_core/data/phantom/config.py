@@ -7,14 +7,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from fedmrg_core.data.phantom.findings import PATHOLOGIES
-from fedmrg_core.errors import ConfigError, choose
+from fedmrg_core.errors import ConfigError, choose, in_range, not_empty
 
 Range = tuple[float, float]
 """Low and high over hospitals."""
+
+
+def _check_range(name: str, value: Any, low: float, high: float = inf) -> None:
+    """Raise ConfigError unless `value` is two numbers in order, both from `low` to `high`."""
+    if not isinstance(value, tuple) or len(value) != 2 or not all(isinstance(end, int | float) for end in value):
+        raise ConfigError(f"{name} = {value!r} is no range: two numbers are needed, the lower one first.")
+    in_range(name, value[0], low, high)
+    in_range(name, value[1], value[0], high)
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,10 @@ class ShiftKnobs:
     prevalence: float
     public: float
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            in_range(f"shift.{name}", value, 0, 1)
+
 
 @dataclass(frozen=True)
 class CaseMixKnobs:
@@ -38,6 +51,19 @@ class CaseMixKnobs:
     both_sides: float
     faint: Range
     profiles: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        in_range("case_mix.concentration", self.concentration, 0, above=True)
+        in_range("case_mix.most_findings", self.most_findings, 1)
+        in_range("case_mix.both_sides", self.both_sides, 0, 1)
+        _check_range("case_mix.faint", self.faint, 0, 1)
+        for kind, weight in self.weights.items():
+            choose("kind of patient", kind, [name for name in self.profiles if name != "background"])
+            in_range(f"case_mix.weights.{kind}", weight, 0)
+        in_range("the sum of case_mix.weights", sum(self.weights.values()), 0, above=True)
+        for kind, profile in self.profiles.items():
+            for condition, share in profile.items() if isinstance(profile, dict) else [("", profile)]:
+                in_range(f"case_mix.profiles.{kind} {condition}".rstrip(), share, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -56,6 +82,16 @@ class TextKnobs:
     omit: Range
     order_mix: Range
     salience: dict[str, float]
+
+    def __post_init__(self) -> None:
+        in_range("text.habit", self.habit, 0, above=True)
+        in_range("text.thoroughness", self.thoroughness, 0)
+        for condition, weight in self.salience.items():
+            choose("condition", condition, PATHOLOGIES)
+            in_range(f"text.salience.{condition}", weight, 0)
+        for name, value in vars(self).items():
+            if name not in ("habit", "thoroughness", "salience"):
+                _check_range(f"text.{name}", value, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -78,6 +114,11 @@ class ImageKnobs:
     off_centre: Range
     marker: Range
 
+    def __post_init__(self) -> None:
+        least = {"offset": -1.0, "gamma": 0.05, "contrast": 0.05, "zoom": 0.05, "native": 8.0}
+        for name, value in vars(self).items():
+            _check_range(f"image.{name}", value, least.get(name, 0.0))
+
 
 @dataclass(frozen=True)
 class FilmKnobs:
@@ -86,6 +127,10 @@ class FilmKnobs:
     finding: float
     faint: float
     texture: float
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            in_range(f"film.{name}", value, 0)
 
 
 @dataclass(frozen=True)
@@ -101,6 +146,15 @@ class PhantomConfig:
     text: TextKnobs
     image: ImageKnobs
     film: FilmKnobs
+
+    def __post_init__(self) -> None:
+        not_empty("sizes", self.sizes)
+        for size in self.sizes:
+            in_range("sizes", size, 1, unit="studies of a hospital")
+        in_range("unseen_from", self.unseen_from, 1, len(self.sizes))
+        for share in self.studies_per_patient:
+            in_range("studies_per_patient", share, 0, 1)
+        in_range("the sum of studies_per_patient", sum(self.studies_per_patient), 0, above=True)
 
     @classmethod
     def load(cls, path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> PhantomConfig:
@@ -150,21 +204,6 @@ def _frozen(kind: Any, table: Mapping[str, Any]) -> Any:
 
 
 def _build(table: dict[str, Any]) -> PhantomConfig:
-    _validate(table)
     parts = {"shift": ShiftKnobs, "case_mix": CaseMixKnobs, "text": TextKnobs, "image": ImageKnobs, "film": FilmKnobs}
     built: PhantomConfig = _frozen(PhantomConfig, table | {n: _frozen(kind, table[n]) for n, kind in parts.items()})
     return built
-
-
-def _validate(table: dict[str, Any]) -> None:
-    if not table["sizes"] or any(not isinstance(n, int) or n < 1 for n in table["sizes"]):
-        raise ConfigError(f"phantom sizes are studies per hospital, 1 or more each, not {table['sizes']!r}.")
-    if not 0 < table["unseen_from"] <= len(table["sizes"]):
-        raise ConfigError(f"phantom unseen_from must be in 1..{len(table['sizes'])}, not {table['unseen_from']!r}.")
-    for name, value in table["shift"].items():
-        if not 0.0 <= value <= 1.0:
-            raise ConfigError(f"phantom shift.{name} must be in 0..1, not {value!r}.")
-    for kind in table["case_mix"]["weights"]:
-        choose("kind of patient", kind, [name for name in table["case_mix"]["profiles"] if name != "background"])
-    for condition in table["text"]["salience"]:
-        choose("condition", condition, PATHOLOGIES)
