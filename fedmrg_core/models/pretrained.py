@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fedmrg_core.errors import ConfigError, choose, first_line
+from fedmrg_core.errors import ConfigError, first_line
 from fedmrg_core.models.registry import encoder_names, language_model_names
 
 
@@ -42,8 +42,9 @@ def check_checkpoints(encoder: str, lm: str) -> None:
     for setting, name, names in (("encoder", encoder, encoder_names()), ("lm", lm, language_model_names())):
         if name in names:
             continue
-        if difflib.get_close_matches(name, names, cutoff=0.75) and not Path(name).exists():
-            choose(setting, name, names)  # a misspelling: without asking the hub, which can take half a minute
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.75)
+        if near and not Path(name).exists():  # without asking the hub, which can take half a minute
+            raise refusal(setting, name, f"it is no registered name. Did you mean '{near[0]}'?")
         _check_files(setting, Path(name))
         load_pretrained(setting, name, AutoConfig.from_pretrained)
 
