@@ -74,20 +74,20 @@ def lines_of(folder: RunFolder, number: int) -> None:
     folder.append_round(row(number))
 
 
-def measure(place: Path, megabytes: float, rounds: int, products: int) -> list[dict[str, Any]]:
+def measure(parent: Path, megabytes: float, rounds: int, products: int) -> list[dict[str, Any]]:
     """A row for each round: ms that a round waits for each kind of writing, and its work's ms beside it."""
-    folder = RunFolder(place / "run")
-    uri = f"sqlite:///{place / 'mlflow.db'}"
+    folder = RunFolder(parent / "run")
+    uri = f"sqlite:///{parent / 'mlflow.db'}"
     direct = _Writer(uri)
     direct.open("blocking", "perf", {}, {}, resume=False)
     tracker = Tracker(uri)
     tracker.start("background", "perf", {}, {})
-    writer = AsyncCheckpointer(place / "background", 2, 600.0)
+    writer = AsyncCheckpointer(parent / "background", 2, 600.0)
     rows = []
     for number in range(rounds):
         given = state(megabytes, number + 1)
         ms = {"lines": clocked(lines_of, folder, number)}
-        ms["checkpoint, blocking"] = clocked(checkpoint.save, place / "blocking", *given)
+        ms["checkpoint, blocking"] = clocked(checkpoint.save, parent / "blocking", *given)
         ms["work alone"] = work(products) * 1000
         ms["checkpoint, background"] = clocked(writer.save, *given)
         ms["work beside the checkpoint"] = work(products) * 1000
@@ -117,8 +117,8 @@ def main() -> None:
     parser.add_argument("--products", type=int, default=150, help="matrix products of a round's work (default: 150)")
     given = parser.parse_args()
     configure_process()
-    with tempfile.TemporaryDirectory(dir=given.json.resolve().parent) as place:
-        rows = measure(Path(place), given.mb, given.rounds, given.products)
+    with tempfile.TemporaryDirectory(dir=given.json.resolve().parent) as parent:
+        rows = measure(Path(parent), given.mb, given.rounds, given.products)
     write_atomic(given.json, json.dumps(rows, indent=1).encode())
     print(table(rows))
 

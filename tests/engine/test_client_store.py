@@ -13,6 +13,7 @@ from fedmrg_core.algorithms.base import ServerState
 from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.memory.wire import Packed, pack, unpack
 from fedmrg_core.engine.rounds import params_sha256
+from fedmrg_core.errors import FedMRGError
 
 SIZE = 400
 """Bytes of `private`: 100 float32."""
@@ -102,3 +103,18 @@ def test_states_beyond_the_limit_spill_and_staged_ones_are_not_visible_yet() -> 
     store.commit()
     assert store.clients() == [f"h{number}" for number in range(6)]
     assert [float(unpack(store.get(f"h{n}"))["personal"]["w"][-1]) for n in range(6)] == [0, 1, 2, 3, 4, 7]
+
+
+def test_a_full_temporary_folder_is_one_line_and_the_committed_states_remain(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ClientStore(memory_limit=0)
+    store.put("a", private(1))
+
+    def full(*given: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(FedMRGError, match=r"No space left on device.*set TMPDIR to another folder") as caught:
+        store.stage("a", private(2))
+    assert "\n" not in str(caught.value)
+    store.rollback()
+    assert value(store, "a") == 1

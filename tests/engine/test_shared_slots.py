@@ -103,6 +103,15 @@ def test_without_a_fitting_slot_a_reply_travels_unchanged() -> None:
     assert SlotPool(actors=2, size=MAX_TOTAL_BYTES + 1).acquire() is None
 
 
+def test_without_memory_for_slots_replies_travel_in_their_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*given: Any) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(os, "ftruncate", refuse)
+    slots = SlotPool(actors=2, size=MIN_REPLY_BYTES)
+    assert (slots.count, slots.num_bytes, slots.acquire(), slots.full) == (0, 0, None, False)
+
+
 @pytest.mark.usefixtures("ray_running")
 def test_replies_that_the_caller_keeps_are_not_overwritten() -> None:
     class Large:

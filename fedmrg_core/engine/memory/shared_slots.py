@@ -39,8 +39,8 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SlotHandle:
-    """One slot, as an actor is told of it: `size` bytes from `offset` on. path: opens the memory. target: what `path`
-    must resolve to; on another machine it resolves to something else, or to nothing."""
+    """One slot, in the form that travels to an actor: `size` bytes from `offset` on. path: opens the memory. target:
+    what `path` must resolve to; on another machine it resolves to something else, or to nothing."""
 
     path: str
     target: str
@@ -71,15 +71,23 @@ class SlotPool:
         if self.size and hasattr(os, "memfd_create"):
             wanted = max(actors + 1, SMALL_TOTAL_BYTES // self.size)
             self.count = min(2 * actors + 1, wanted, MAX_TOTAL_BYTES // self.size)
+        try:
+            self._create()
+        except OSError as error:
+            _log.info("no memory slots (%s): replies travel in their messages", error.strerror)
+            self.count = 0
         self.num_bytes = self.count * self.size
         self._free = list(range(0, self.num_bytes, self.size or 1))
-        if self.count:
-            name = f"fedmrg-{secrets.token_hex(8)}"
-            file = os.memfd_create(name)
-            weakref.finalize(self, os.close, file)
-            os.ftruncate(file, self.num_bytes)
-            self._map = _mapped(file, self.num_bytes)
-            self._path, self._target = f"/proc/{os.getpid()}/fd/{file}", f"/memfd:{name} (deleted)"
+
+    def _create(self) -> None:
+        if not self.count:
+            return
+        name = f"fedmrg-{secrets.token_hex(8)}"
+        file = os.memfd_create(name)
+        weakref.finalize(self, os.close, file)
+        os.ftruncate(file, self.count * self.size)
+        self._map = _mapped(file, self.count * self.size)
+        self._path, self._target = f"/proc/{os.getpid()}/fd/{file}", f"/memfd:{name} (deleted)"
 
     def resized_for(self, num_bytes: int) -> SlotPool:
         """These slots, or new ones if a reply of so many bytes does not fit them."""

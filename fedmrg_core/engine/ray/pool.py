@@ -54,7 +54,7 @@ class Actor:
 
 @dataclass
 class Pace:
-    """What the last message of each method told: seconds and payload bytes per call, and the longest seconds so far.
+    """Measured by method: seconds and payload bytes per call in the last message, and the seconds of the longest call.
 
     They decide how many calls are sent at once, and never what comes back.
     """
