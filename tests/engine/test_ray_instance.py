@@ -80,10 +80,6 @@ def answer(address: str, token: str) -> str:
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60).stdout.strip()
 
 
-def ray_folders() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("fedmrg-????????/ray"))
-
-
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads /proc, which Linux has")
 def test_a_private_instance_is_reachable_by_its_own_user_on_its_own_machine_only(own: RayInstance) -> None:
     import ray
@@ -91,7 +87,7 @@ def test_a_private_instance_is_reachable_by_its_own_user_on_its_own_machine_only
     listening = [c for p in processes() for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN]
     assert len(listening) >= 4, "the driver, the GCS, the raylet and the object manager"
     assert {c.laddr.ip.removeprefix("::ffff:") for c in listening} == {"127.0.0.1"}
-    (folder,) = {path for path in ray_folders() if (path / "session_latest").exists()}
+    folder = Path(ray._private.worker._global_node.get_temp_dir_path())
     assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
     tokens = (os.environ["RAY_AUTH_TOKEN"], "0" * 64)
     assert [answer(ray.get_runtime_context().gcs_address, token) for token in tokens] == ["1", "AuthenticationError"]
