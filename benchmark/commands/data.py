@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `fedmrg data`."""
     parser.add_argument("what", choices=("iu-text",), help="the IU X-ray reports, without films")
     parser.add_argument("folder", type=Path, metavar="DIR", help="where they go")
-    parser.add_argument("--wheel", type=Path, metavar="FILE", help=f"the wheel of {PACKAGE}, if it is here already")
+    parser.add_argument("--wheel", type=Path, metavar="FILE", help=f"the wheel of {PACKAGE}, if you have it already")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`fedmrg doctor [DATA]`: what is there, what that enables, and what to do for the rest."""
+"""`fedmrg doctor [DATA]`: what this machine and a data folder have, what that enables, and what to do for the rest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmark.run.options import CACHE
 from fedmrg_core.errors import FedMRGError, one_line
 
 Line = tuple[str, bool, str]
-"""(what, whether it is there, what follows or what to do)."""
+"""(what, whether it was found, what follows or what to do)."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print one line a thing; 1 where the data folder that was asked about cannot be trained on."""
+    """Print one line per thing; 1 where the given data folder cannot be trained on."""
     lines = [*_machine(), *(_data(Path(args.data)) if args.data else _no_data())]
     for what, there, text in lines:
         print(f"{'yes' if there else 'no':<4}{what:<12}{one_line(text, 4000)}")
@@ -75,7 +75,7 @@ def _data(root: Path) -> Iterator[Line]:
     yield "data", True, f"{plan.source.name}: {len(studies)} studies, {hospitals}; counted: {notes or 'nothing'}"
     if not plan.source.has_films():
         where = "docs/data.md says where to get them; the text alone can be verified and described"
-        yield "films", False, f"none is here, such as '{studies[0].image.removeprefix('./')}'; {where}"
+        yield "films", False, f"none found, such as '{studies[0].image.removeprefix('./')}'; {where}"
         return
     try:
         plan.source.image(studies[0], 64)

@@ -1,6 +1,6 @@
 """`fedmrg splits make|verify|describe [NAME ..] [--data DIR]`: the fixed splits under splits/.
 
-make rebuilds the named splits (or all) from splits/recipes.toml where their data is there; verify runs the recipes
+make rebuilds the named splits (or all) from splits/recipes.toml where their data is present; verify runs the recipes
 again and compares every hash; describe says how different the hospitals are, beside a random deal; `manifest` is the
 data root's own.
 """
@@ -104,7 +104,7 @@ def _make(wanted: list[str], data: DataConfig, args: argparse.Namespace) -> int:
 
 
 def _describe(wanted: list[str], data: DataConfig, png: Path | None) -> int:
-    """Print a table a split; 1 where none could be described."""
+    """Print a table per split; 1 where none could be described."""
     from fedmrg_core.data.describe import describe
 
     found: dict[str, list[Measure]] = {}
@@ -121,7 +121,7 @@ def _describe(wanted: list[str], data: DataConfig, png: Path | None) -> int:
             chance = f"random deal {one.random:.3f}, at most {one.random_high:.3f}"
             print(f"  {one.name:<8}{one.value:8.3f} {one.unit:<5} {chance}")
         if sample.films is None:
-            print("  films   not compared: none is here")
+            print("  films   not compared: none found")
         _twins(name)
     if png and found:
         _draw(found, png)
@@ -152,7 +152,7 @@ def _twins(name: str) -> None:
 
 
 def _draw(found: dict[str, list[Measure]], png: Path) -> None:
-    """One picture, a row of panels a data set: what was measured may differ between data sets."""
+    """One picture, a row of panels per data set: data sets may have different measures."""
     from PIL import Image
 
     rows = []

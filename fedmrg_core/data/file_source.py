@@ -127,7 +127,7 @@ class FileSource:
             return f"absent:{study.image}"
 
     def has_films(self) -> bool:
-        """Whether any study's film is there: a data root may hold the texts alone."""
+        """Whether any study's film exists: a data root may hold the texts alone."""
         return any(self._exists(study) for study in self.studies())
 
     def _exists(self, study: Study) -> bool:

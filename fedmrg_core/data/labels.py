@@ -38,7 +38,7 @@ def label_columns(table: Table) -> bool:
         missing = next(name for name in CONDITIONS if name not in there)
         near = get_close_matches(missing, [name for name in table.header if name not in CONDITIONS], n=1, cutoff=0.6)
         hint = f" (is '{one_line(near[0])}' meant?)" if near else ""
-        raise DataError(f"{len(there)} of the 14 label columns are there, but not '{missing}'{hint}", table.file, 1)
+        raise DataError(f"{len(there)} of the 14 label columns exist, but not '{missing}'{hint}", table.file, 1)
     return bool(there)
 
 

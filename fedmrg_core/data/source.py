@@ -35,7 +35,7 @@ class Source(Protocol):
         """The study's film, grey, uint8 [size, size]. Raises DataError where it cannot be read. Thread-safe."""
 
     def has_films(self) -> bool:
-        """Whether any film is there: a data root may hold the texts alone."""
+        """Whether any film exists: a data root may hold the texts alone."""
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) over texts, labels and the identity of every film: the run's `data_sha256`."""

@@ -67,7 +67,7 @@ class Table:
                 raise DataError(f"{what} is in row {first[key]} too", self.file, row)
 
     def require(self, columns: Sequence[str]) -> None:
-        """Raises DataError naming the first column that is missing, and the nearest one that is there."""
+        """Raises DataError naming the first column that is missing, and the nearest one that exists."""
         for name in columns:
             if name in self.header:
                 continue

@@ -16,7 +16,7 @@ from fedmrg_core.types import Study
 
 @dataclass
 class FakeSource:
-    """Two studies a patient; the film of study i is filled with i % 251. Ids in `broken` have no readable film."""
+    """Two studies per patient; the film of study i is filled with i % 251. Ids in `broken` have no readable film."""
 
     sizes: dict[str, int]
     broken: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Dividing and dealing: patients stay whole, shares are kept, the result is a function of the seed."""
+"""Dividing and dealing: patients stay whole, shares are right, the result is a function of the seed."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def test_doctor_looks_at_a_folder(
         "no_findings 514, no_frontal_film 138",
         said,
     )
-    assert re.search(r"(?m)^no  films +none is here", said)
+    assert re.search(r"(?m)^no  films +none found", said)
     with (tmp_path / "manifest.csv").open("w") as table:
         table.write("image,report\n")
         for at in range(60):

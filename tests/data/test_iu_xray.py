@@ -1,4 +1,4 @@
-"""IU X-ray in its three layouts, on the real text where it is; films are rendered stand-ins."""
+"""IU X-ray in its three layouts, on the real text where it is present; films are rendered stand-ins."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_kaggle_rules_and_their_counts(made, change):
             r"indiana_reports.csv: no column 'uid'. Is it 'udi'",
         ),
         ("indiana_reports.csv", "3,x", "three,x", "indiana_reports.csv, row 4: uid 'three' is not a number"),
-        ("indiana_reports.csv", "5,x", "3,x", "indiana_reports.csv, row 6: study 3 stands there twice"),
+        ("indiana_reports.csv", "5,x", "3,x", "indiana_reports.csv, row 6: study 3 is listed twice"),
         (
             "indiana_projections.csv",
             "1,1_IM-0001-3001.dcm.png,Lateral",

@@ -181,7 +181,7 @@ def test_faults_of_the_file_itself(folder, change, tmp_path):
         (b'image,report\na,"b\n', "not a well-formed CSV file"),
         (b"image,report,report\na,b,c\n", "column 'report' exists twice"),
         (b"image,report\nfilms/01.png,b,c\n", "row 2: 3 cells, but the header has 2"),
-        (b"image,report,Edema\nfilms/01.png,b,1\n", "1 of the 14 label columns are there, but not 'Enlarged"),
+        (b"image,report,Edema\nfilms/01.png,b,1\n", "1 of the 14 label columns exist, but not 'Enlarged"),
     ):
         manifest.write_bytes(content)
         with pytest.raises(DataError, match=message):

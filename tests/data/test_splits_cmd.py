@@ -73,7 +73,7 @@ def test_describe_needs_no_films_and_compares_them_where_they_are(
     picture = tmp_path / "split_file.png"
     assert cli.main(["splits", "describe", *IU, "phantom/ci", "--data", str(text), "--png", str(picture)]) == 0
     said = capsys.readouterr().out
-    assert said.count("films   not compared: none is here") == len(IU)
+    assert said.count("films   not compared: none found") == len(IU)
     assert "iu_xray/acquisition: 3199 studies, 5 hospitals" in said
     assert "phantom/ci: 150 studies, 4 hospitals" in said
     assert "175 of 586 word for word" in said

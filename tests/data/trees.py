@@ -21,7 +21,7 @@ SETTINGS = DataConfig(
 
 
 def own_folder(root: Path, columns: str, rows: Iterable[str]) -> Path:
-    """A folder with a manifest: `columns` and the cells of `rows` stand behind the image, a film for each row."""
+    """A folder with a manifest: `columns` and the cells of `rows` follow the image; one film per row."""
     root.mkdir()
     lines = [f"image,{columns}"]
     for at, row in enumerate(rows):

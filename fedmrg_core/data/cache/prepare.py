@@ -57,7 +57,7 @@ def prepare(
     """The federation of a split: found in `cache_dir`, else read, verified, decoded and cached there.
 
     split: "phantom/group", "iu_xray/group", .. ; a `data.path` that holds a manifest.csv is its own split. seed: the
-    run's; it selects the draw. image_size: pixels a side. clients: None = all; else the first so many seen hospitals.
+    run's; it selects the draw. image_size: pixels per side. clients: None = all; else the first so many seen hospitals.
     Raises DataError (bad rows, a hash that differs, by part) or ConfigError.
     """
     plan = plan_for(data, split, seed, clients)

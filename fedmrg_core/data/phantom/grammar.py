@@ -72,7 +72,7 @@ def slot_options(slot: str, finding: Finding) -> list[str]:
 
 
 def slot_key(slot: str, finding: Finding) -> str:
-    """The name under which a hospital's habit for a slot is kept: one for all places, one a severity tier."""
+    """The name of a hospital's habit for a slot: one for all sides and zones, one per severity tier."""
     return f"slot.{slot}" if slot in ("place", "zone", "side") else f"slot.{slot}.{finding.tier}"
 
 

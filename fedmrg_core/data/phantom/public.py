@@ -29,7 +29,7 @@ class InTurn:
 
 
 def plan_public(config: PhantomConfig, count: int, seed: int) -> list[Plan]:
-    """One study a patient. The number of findings varies from none to three; the first one goes through all
+    """One study per patient. The number of findings varies from none to three; the first one goes through all
     conditions in turn, so that the rare ones are as common as the others."""
     rng = generator("phantom", seed, "public findings")
     plans = []

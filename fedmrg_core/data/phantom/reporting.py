@@ -105,7 +105,7 @@ def denied(habits: Habits, drawn: set[str], rng: np.random.Generator) -> list[st
 def denial_sentences(
     habits: Habits, conditions: list[str], pick: grammar.Pick, rng: np.random.Generator
 ) -> list[Sentence]:
-    """Denials, some sharing a sentence with others of their section (the heart's stand alone)."""
+    """Denials, some sharing a sentence with others of their section (those of the heart never do)."""
     groups: list[list[str]] = []
     for condition in sorted(conditions, key=habits.orders[0].__getitem__):
         section = SECTIONS.get(condition, "lungs")
@@ -155,7 +155,7 @@ def write_report(
 
 
 def arrange(habits: Habits, body: list[Sentence], rng: np.random.Generator) -> list[Sentence]:
-    """Sentences by the order of the day: its sections; in a section what is there, what is not, what says nothing."""
+    """Sentences section by section, in this order of sections; in each first findings, then denials, then fillers."""
     order = habits.orders[0 if rng.random() < habits.order_mix else 1]
 
     def rank(sentence: Sentence) -> tuple[int, int, int]:

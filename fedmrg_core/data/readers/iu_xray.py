@@ -102,7 +102,7 @@ class IUXraySource(FileSource):
             return []
         name = f"CXR{record.uid}"
         if name in self._records:
-            raise DataError(f"study {record.uid} stands there twice", record.file, record.row)
+            raise DataError(f"study {record.uid} is listed twice", record.file, record.row)
         self.count("reports_with_xxxx", "XXXX" in record.findings)
         self.count("several_frontal_films", len(frontal) > 1)
         views = {view for _, view in record.films}
@@ -118,7 +118,7 @@ def _study(record: RawStudy, film: str, labels: Labels) -> Study:
 
 
 def film_folder(root: Path, first: str) -> str:
-    """The folder below the root that holds the film `first`; else the first known folder that is there."""
+    """The folder below the root that holds the film `first`; else the first known folder that exists."""
     there = [folder for folder in FILM_FOLDERS if (root / folder).is_dir()]
     return next((folder for folder in there if os.path.isfile(root / folder / first)), there[0])
 

@@ -187,7 +187,7 @@ class _Reports:
 
 
 def _labels(root: Path) -> dict[str, Labels]:
-    """Study -> CheXpert's labels, else NegBio's; empty where neither file is there."""
+    """Study -> CheXpert's labels, else NegBio's; empty where neither file exists."""
     for kind in ("chexpert", "negbio"):
         if _table_path(root, kind) is None:
             continue

@@ -101,8 +101,8 @@ def assign(
 ) -> Assignment:
     """Run a recipe on studies: hospitals first, then 70/10/20 (unseen 30/10/60) by patient inside each.
 
-    `groups`: positions of studies that must share a part (near-duplicate reports); official parts, which know nothing
-    of them, are then not kept.
+    `groups`: positions of studies that must share a part (near-duplicate reports); official parts, which ignore such
+    groups, are then not used.
     """
     hospitals = assign_hospitals(recipe["kind"], studies, metadata, recipe, seed)
     official = recipe.get("parts") == "official" and groups is None
