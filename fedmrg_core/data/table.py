@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from fedmrg_core.data.table_formats import INNER_BREAK, Rows, csv_rows, json_rows, parquet_rows
+from fedmrg_core.data.table_formats import Rows, csv_rows, json_rows, parquet_rows
 from fedmrg_core.errors import DataError, choose, one_line
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,9 @@ FORMATS: dict[str, Callable[[Path, str], Rows]] = {
     ".parquet": parquet_rows,
 }
 """A file name's suffix (before .gz) -> its reader."""
+
+TextRow = tuple[int, tuple[str, ...]]
+TextRows = Iterable[TextRow]
 
 
 @dataclass(frozen=True)
@@ -130,60 +134,70 @@ def read_table(
     doubled = sorted({cell for cell in header if cell and header.count(cell) > 1})
     if doubled:
         raise DataError(f"column '{one_line(doubled[0])}' exists twice", file, rows[0][0] or None)
-    table = _table(file, header, rows[1:], ragged, blank_rows, required)
-    for column, count in table.nulls.items():
-        log.info("%s: %d cells of column '%s' hold a word for nothing, such as nan", file, count, one_line(column))
-    return table
-
-
-def _table(
-    file: str, header: tuple[str, ...], given: Rows, ragged: bool, blank_rows: bool, required: Sequence[str]
-) -> Table:
     Table(file, header, (), ()).require(required)
-    nulls = dict.fromkeys(header, 0)
-    rows: list[tuple[str, ...]] = []
-    numbers: list[int] = []
+    kept = _rows(file, header, _typed(rows[1:], header, required, file), ragged, blank_rows)
+    cells, nulls = _without_nulls([row for _, row in kept], header)
+    for column, count in nulls.items():
+        log.info("%s: %d cells of column '%s' hold a word for nothing, such as nan", file, count, one_line(column))
+    return Table(file, header, cells, tuple(number for number, _ in kept), nulls)
+
+
+def _rows(file: str, header: tuple[str, ...], given: TextRows, ragged: bool, blank_rows: bool) -> list[TextRow]:
+    """The rows that are used, each as long as the header (unless `ragged`)."""
+    kept: list[TextRow] = []
     for number, cells in given:
-        _refuse_nested(dict(zip(header, cells, strict=False)), required, file, number)
-        row = _fitted([_text(cell, file, number) for cell in cells], header)
+        row = cells if len(cells) == len(header) else _fitted(list(cells), header)
         if not blank_rows and not any(cell.strip() for cell in row):
             continue
         if len(row) != len(header) and not ragged:
             found = f"{len(row)} cells, but the header has {len(header)} (a comma in a report needs quotes)"
             raise DataError(found, file, number)
-        for at, cell in enumerate(row):
-            if cell and is_null(cell):
-                row[at] = ""
-                if cell.strip() and at < len(header):
-                    nulls[header[at]] += 1
-        rows.append(tuple(row))
-        numbers.append(number)
-    counted = {name: count for name, count in nulls.items() if count}
-    return Table(file, header, tuple(rows), tuple(numbers), counted)
+        kept.append((number, row))
+    return kept
 
 
-def _refuse_nested(cells: Mapping[str, Any], required: Sequence[str], file: str, number: int) -> None:
-    for name in required:
-        if isinstance(cells.get(name), list | dict):
-            raise DataError(f"'{name}' is a {type(cells[name]).__name__}, not text", file, number)
-
-
-def _fitted(row: list[str], header: tuple[str, ...]) -> list[str]:
+def _fitted(row: list[str], header: tuple[str, ...]) -> tuple[str, ...]:
     """The row without blank cells beyond the header, and with cells for columns that have no name (trailing ";;")."""
     while len(row) > len(header) and not row[-1].strip():
         row.pop()
     while len(row) < len(header) and not any(header[len(row) :]):
         row.append("")
-    return row
+    return tuple(row)
 
 
-def _text(value: Any, file: str, number: int) -> str:
-    """A cell as text: null and not-a-number as "", lists and objects as JSON."""
+def _without_nulls(
+    rows: list[tuple[str, ...]], header: tuple[str, ...]
+) -> tuple[tuple[tuple[str, ...], ...], dict[str, int]]:
+    """The rows with "" for every cell that says nothing, and how many of those held a word, by column. Distinct values
+    are looked at once: large tables repeat them."""
+    distinct = {cell for row in rows for cell in row if len(cell) < 12}
+    empty = {cell for cell in distinct if cell and is_null(cell)}
+    if not empty:
+        return tuple(rows), {}
+    counts: Counter[str] = Counter()
+    cleaned = []
+    for row in rows:
+        if not empty.isdisjoint(row):
+            counts.update(name for name, cell in zip(header, row, strict=False) if cell in empty and cell.strip())
+            row = tuple("" if cell in empty else cell for cell in row)
+        cleaned.append(row)
+    return tuple(cleaned), dict(counts)
+
+
+def _typed(rows: Rows, header: tuple[str, ...], required: Sequence[str], file: str) -> Iterator[TextRow]:
+    """Rows as text: null and not-a-number as "", lists and objects as JSON, but for `required` columns, which want
+    text."""
+    for number, cells in rows:
+        if all(type(cell) is str for cell in cells):
+            yield number, cells
+            continue
+        for name, cell in zip(header, cells, strict=False):
+            if name in required and isinstance(cell, list | dict):
+                raise DataError(f"'{name}' is a {type(cell).__name__}, not text", file, number)
+        yield number, tuple(map(_text, cells))
+
+
+def _text(value: Any) -> str:
     if value is None or value != value:
         return ""
-    text = json.dumps(value, default=str) if isinstance(value, list | dict) else str(value).replace(INNER_BREAK, "\n")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise DataError("the row holds half a character (a lone surrogate)", file, number) from None
-    return text
+    return json.dumps(value, default=str) if isinstance(value, list | dict) else str(value)

@@ -114,20 +114,38 @@ def _head(path: Path, file: str) -> bytes:
         raise DataError(f"cannot be read ({first_line(error)})", file) from None
 
 
+class _InnerBreaks:
+    """Marks the carriage returns inside lines, and knows whether there were any."""
+
+    found = False
+
+    def mark(self, line: str) -> str:
+        """The line with INNER_BREAK for each."""
+        if "\r" not in line:
+            return line
+        self.found = True
+        return line.replace("\r", INNER_BREAK)
+
+
+def _broken(row: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(cell.replace(INNER_BREAK, "\n") for cell in row)
+
+
 def _lines(stream: IO[str], line_end: str, file: str) -> Iterator[str]:
-    """Lines that end with a newline, other carriage returns marked as INNER_BREAK."""
+    """Lines that end with a newline; of a line that ends with "\\r\\n" the "\\r" is removed."""
     while line := stream.readline(LONGEST_FIELD + 1):
         if len(line) > LONGEST_FIELD:
             raise DataError(f"holds a line of more than {LONGEST_FIELD:,} characters: the file is damaged", file)
-        body = line.removesuffix(line_end).removesuffix("\r")
-        yield body.replace("\r", INNER_BREAK) + "\n"
+        yield line.removesuffix(line_end).removesuffix("\r") + "\n"
 
 
-def _csv(lines: Iterator[str], file: str) -> Rows:
+def _csv(given: Iterator[str], file: str) -> Rows:
+    inner = _InnerBreaks()
+    lines = map(inner.mark, given)
     start = list(_up_to_text(lines))
     first = start[-1] if start else ""
     reader = csv.reader(chain(start, lines), delimiter=max(",;\t", key=first.count), strict=True)
-    rows: Rows = []
+    rows: list[tuple[int, tuple[str, ...]]] = []
     cells = number = 0
     limit = csv.field_size_limit(LONGEST_FIELD)
     try:
@@ -135,7 +153,7 @@ def _csv(lines: Iterator[str], file: str) -> Rows:
             if record and (rows or any(cell.strip() for cell in record)):  # the header is no blank row
                 rows.append((number, tuple(record)))
                 cells = _bounded(cells + len(record), file)
-        return rows
+        return [(number, _broken(row)) for number, row in rows] if inner.found else rows
     except csv.Error as error:
         raise DataError(f"not a well-formed CSV file ({error})", file, number + 1) from None
     finally:
@@ -157,6 +175,11 @@ def _json_object(line: str, number: int, file: str) -> dict[str, Any]:
         raise DataError(f"is not JSON ({first_line(error)})", file, number) from None
     if not isinstance(row, dict):
         raise DataError("is not a JSON object", file, number)
+    if "\\u" in line:
+        try:
+            json.dumps(row, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise DataError("the row holds half a character (a lone surrogate)", file, number) from None
     return row
 
 
