@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.scoring.outputs import check_outputs, write_json
+from benchmark.scoring.outputs import check_outputs, messages, write_json
 from benchmark.scoring.report_table import read_stored, read_table
 from benchmark.scoring.summary import PART
 from fedmrg_core.errors import ConfigError, DataError, choose, one_line
@@ -79,8 +79,8 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         content = {"at": at, "n": studies, "patients": patients, "draws": args.draws, "comparisons": rows}
         write_json(content, args.json)
-    print(f"{at}: {studies} studies of {patients} patients, {args.draws} draws, {len(rows)} comparisons")
-    print(text(rows))
+    head = f"{at}: {studies} studies of {patients} patients, {args.draws} draws, {len(rows)} comparisons"
+    print(f"{head}\n{text(rows)}", file=messages([args.json]))
     return 0
 
 

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import argparse
 import csv
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.scoring.labelers import labeler_options, language_notes
-from benchmark.scoring.outputs import csv_safe
+from benchmark.scoring.outputs import csv_safe, messages
 from benchmark.scoring.report_table import column, read_table
 from fedmrg_core.errors import one_line
-from fedmrg_core.files import check_output, is_stream, output
+from fedmrg_core.files import check_output, output
 from fedmrg_core.types import CONDITIONS, LabelState
 
 _CELLS = {LabelState.BLANK: "", LabelState.POSITIVE: "1", LabelState.NEGATIVE: "0", LabelState.UNCERTAIN: "-1"}
@@ -42,7 +41,7 @@ def main(args: argparse.Namespace) -> int:
         writer.writerow(["id", *CONDITIONS])
         for name, states in zip(column(table, "id", numbered=True), labels, strict=True):
             writer.writerow([*csv_safe([name]), *csv_values(states)])
-    said = sys.stderr if is_stream(args.out) else sys.stdout  # standard output may be the labels' own
+    said = messages([args.out])
     print(f"{len(reports)} reports labelled ({version}): {one_line(str(args.out))}", file=said)
     for note in language_notes({"report": reports}):
         print(f"note: {note}", file=said)

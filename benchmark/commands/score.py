@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from benchmark.run.rescore import main as rescore
 from benchmark.scoring.generations import radeval_metrics
 from benchmark.scoring.labelers import labeler_options, language_notes
-from benchmark.scoring.outputs import check_outputs, write_outputs
+from benchmark.scoring.outputs import check_outputs, messages, write_outputs
 from benchmark.scoring.report_table import column, read_table
 from benchmark.scoring.summary import contents, score_text
 from fedmrg_core.errors import ConfigError, DataError, one_line
@@ -72,7 +72,7 @@ def _score_file(args: argparse.Namespace) -> None:
     texts = {name: list(table[name]) for name in ("reference", "hypothesis")}
     content = contents(card.scores, card.missing, len(table), [*notes(table), *language_notes(texts)])
     write_outputs(args, content, card.per_study)
-    print(score_text(content))
+    print(score_text(content), file=messages([args.json, args.per_study]))
 
 
 def score_table(table: pd.DataFrame, train: Sequence[str] | None, args: argparse.Namespace) -> Scorecard:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from fedmrg_core.errors import DataError
-from fedmrg_core.files import check_output, output, replacing
+from fedmrg_core.files import check_output, is_stream, output, replacing
 from fedmrg_core.runfolder import plain
 
 if TYPE_CHECKING:
@@ -47,6 +49,16 @@ def write_outputs(args: argparse.Namespace, content: object, per_study: pd.DataF
             raise
         except OSError as error:
             raise DataError(f"cannot be written: {error.strerror}", str(args.per_study)) from error
+
+
+def messages(paths: Iterable[Path | None]) -> TextIO:
+    """Where a command prints: standard output, or standard error if one of its files is standard output itself."""
+    try:
+        shown = os.fstat(sys.stdout.fileno())
+        taken = any(path is not None and is_stream(path) and os.path.samestat(path.stat(), shown) for path in paths)
+    except (AttributeError, OSError, ValueError):  # no standard output, or one without a file
+        return sys.stdout
+    return sys.stderr if taken else sys.stdout
 
 
 def csv_safe(cells: Sequence[str]) -> list[str]:

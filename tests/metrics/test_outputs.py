@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,6 +16,9 @@ import pytest
 from benchmark.cli import main
 from benchmark.scoring.outputs import csv_safe
 from fedmrg_core.metrics import java as java_module
+from fedmrg_core.paths import ROOT
+
+TOOLS = {name: str(shutil.which(name)) for name in ("head", "cat")}
 
 
 @pytest.fixture
@@ -70,14 +74,17 @@ def test_a_device_is_written_to_not_replaced(pairs: Path) -> None:
 
 
 def shell(command: str, pairs: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A shell line in the file's folder, with `fedmrg` for the command line of this tree and without Java."""
+    """A shell line in the file's folder, with `fedmrg` of this tree, `head`, `cat`, and no Java."""
+    tools = pairs.parent / "tools"
+    tools.mkdir(exist_ok=True)
+    for name, program in TOOLS.items():
+        if not (tools / name).exists():
+            (tools / name).symlink_to(program)
     script = f'fedmrg() {{ "{sys.executable}" -m benchmark.cli "$@"; }}; set -o pipefail; {command}'
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(("/nowhere",))
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": str(tools), **environment}
     return subprocess.run(
-        ["/bin/bash", "-c", f'head() {{ /usr/bin/head "$@"; }}; {script}'], cwd=pairs.parent, text=True,
-        capture_output=True, env={**os.environ, "PYTHONPATH": root, "PATH": path, **environment},
-    )  # fmt: skip
+        ["/bin/bash", "-c", script], cwd=pairs.parent, text=True, capture_output=True, env=variables
+    )
 
 
 def test_files_are_written_when_nobody_reads_standard_output_or_it_is_closed(pairs: Path) -> None:
@@ -95,11 +102,13 @@ def test_a_name_that_the_terminal_cannot_show_costs_no_score(pairs: Path) -> Non
     assert "Klinik \u00c4" in json.loads((pairs.parent / "a.json").read_text())["hospitals"]
 
 
-def test_labels_on_standard_output_are_a_table_alone(pairs: Path) -> None:
-    done = shell("fedmrg label pairs.csv --out /dev/stdout", pairs)
-    assert done.returncode == 0
-    assert len(done.stdout.splitlines()) == 3
-    assert "2 reports labelled" in done.stderr
+def test_a_file_that_is_standard_output_stays_free_of_messages(pairs: Path) -> None:
+    labels = shell("fedmrg label pairs.csv --out /dev/stdout", pairs)
+    assert len(labels.stdout.splitlines()) == 3
+    assert "2 reports labelled" in labels.stderr
+    scores = shell("fedmrg score pairs.csv --resamples 0 --json /dev/stdout | cat", pairs)
+    assert json.loads(scores.stdout)["n"] == 2
+    assert "2 reports; value" in scores.stderr
 
 
 def test_a_spreadsheet_runs_no_id_as_a_formula(tmp_path: Path) -> None:
