@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from fedmrg_core.engine.memory.wire import EMPTY, Packed, unpack
+from fedmrg_core.engine.memory.wire import EMPTY, Header, Packed, unpack
 from fedmrg_core.errors import FedMRGError
 from fedmrg_core.types import Payload
 
@@ -37,6 +37,10 @@ class ClientStore:
     def get(self, client_id: str) -> Packed:
         """A client's private state; empty before its first round."""
         return self._states.get(client_id)
+
+    def header(self, client_id: str) -> Header:
+        """The header of a client's private state, which is in memory even if the state has spilled."""
+        return self._states.header(client_id)
 
     def put(self, client_id: str, private: Packed) -> None:
         """Set a state without staging (loading a checkpoint)."""
@@ -140,6 +144,10 @@ class _SpillingTable:
         if isinstance(entry, Packed):
             return entry
         return Packed(entry.header, _read(self._file.fileno(), entry.size, entry.offset))
+
+    def header(self, name: str) -> Header:
+        header: Header = self._committed.get(name, EMPTY).header
+        return header
 
     def in_memory(self) -> dict[str, Packed] | None:
         """All committed entries, or None if one of them has spilled."""

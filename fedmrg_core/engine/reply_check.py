@@ -16,7 +16,7 @@ import numpy as np
 
 from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm, ServerState
-from fedmrg_core.engine.memory.wire import Packed, unpack
+from fedmrg_core.engine.memory.wire import EMPTY, Header, Packed, unpack
 from fedmrg_core.engine.messages import PERSONAL, TrainReply
 from fedmrg_core.engine.pool import ClientError
 from fedmrg_core.errors import FedMRGError, first_line, one_line
@@ -85,11 +85,14 @@ class ReplyCheck:
                 raise ClientError(f"{who}: {group} '{name}' is not finite", "nonfinite_update")
         return whole
 
-    def private(self, private: Packed, client: str, before: Packed) -> Packed:
-        """The new private state, if it can be read and its personal parameters are those of the state before."""
+    def private(self, private: Packed, client: str, before: Header) -> Packed:
+        """The new private state, if it can be read and has the personal parameters of the state before.
+
+        before: that state's header, empty before the client's first round.
+        """
         who = self._who(client)
-        if not before.header or private.header != before.header:
-            new, old = _layout_of(private, who), _layout_of(before, who)
+        if not before or private.header != before:
+            new, old = _layout_of(private, who), _layout_of(Packed(before, EMPTY.buffer), who)
             own, former = ({k: v for k, v in layout.items() if k[0] == PERSONAL} for layout in (new, old))
             if former:
                 _same_layout(own, former, who)

@@ -201,7 +201,7 @@ class _Round:
             raise
         self._enter(client, "upload", payload)
         payload = self.check.decoded(payload, client)
-        private = self.check.private(reply.private, client, self.store.get(client))
+        private = self.check.private(reply.private, client, self.store.header(client))
         last = pack(payload) if self.policy.on_failure == "reuse_last" else None
         self.store.stage(client, private, last)
         self._add_figures(reply)

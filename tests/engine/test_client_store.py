@@ -105,6 +105,14 @@ def test_states_beyond_the_limit_spill_and_staged_ones_are_not_visible_yet() -> 
     assert [float(unpack(store.get(f"h{n}"))["personal"]["w"][-1]) for n in range(6)] == [0, 1, 2, 3, 4, 7]
 
 
+def test_a_header_is_known_without_reading_a_spilled_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, state = ClientStore(memory_limit=0), pack({"personal": {"w": torch.ones(3)}})
+    assert store.header("h1") == ()
+    store.put("h1", state)
+    monkeypatch.setattr("fedmrg_core.engine.client_store._read", None)
+    assert store.header("h1") == state.header
+
+
 def test_a_full_temporary_folder_is_one_line_and_the_committed_states_remain(monkeypatch: pytest.MonkeyPatch) -> None:
     store = ClientStore(memory_limit=0)
     store.put("a", private(1))

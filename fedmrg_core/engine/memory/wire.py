@@ -13,12 +13,15 @@ from fedmrg_core import tree
 from fedmrg_core.errors import FedMRGError
 from fedmrg_core.types import Payload
 
+Header = tuple[tuple[str, str, str, tuple[int, ...], int], ...]
+"""(group, name, dtype, shape, offset) per tensor."""
+
 
 @dataclass(frozen=True)
 class Packed:
-    """A packed payload. header: (group, name, dtype, shape, offset) per tensor; buffer: uint8 [bytes]."""
+    """A packed payload. buffer: uint8 [bytes]."""
 
-    header: tuple[tuple[str, str, str, tuple[int, ...], int], ...]
+    header: Header
     buffer: np.ndarray
 
     @property
