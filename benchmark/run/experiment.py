@@ -120,7 +120,8 @@ def _check_faults(faults: Faults, config: Config, federation: Federation) -> Non
 def _stages(context: Context, federation: Federation) -> None:
     record, clock = context.record, context.record.clock
     with clock.timed("base"):
-        base = stages.load_base(context.config, context.options.cache, context.progress)
+        made_by = record.result["provenance"]
+        base = stages.load_base(context.config, context.options.cache, context.progress, made_by)
     record.result["provenance"].update(
         split_sha256=federation.split_sha256,
         data_sha256=federation.data_sha256,

@@ -11,7 +11,7 @@ from typing import Any
 
 PACKAGES = ("fedmrg", "torch", "transformers", "peft", "ray", "datasets", "numpy", "pycocoevalcap", "rouge-score")
 
-DECISIVE = ("benchmark", "fedmrg_core", "splits", "pyproject.toml", "constraints.txt")
+DECISIVE = ("benchmark", "fedmrg_core", "splits", "bases", "pyproject.toml", "constraints.txt")
 """What decides a run's numbers. New files count; results and docs do not: a suite would make its own tree dirty."""
 
 

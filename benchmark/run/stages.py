@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from fedmrg_core.metrics.scorecard import Scorecard
 
 
+BASE_FACTS = ("git_sha", "dirty", "machine", "versions")
+"""What `base.json` has of the provenance of the run that built it."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What every stage may use. progress: show progress bars."""
@@ -65,13 +69,16 @@ def load_data(config: Config, cache: Path, progress: bool = False) -> Federation
     )
 
 
-def load_base(config: Config, cache: Path, progress: bool = False) -> Path:
-    """The folder of the warmed-up base, of the seed's draw."""
+def load_base(
+    config: Config, cache: Path, progress: bool = False, made_by: Mapping[str, Any] | None = None
+) -> Path:
+    """The folder of the warmed-up base, of the seed's draw. made_by: the run's provenance, stored with a new base."""
     from fedmrg_core.data.phantom import PhantomConfig, PublicCorpus
 
     draw = config.run.seed % DRAWS
     corpus = PublicCorpus(PhantomConfig.load(), config.model.warmup_studies, draw)
-    return ensure_base(config.model, corpus, draw, cache, progress)
+    facts = {name: made_by[name] for name in BASE_FACTS} if made_by else None
+    return ensure_base(config.model, corpus, draw, cache, progress, facts)
 
 
 def worker_spec(context: Context, federation: Federation, base: Path) -> WorkerSpec:

@@ -1,6 +1,7 @@
-"""The cache of bases: built once for each model, corpus and seed (`warmup.py`), and verified whenever it is opened.
+"""Bases: shipped in `bases/`, or built once for each model, corpus and seed (`warmup.py`) and cached.
 
-`base.json` has the hash of the weights, of each file, and of itself. A base that does not agree is built again.
+`base.json` has the hash of the weights, of each file, and of itself. A base is verified whenever it is opened; one that
+does not agree is built again.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import json
 import logging
 import os
 import shutil
+import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,40 +20,65 @@ from typing import Any
 from filelock import FileLock
 
 from fedmrg_core.data.source import Source
+from fedmrg_core.engine.base_key import base_key, warmup_code
 from fedmrg_core.engine.warmup import FORMAT, build_base, model_sha256
 from fedmrg_core.errors import DataError, FedMRGError, first_line
 from fedmrg_core.files import sync, write_atomic
 from fedmrg_core.models.config import ModelConfig
 from fedmrg_core.models.report_model import build_model
+from fedmrg_core.paths import ROOT
 
 FACTS = "base.json"
+SHIPPED = ROOT / "bases"
+"""The bases that come with the repository."""
 
 _log = logging.getLogger(__name__)
 
 
-def base_key(config: ModelConfig, corpus_fingerprint: str, seed: int) -> str:
-    """Content hash of everything that the base depends on."""
-    facts = {"format": FORMAT, "model": asdict(config), "corpus": corpus_fingerprint, "seed": seed}
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
+def ensure_base(
+    config: ModelConfig,
+    corpus: Source,
+    seed: int,
+    cache: Path,
+    progress: bool,
+    made_by: Mapping[str, Any] | None = None,
+    shipped: Path = SHIPPED,
+) -> Path:
+    """The folder of the base for these settings: a shipped one, or a cached one. It is built if it is not cached, or
+    damaged.
 
-
-def ensure_base(config: ModelConfig, corpus: Source, seed: int, cache: Path, progress: bool) -> Path:
-    """The folder of the base for these settings. It is built if it is not cached, or damaged.
-
-    It appears whole or not at all; a second process that needs the same base waits for the first. Raises DataError if
+    It appears whole or not at all; a second process that needs the same base waits for the first. An interrupted
+    warm-up goes on after its last phase. made_by: commit, versions and machine, for `base.json`. Raises DataError if
     the cache cannot be read or written.
     """
-    target = cache / "bases" / base_key(config, corpus.fingerprint(), seed)
+    key = base_key(config, corpus.fingerprint(), seed)
+    if find_shipped(key, shipped):
+        return shipped / key
+    target = cache / "bases" / key
     try:
         if not _intact(target, config, seed):
             target.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(target.with_name(f".{target.name}.lock")):
                 if not _intact(target, config, seed):
-                    _build(target, config, corpus, seed, progress)
+                    build(target, config, corpus, seed, progress, made_by)
     except OSError as error:
         why = f"the base cannot be cached ({error.strerror}): free space there, or choose another cache folder"
         raise DataError(why, str(target)) from error
     return target
+
+
+def find_shipped(key: str, shipped: Path = SHIPPED) -> Path | None:
+    """The folder of a shipped base, after its files were verified; None if there is none, or it is damaged."""
+    folder = shipped / key
+    if not folder.is_dir():
+        return None
+    try:
+        check_base(folder)
+    except DataError as error:
+        _log.warning("the shipped base is damaged and another is built: %s", error)
+        return None
+    _log.info("the base is the shipped one: %s", folder)
+    return folder
 
 
 def check_base(folder: Path) -> dict[str, Any]:
@@ -101,15 +129,33 @@ def _adopt(folder: Path, config: ModelConfig, seed: int) -> None:
     write_facts(folder, facts)
 
 
-def _build(target: Path, config: ModelConfig, corpus: Source, seed: int, progress: bool) -> None:
+def build(
+    target: Path,
+    config: ModelConfig,
+    corpus: Source,
+    seed: int,
+    progress: bool,
+    made_by: Mapping[str, Any] | None = None,
+) -> None:
+    """Build a base in `.NAME` beside `target`, which it then replaces. What an interrupted call left there is used."""
     temporary = target.with_name(f".{target.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
+    temporary.mkdir(parents=True, exist_ok=True)
+    start = time.process_time()
     sha256 = build_base(temporary, config, corpus, seed, progress)
-    write_facts(temporary, {"seed": seed, "model": asdict(config), "sha256": sha256, "corpus": corpus.fingerprint()})
+    recipe = {**(made_by or {}), "cpu_seconds": round(time.process_time() - start, 1)}
+    write_facts(temporary, base_facts(config, corpus.fingerprint(), seed, sha256, recipe))
     shutil.rmtree(target, ignore_errors=True)
     os.replace(temporary, target)
     sync(target.parent)
+
+
+def base_facts(
+    config: ModelConfig, corpus: str, seed: int, sha256: str, recipe: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The content of `base.json` without the hashes of files. sha256: of all weights."""
+    key = {"key": base_key(config, corpus, seed), "format": FORMAT, "code": warmup_code()}
+    facts = {"seed": seed, "model": asdict(config), "sha256": sha256, "corpus": corpus}
+    return {**facts, "recipe": {**key, **recipe}}
 
 
 def write_facts(folder: Path, facts: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from fedmrg_core import tree
 from fedmrg_core.algorithms.fedlora_dx import diagnosis_cross_entropy, training_prompts
 from fedmrg_core.data.source import Source
+from fedmrg_core.engine import warmup_checkpoint
 from fedmrg_core.engine.memory.process import configure_process
 from fedmrg_core.engine.trainer import batches_of, build_optimizer, fit
 from fedmrg_core.models.config import ModelConfig
@@ -32,22 +33,31 @@ FORMAT = 5
 DX_WEIGHT = 4.0
 """Weight of the diagnosis loss beside the report loss."""
 
+_Phase = tuple[str, int, list[nn.Parameter], Callable[[Batch], Tensor]]
+"""Name, steps, what is trained, loss."""
+
 
 def build_base(folder: Path, config: ModelConfig, corpus: Source, seed: int, progress: bool) -> str:
-    """Write tokenizer and weights into an empty folder (`base_cache.py` keeps it); returns the hash of all weights."""
+    """Write tokenizer and weights into a folder; returns the hash of all weights. The folder is empty, or what an
+    interrupted call with the same arguments left: the base then has the same bits."""
     from safetensors.torch import save_file
 
     studies = corpus.studies()
-    trained_here = get_language_model(config.lm).trained_here
-    if trained_here:
+    if get_language_model(config.lm).trained_here:
         train_tokenizer((study.report for study in studies), config.vocab_size).save(str(folder / TOKENIZER_FILE))
     model = build_model(config, folder, seed)
     if config.warmup_steps + config.warmup_vision_steps + config.warmup_prompt_steps:
         configure_process()
-        _warm_up(model, config, corpus, seed, progress)
-        moved = {n: t for n, t in model.state_dict().items() if trained_here or not n.startswith("lm.")}
-        save_file(tree.clone(_untied(moved)), folder / "base.safetensors")
+        _warm_up(model, config, corpus, seed, progress, folder)
+        save_file(_trained(model), folder / "base.safetensors")
+        warmup_checkpoint.remove(folder)
     return model_sha256(model)
+
+
+def _trained(model: ReportModel) -> State:
+    """A copy of what the warm-up may change: everything but a language model that comes from a checkpoint."""
+    own = get_language_model(model.config.lm).trained_here
+    return tree.clone(_untied({n: t for n, t in model.state_dict().items() if own or not n.startswith("lm.")}))
 
 
 def _untied(state: State) -> State:
@@ -56,9 +66,11 @@ def _untied(state: State) -> State:
     return {name: tensor for name, tensor in state.items() if names[tensor.data_ptr(), tensor.numel()] == name}
 
 
-def _warm_up(model: ReportModel, config: ModelConfig, corpus: Source, seed: int, progress: bool) -> None:
+def _warm_up(
+    model: ReportModel, config: ModelConfig, corpus: Source, seed: int, progress: bool, folder: Path
+) -> None:
     """Train the base in three phases: encoder and diagnosis head; language model and prompts; everything. Deterministic
-    on one thread."""
+    on one thread. `folder` has the weights after the last phase that was completed."""
     model.tune(FULL, (), diagnosis=True, seed=seed)
     model.lm.requires_grad_(get_language_model(config.lm).trained_here)
     model.dx_places.requires_grad_(True)
@@ -74,11 +86,17 @@ def _warm_up(model: ReportModel, config: ModelConfig, corpus: Source, seed: int,
         return model.decode(batch, asked[:, :0], asked).loss
 
     diagnosing = [*model.encoder.parameters(), *model.dx_head.parameters()]
-    _phase(model, batches, seed, "seeing", config.warmup_vision_steps, diagnosing, diagnosis_loss, progress)
     reading = [p for m in (model.lm, model.dx_prompts, model.dx_places) for p in m.parameters() if p.requires_grad]
-    _phase(model, batches, seed, "reading", config.warmup_prompt_steps, reading, reading_loss, progress)
     everything = list(model.trainable().values())
-    _phase(model, batches, seed, "reporting", config.warmup_steps, everything, _Loss(model), progress)
+    phases: tuple[_Phase, ...] = (
+        ("seeing", config.warmup_vision_steps, diagnosing, diagnosis_loss),
+        ("reading", config.warmup_prompt_steps, reading, reading_loss),
+        ("reporting", config.warmup_steps, everything, _Loss(model)),
+    )
+    done = warmup_checkpoint.restore(folder, model, len(phases))
+    for number, (name, steps, parameters, loss) in enumerate(phases[done:], done + 1):
+        _phase(model, batches, seed, name, steps, parameters, loss, progress)
+        warmup_checkpoint.save(folder, number, _trained(model))
 
 
 def _phase(

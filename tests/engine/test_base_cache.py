@@ -7,11 +7,15 @@ import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from fedmrg_core.data.phantom import PhantomConfig, PublicCorpus
+from fedmrg_core.engine import warmup
 from fedmrg_core.engine.base_cache import FACTS, check_base, ensure_base
+from fedmrg_core.engine.base_key import code_sha256, warmup_code
 from fedmrg_core.engine.warmup import model_sha256
 from fedmrg_core.errors import DataError
 from fedmrg_core.models.report_model import build_model
@@ -39,8 +43,11 @@ def opened(base: Path) -> Path:
     return ensure_base(CONFIG, corpus(), 0, base.parents[1], progress=False)
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+def contents(folder: Path) -> dict[str, Any]:
+    """Files and their bytes; of base.json the facts, without the seconds that it took."""
+    facts = check_base(folder)
+    facts["recipe"].pop("cpu_seconds")
+    return {FACTS: facts, **{p.name: p.read_bytes() for p in sorted(folder.iterdir()) if p.name != FACTS}}
 
 
 def test_the_hash_in_a_result_is_that_of_the_weights(built: Path) -> None:
@@ -77,6 +84,73 @@ def test_a_base_without_hashes_is_adopted_if_its_weights_are_those_that_it_names
     assert (base / "base.safetensors").stat().st_ino == inode, "it is not built again"
     (base / FACTS).write_text(json.dumps({**old, "sha256": "0" * 64}))
     assert contents(opened(base)) == contents(built)
+
+
+def test_a_shipped_base_is_used_if_it_is_whole(
+    built: Path, base: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def opened_beside() -> Path:
+        return ensure_base(CONFIG, corpus(), 0, tmp_path / "cache", progress=False, shipped=base.parent)
+
+    with caplog.at_level(logging.INFO):
+        assert opened_beside() == base
+    assert f"the base is the shipped one: {base}" in caplog.text
+    assert not (tmp_path / "cache").exists(), "nothing is copied"
+    (base / "base.safetensors").write_bytes(b"")
+    assert contents(opened_beside()) == contents(built)
+    assert "the shipped base is damaged" in caplog.text
+
+
+@pytest.mark.parametrize("killed_in", ["seeing", "reading", "reporting"])
+def test_a_killed_warmup_goes_on_after_its_last_phase_with_the_same_bits(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_in: str
+) -> None:
+    real, begun = warmup._phase, []
+
+    def phase(model: Any, corpus: Any, seed: int, name: str, *rest: Any) -> None:
+        begun.append(name)
+        if begun.count(killed_in) == 1 and name == killed_in:
+            raise KeyboardInterrupt
+        real(model, corpus, seed, name, *rest)
+
+    monkeypatch.setattr(warmup, "_phase", phase)
+    with pytest.raises(KeyboardInterrupt):
+        ensure_base(CONFIG, corpus(), 0, tmp_path, progress=False)
+    assert contents(ensure_base(CONFIG, corpus(), 0, tmp_path, progress=False)) == contents(built)
+    names = ["seeing", "reading", "reporting"]
+    at = names.index(killed_in)
+    assert begun == names[: at + 1] + names[at:], "completed phases are not trained again"
+
+
+@pytest.mark.parametrize("change", ["damaged", "another machine"])
+def test_phases_that_cannot_be_trusted_are_trained_again(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    real = warmup._phase
+
+    def phase(model: Any, corpus: Any, seed: int, name: str, *rest: Any) -> None:
+        if name == "reading":
+            raise KeyboardInterrupt
+        real(model, corpus, seed, name, *rest)
+
+    with monkeypatch.context() as killing:
+        killing.setattr(warmup, "_phase", phase)
+        with pytest.raises(KeyboardInterrupt):
+            ensure_base(CONFIG, corpus(), 0, tmp_path, progress=False)
+    (stored,) = (tmp_path / "bases").glob(".*/phase-1.safetensors")
+    if change == "damaged":
+        stored.write_bytes(stored.read_bytes()[:-100])
+    else:
+        save_file({name: tensor * 0 for name, tensor in load_file(stored).items()}, stored, {"host": "another"})
+    assert contents(ensure_base(CONFIG, corpus(), 0, tmp_path, progress=False)) == contents(built)
+
+
+def test_the_key_follows_the_code_of_the_warmup_but_not_its_english() -> None:
+    source = Path(warmup.__file__).read_text()
+    english = source.replace('"""Weight of the diagnosis loss', '"""A better word for it') + "\n# a comment\n"
+    assert code_sha256(english) == code_sha256(source) == warmup_code()
+    assert code_sha256(source.replace("DX_WEIGHT = 4.0", "DX_WEIGHT = 40.0")) != code_sha256(source)
+    assert code_sha256(source.replace("steps // 10", "steps // 9")) != code_sha256(source)
 
 
 def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
