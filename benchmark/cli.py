@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module, what it does)
     "regress": ("benchmark.commands.regress", "compare the small CI split with the committed expectations"),
     "ui": ("benchmark.commands.ui", "the MLflow UI on 127.0.0.1"),
     "splits": ("benchmark.commands.splits", "make, verify or describe the fixed splits"),
+    "base": ("benchmark.commands.base", "build, verify or list the warmed-up bases"),
     "data": ("benchmark.commands.data", "fetch what of a data set the package index has: the text of IU X-ray"),
     "doctor": ("benchmark.commands.doctor", "what is there, what that enables, what to do for the rest"),
     "score": ("benchmark.commands.score", "score anybody's reports: CSV, JSON lines or Parquet"),

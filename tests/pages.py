@@ -8,7 +8,7 @@ from fedmrg_core.paths import ROOT
 
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
-    for pattern in ("*.md", "docs/*.md", "leaderboards/*.md")
+    for pattern in ("*.md", "docs/*.md", "leaderboards/*.md", "bases/*.md")
     for path in ROOT.glob(pattern)
 )
 

@@ -38,7 +38,9 @@ from fedmrg_core.runfolder import CHECKPOINTS, PARTIAL, PER_STUDY, RunFolder
 if TYPE_CHECKING:
     import pandas as pd
 
+    from fedmrg_core.data.phantom import PublicCorpus
     from fedmrg_core.metrics.scorecard import Scorecard
+    from fedmrg_core.models.config import ModelConfig
 
 
 BASE_FACTS = ("git_sha", "dirty", "machine", "versions")
@@ -73,12 +75,16 @@ def load_base(
     config: Config, cache: Path, progress: bool = False, made_by: Mapping[str, Any] | None = None
 ) -> Path:
     """The folder of the warmed-up base, of the seed's draw. made_by: the run's provenance, stored with a new base."""
+    draw = config.run.seed % DRAWS
+    facts = {name: made_by[name] for name in BASE_FACTS} if made_by else None
+    return ensure_base(config.model, public_corpus(config.model, draw), draw, cache, progress, facts)
+
+
+def public_corpus(model: ModelConfig, draw: int) -> PublicCorpus:
+    """The films and reports that a base is warmed up on."""
     from fedmrg_core.data.phantom import PhantomConfig, PublicCorpus
 
-    draw = config.run.seed % DRAWS
-    corpus = PublicCorpus(PhantomConfig.load(), config.model.warmup_studies, draw)
-    facts = {name: made_by[name] for name in BASE_FACTS} if made_by else None
-    return ensure_base(config.model, corpus, draw, cache, progress, facts)
+    return PublicCorpus(PhantomConfig.load(), model.warmup_studies, draw)
 
 
 def worker_spec(context: Context, federation: Federation, base: Path) -> WorkerSpec:

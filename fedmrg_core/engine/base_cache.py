@@ -42,7 +42,7 @@ def ensure_base(
     cache: Path,
     progress: bool,
     made_by: Mapping[str, Any] | None = None,
-    shipped: Path = SHIPPED,
+    shipped: Path | None = None,
 ) -> Path:
     """The folder of the base for these settings: a shipped one, or a cached one. It is built if it is not cached, or
     damaged.
@@ -52,8 +52,8 @@ def ensure_base(
     the cache cannot be read or written.
     """
     key = base_key(config, corpus.fingerprint(), seed)
-    if find_shipped(key, shipped):
-        return shipped / key
+    if folder := find_shipped(key, shipped):
+        return folder
     target = cache / "bases" / key
     try:
         if not _intact(target, config, seed):
@@ -67,9 +67,10 @@ def ensure_base(
     return target
 
 
-def find_shipped(key: str, shipped: Path = SHIPPED) -> Path | None:
-    """The folder of a shipped base, after its files were verified; None if there is none, or it is damaged."""
-    folder = shipped / key
+def find_shipped(key: str, shipped: Path | None = None) -> Path | None:
+    """The folder of a shipped base, after its files were verified; None if there is none, or it is damaged. shipped:
+    where to look instead of `bases/`."""
+    folder = (shipped or SHIPPED) / key
     if not folder.is_dir():
         return None
     try:
