@@ -215,6 +215,35 @@ def test_every_module_says_what_it_is() -> None:
     assert not silent
 
 
+PRIVATE_WORDS = {"shelf", "stow", "stowed", "room", "judge", "sight", "piece", "door", "place", "places", "anew"}
+"""Words that once meant something in this project only."""
+STORED_NAMES = {"letter_place"}
+"""Fields whose names are part of a content hash."""
+
+
+def public_names(tree: ast.Module) -> set[str]:
+    """Names of classes, functions, arguments and fields, without private ones and local variables."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.add(node.target.id)
+    return {name for name in names - STORED_NAMES if not name.startswith("_")}
+
+
+def test_public_names_are_words_of_the_field() -> None:
+    wrong = [
+        f"{path}: {name}"
+        for path, tree in MODULES.items()
+        for name in sorted(public_names(tree))
+        if set(re.findall("[a-z]+", re.sub("([a-z])([A-Z])", r"\1_\2", name).lower())) & PRIVATE_WORDS
+    ]
+    assert not wrong
+
+
 def test_the_command_line_answers_without_heavy_imports() -> None:
     """`fedmrg --help` must be instant: what the command line imports at once is standard library and errors."""
     seen, todo = set(), ["benchmark/cli.py"]
