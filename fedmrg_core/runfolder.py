@@ -137,13 +137,20 @@ class RunFolder:
         try:
             return read_json(path) if path.exists() else None
         except DataError as error:
-            again = f"delete it, and `fedmrg bench --resume {self.path.name}` writes it again"
-            raise DataError(f"{error}; {again}") from None
+            raise DataError(f"{error}; {self._again()}") from None
 
     def finished(self) -> dict[str, Any] | None:
-        """The result if the run has finished, else None."""
+        """The result if the run has finished, else None. Raises DataError where it lacks what a result has."""
         result = self.result()
-        return result if result and result.get("status") == "finished" else None
+        if not result or result.get("status") != "finished":
+            return None
+        for key in ("run_id", "config", "scores", "provenance", "communication"):
+            if key not in result:
+                raise DataError(f"is damaged: it lacks '{key}'; {self._again()}", str(self.path / RESULT))
+        return result
+
+    def _again(self) -> str:
+        return f"delete it, and `fedmrg bench --resume {self.path.name}` writes it again"
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         write_atomic(self.path / RESULT, (json.dumps(plain(result), indent=1) + "\n").encode())

@@ -103,6 +103,14 @@ def test_a_damaged_file_is_one_line_that_names_it(folder, text):
         folder.result()
 
 
+def test_a_finished_result_has_scores_or_is_damaged(folder):
+    folder.write_result({"status": "failed"})
+    assert folder.finished() is None
+    folder.write_result({"status": "finished", "run_id": "r1", "config": {}})
+    with pytest.raises(DataError, match=r"it lacks 'scores'; delete it, and `fedmrg bench --resume r1`"):
+        folder.finished()
+
+
 @pytest.mark.parametrize("line", ["{", "7", '{"loss": 1}', '{"round": "0"}', "[" * 100_000])
 def test_a_damaged_line_is_one_line_with_its_number(folder, line):
     fill(folder, range(1))

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from fedmrg_core.errors import FedMRGError
+from fedmrg_core.errors import DataError, FedMRGError
 from fedmrg_core.files import write_atomic
 from fedmrg_core.runfolder import CHECKPOINTS, ORIGIN, RunFolder, read_json
 
@@ -32,7 +32,10 @@ def settle_origin(folder: RunFolder, provenance: Mapping[str, Any]) -> dict[str,
     codes = [{key: provenance[key] for key in CODE}]
     path = folder.path / ORIGIN
     if path.exists():
-        origin = read_json(path)
+        try:
+            origin = read_json(path)
+        except DataError as error:
+            raise ResumeRefused(f"{error}; begin a new run") from None
         for key, what in HASHES.items():
             if origin.get(key) != hashes[key]:
                 was, now = str(origin.get(key))[:12], str(hashes[key])[:12]

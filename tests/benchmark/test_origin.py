@@ -54,3 +54,9 @@ def test_checkpoints_without_an_origin_are_not_trusted(folder: RunFolder) -> Non
     (folder.path / "checkpoints").mkdir()
     with pytest.raises(ResumeRefused, match="begin a new run"):
         settle_origin(folder, FACTS)
+
+
+def test_a_damaged_origin_is_one_line(folder: RunFolder) -> None:
+    (folder.path / ORIGIN).write_text("{")
+    with pytest.raises(ResumeRefused, match=r"origin\.json: is damaged: .*; begin a new run"):
+        settle_origin(folder, FACTS)
