@@ -122,9 +122,10 @@ def draw(result: Mapping[str, Any]) -> str:
 
 
 def metric_versions(result: Mapping[str, Any]) -> str:
-    """The versions of the labeler and the text metrics of a board, such as `rules 2, pycocoevalcap 1.2, r2gen`."""
+    """The versions of the labeler and the text metrics of a board, such as `rules 2, pycocoevalcap 1.2, r2gen`.
+    Registered metrics do not count: older results, which lack them, stay comparable."""
     scores = result.get("scores", {})
-    keys = [f"test/global/{metric.key}" for metric in shown("board") if metric.group in ("ce", "nlg")]
+    keys = [f"test/global/{metric.key}" for metric in shown("board") if not metric.compute and not metric.prefix]
     return ", ".join(dict.fromkeys(str(scores[key].get("version")) for key in keys if key in scores))
 
 

@@ -6,22 +6,19 @@ refused by name.
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from fedmrg_core.metrics.catalogue import find
+from fedmrg_core.metrics.catalogue import Metric, find
 
 STATUSES = ("finished", "failed", "interrupted")
 LONGEST_NAME = 200
 REQUIRED = {"algorithm": str, "split": str, "preset": str, "seed": int, "status": str, "config": dict}
 OPTIONAL = {"scores": dict, "provenance": dict, "communication": dict, "overrides": list, "config_hash": str}
 FINISHED = {"scores": dict, "provenance": dict, "communication": dict, "config_hash": str, "params_sha256": str}
-CIDER_HIGH = 10.0
-"""CIDEr is ten times a mean of cosines."""
 ROUNDING = 1e-6
 """How far a computed or rounded score may leave its range."""
 
@@ -32,17 +29,15 @@ def possible_range(key: str) -> tuple[float, float]:
     >>> possible_range("test/personal/worst_ce_f1_micro14")
     (0.0, 1.0)
     """
-    return _range_of_metric(key.rpartition("/")[2])
+    metric = _metric(key.rpartition("/")[2])
+    if metric.prefix == "spread_":
+        return 0.0, metric.highest - metric.lowest
+    return metric.lowest, metric.highest
 
 
 @cache
-def _range_of_metric(name: str) -> tuple[float, float]:
-    metric = find(name)
-    if metric.name.removeprefix(metric.prefix) == "cider":
-        return 0.0, CIDER_HIGH
-    if metric.group in ("nlg", "ce", "head", "diversity"):
-        return 0.0, 1.0
-    return -math.inf, math.inf
+def _metric(name: str) -> Metric:
+    return find(name)
 
 
 def problem(result: Any) -> str:

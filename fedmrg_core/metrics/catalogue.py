@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from math import inf
 from typing import TYPE_CHECKING
 
 from fedmrg_core.errors import FedMRGError, choose
@@ -33,6 +34,8 @@ RANKED_BY = "test/personal/ce_f1_micro14"
 """The score that orders the rows of a board."""
 PREFIXES = {"worst_": "{}, worst hospital", "mean_": "{}, mean of hospitals", "spread_": "{}, best less worst hospital"}
 """Prefixes of scores over hospitals, each with its title."""
+CIDER_HIGH = 10.0
+"""CIDEr is ten times a mean of cosines."""
 RADEVAL = "radeval_"
 """Prefix of RadEval's metrics, whose names are known only when RadEval runs."""
 _RADEVAL_LOWER_IS_BETTER = ("radcliq_v1",)
@@ -63,12 +66,12 @@ Combine = Callable[["Floats"], "Floats"]
 class Metric:
     """One metric.
 
-    key: its name in scores, without part and view. title: for tables. group: nlg, ce, head, diversity, radeval, other.
-    convention: of text (r2gen, ptb, as written), "" where the text's form does not matter. rebuilt_from: what per-study
-    files hold of it: "values" (the metric is their mean), "counts" (its own, combined by `combine`), or a family's
-    "bleu counts", "meteor counts", "label states", "head states", "distinct codes". worst: whether a worst hospital and
-    a spread make sense. tables: which of `TABLES` show it; worst_tables: which show its worst hospital.
-    compute, combine: of a registered metric.
+    key: its name in scores, without part and view. title: for tables. group: nlg, ce, head, diversity, radeval,
+    other. convention: of text (r2gen, ptb, as written), "" where the text's form does not matter. rebuilt_from:
+    what per-study files hold of it: "values" (the metric is their mean), "counts" (its own, combined by `combine`),
+    or a family's "bleu counts", "meteor counts", "label states", "head states", "distinct codes". worst: whether a
+    worst hospital and a spread make sense. lowest, highest: the possible values. tables: which of `TABLES` show it;
+    worst_tables: which show its worst hospital. compute, combine: of a registered metric.
     """
 
     key: str
@@ -80,6 +83,8 @@ class Metric:
     worst: bool = True
     tables: tuple[str, ...] = ()
     worst_tables: tuple[str, ...] = ()
+    lowest: float = 0.0
+    highest: float = 1.0
     version: str = ""
     compute: Compute | None = None
     combine: Combine | None = None
@@ -140,6 +145,8 @@ def metric(
     worst: bool = True,
     tables: tuple[str, ...] = ("run", "board", "compare"),
     worst_tables: tuple[str, ...] = (),
+    lowest: float = -inf,
+    highest: float = inf,
     combine: Combine | None = None,
 ) -> Callable[[Compute], Compute]:
     """Register a function from `Reports` to values [n] or counts [n, k] as a metric; arguments as in `Metric`.
@@ -157,7 +164,8 @@ def metric(
         raise FedMRGError(f"metric '{key}' exists already")
 
     def register(compute: Compute) -> Compute:
-        known = Metric(key, title, group, convention, higher_is_better, "counts", worst, tables, worst_tables)
+        places = worst, tables, worst_tables, lowest, highest
+        known = Metric(key, title, group, convention, higher_is_better, "counts", *places)
         _REGISTERED[key] = replace(known, version=f"{key} {version}", compute=compute, combine=combine)
         return compute
 
@@ -200,8 +208,9 @@ def find(name: str) -> Metric:
             )
     if last.startswith(RADEVAL):
         own = last.removeprefix(RADEVAL)
-        return Metric(last, own, "radeval", higher_is_better=own not in _RADEVAL_LOWER_IS_BETTER)
-    return Metric(last, last, "other")
+        better = own not in _RADEVAL_LOWER_IS_BETTER
+        return Metric(last, own, "radeval", higher_is_better=better, lowest=-inf, highest=inf)
+    return Metric(last, last, "other", lowest=-inf, highest=inf)
 
 
 def shown(table: str) -> list[Metric]:
@@ -262,11 +271,11 @@ def _overlap() -> Iterator[Metric]:
     rebuilt = {name: "bleu counts" for name in titles if name.startswith("bleu")} | {"meteor": "meteor counts"}
     tables: dict[str, tuple[str, ...]] = {"bleu4": ("run", "board", "compare", "hospitals")}
     tables |= {"meteor": ("run", "compare"), "rougeL": ("run", "board", "compare"), "cider": ("run", "compare")}
-    for name, title in titles.items():
-        how, where = rebuilt.get(name, "values"), tables.get(name, ())
-        yield Metric(name, title, "nlg", "r2gen", rebuilt_from=how, tables=where)
-    for name, title in titles.items():
-        yield Metric(f"{name}_ptb", f"{title}, PTB", "nlg", "ptb", rebuilt_from=rebuilt.get(name, "values"))
+    for convention, suffix, said in (("r2gen", "", ""), ("ptb", "_ptb", ", PTB")):
+        for name, title in titles.items():
+            how, where = rebuilt.get(name, "values"), () if suffix else tables.get(name, ())
+            top = CIDER_HIGH if name == "cider" else 1.0
+            yield Metric(name + suffix, title + said, "nlg", convention, rebuilt_from=how, tables=where, highest=top)
     for name, title in {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeLsum": "ROUGE-Lsum"}.items():
         yield Metric(name, title, "nlg", "as written")
 

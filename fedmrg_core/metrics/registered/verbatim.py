@@ -16,6 +16,8 @@ from fedmrg_core.metrics.catalogue import Reports, metric
     higher_is_better=False,
     worst=False,  # diversity is neither good nor bad by itself
     tables=(),
+    lowest=0.0,
+    highest=1.0,
 )
 def verbatim(reports: Reports) -> npt.NDArray[np.float64] | None:
     """[n]: 1 where a generation is one of the training reports; None where these are not known."""
