@@ -112,8 +112,8 @@ def _start_repeatedly(config: PoolConfig, folder: Path) -> None:
             _log.info("Ray did not start (%s), attempt %d of %d", first_line(error), start, STARTS)
             if start == STARTS:
                 raise FedMRGError(
-                    f"Ray did not start in {folder.parent} ({first_line(error)}): free memory or disk space there, set a"
-                    " smaller engine.object_store_mb, or run without Ray: --actors 0"
+                    f"Ray did not start in {folder.parent} ({first_line(error)}): free memory or disk space there, set"
+                    " a smaller engine.object_store_mb, or run without Ray: --actors 0"
                 ) from None
 
 
