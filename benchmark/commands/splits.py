@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fedmrg_core.data.describe import Measure, SplitSample
 
 FILM_SIZE = 64
-"""Pixels a side at which films are compared."""
+"""Pixels per side at which films are compared."""
 DEFAULTS = Path(__file__).parents[1] / "configs" / "defaults.toml"
 
 

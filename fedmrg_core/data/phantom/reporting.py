@@ -168,7 +168,7 @@ def arrange(habits: Habits, body: list[Sentence], rng: np.random.Generator) -> l
 
 
 def impression(stated: list[Finding], drawn: set[str], pick: grammar.Pick) -> Sentence:
-    """The main finding once more, or that there is none."""
+    """The main finding once more, or a sentence for a normal film."""
     if not drawn:
         return grammar.say_filler("normal", "impression", pick)
     main = max(stated, key=lambda finding: (not finding.faint, finding.size))
