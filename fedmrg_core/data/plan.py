@@ -25,7 +25,7 @@ ANY = "manifest"
 
 
 @dataclass(frozen=True)
-class Plan:
+class DataPlan:
     """A source and how its studies become hospitals. `split` and `version` go into results."""
 
     source: Source
@@ -56,16 +56,16 @@ def _is_generated(dataset: str) -> bool:
     return dataset in known and known[dataset].detect is None
 
 
-def plan_for(data: DataConfig, split: str, seed: int, clients: int | None) -> Plan:
+def plan_for(data: DataConfig, split: str, seed: int, clients: int | None) -> DataPlan:
     """The plan of a run. See `prepare`."""
     name = split_name(split, data)
     if data.path and not catalogue.get(name.split("/")[0]).default_split:
         source = catalogue.open_data_set(name.split("/")[0], data, seed)
-        return Plan(source, name, "1", lambda studies: assign_as_given(source, studies, data, seed, clients))
+        return DataPlan(source, name, "1", lambda studies: assign_as_given(source, studies, data, seed, clients))
     return _fixed(data, name, seed, clients)
 
 
-def _fixed(data: DataConfig, name: str, seed: int, clients: int | None) -> Plan:
+def _fixed(data: DataConfig, name: str, seed: int, clients: int | None) -> DataPlan:
     split = split_file.load(name, SPLITS)
     draw = split.draw_of(seed)
     source = catalogue.open_data_set(split.dataset, data, split.draws[draw].seed)
@@ -78,4 +78,4 @@ def _fixed(data: DataConfig, name: str, seed: int, clients: int | None) -> Plan:
             source.left_out["split_studies_absent"] = listed - len(whole.ids())
         return whole if clients is None else whole.first(clients)
 
-    return Plan(source, name, split.version, assign)
+    return DataPlan(source, name, split.version, assign)

@@ -12,7 +12,7 @@ import io
 import json
 import zlib
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,8 +22,9 @@ from fedmrg_core.errors import DataError, first_line
 MAX_BYTES = 2 * GIB
 """Of a table, unpacked. The largest table of the known data sets, CheXpert Plus's, has well under half of that."""
 
-MAX_CELLS = 30_000_000
-"""Of a table: about 3 GiB of memory at most. MIMIC-CXR's metadata has 5 million."""
+MAX_ROWS, MAX_CELLS = 2_000_000, 30_000_000
+"""Of a table, blank rows included: about 3 GiB of memory and a minute at most. MIMIC-CXR's metadata has 377,000 rows
+and 5 million cells."""
 
 LONGEST_FIELD = 10_000_000
 """Characters in one cell before the file counts as damaged (an unclosed quote)."""
@@ -65,6 +66,8 @@ def json_rows(path: Path, file: str) -> Rows:
     try:
         with io.TextIOWrapper(_open(path, file), "utf-8-sig", newline="\n") as stream:
             for number, line in enumerate(_lines(stream, "\n", file), 1):
+                if number > MAX_ROWS:
+                    raise DataError(f"has more than {MAX_ROWS:,} rows", file)
                 if line.strip():
                     rows.append((number, _json_object(line, number, file)))
                     header |= dict.fromkeys(rows[-1][1])
@@ -84,6 +87,8 @@ def parquet_rows(path: Path, file: str) -> Rows:
         with pq.ParquetFile(path) as parquet:
             names = tuple(parquet.schema_arrow.names)
             _bounded(parquet.metadata.num_rows * len(names), file)
+            if parquet.metadata.num_rows > MAX_ROWS:
+                raise DataError(f"has more than {MAX_ROWS:,} rows", file)
             rows: Rows = [(0, names)]
             size = 0
             for batch in parquet.iter_batches(1024):
@@ -150,6 +155,8 @@ def _csv(given: Iterator[str], file: str) -> Rows:
     limit = csv.field_size_limit(LONGEST_FIELD)
     try:
         for number, record in enumerate(reader, 1):
+            if number > MAX_ROWS:
+                raise DataError(f"has more than {MAX_ROWS:,} rows", file)
             if record and (rows or any(cell.strip() for cell in record)):  # the header is no blank row
                 rows.append((number, tuple(record)))
                 cells = _bounded(cells + len(record), file)
@@ -162,7 +169,7 @@ def _csv(given: Iterator[str], file: str) -> Rows:
 
 def _up_to_text(lines: Iterator[str]) -> Iterator[str]:
     """The lines up to the first that is not blank: the header, which tells the delimiter."""
-    for line in lines:
+    for line in islice(lines, 1000):
         yield line
         if line.strip():
             return

@@ -91,7 +91,8 @@ def test_damage_is_one_line(tmp_path: Path, name: str, content: bytes, message: 
 def test_a_small_file_that_unpacks_to_a_huge_one_is_refused(
     tmp_path: Path, line: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in (("MAX_BYTES", 4 << 20), ("MAX_CELLS", 100_000), ("LONGEST_FIELD", 1 << 20)):
+    limits = {"MAX_BYTES": 4 << 20, "MAX_ROWS": 50_000, "MAX_CELLS": 100_000, "LONGEST_FIELD": 1 << 20}
+    for name, value in limits.items():
         monkeypatch.setattr(table_formats, name, value)
     path = given(tmp_path, gzip.compress(b"x,y\n" + line * (8 << 20)), "t.csv.gz")
     assert path.stat().st_size < 100_000

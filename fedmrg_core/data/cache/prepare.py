@@ -19,7 +19,7 @@ from fedmrg_core.data.cache.federation import META, Federation, table_hashes, wr
 from fedmrg_core.data.cache.films import Films, Shard, build_films
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.images import TRANSFORM
-from fedmrg_core.data.plan import Plan, plan_for
+from fedmrg_core.data.plan import DataPlan, plan_for
 from fedmrg_core.data.private_ids import private_ids, private_key
 from fedmrg_core.data.source import CachesHashes, Source
 from fedmrg_core.data.splits.assignment import Assignment
@@ -37,7 +37,7 @@ LAYOUT = 4
 class _Ready:
     """What the folder will hold. `left_out` joins the source's counts and ours."""
 
-    plan: Plan
+    plan: DataPlan
     studies: list[Study]
     assignment: Assignment
     shards: list[Shard]
@@ -68,7 +68,7 @@ def prepare(
         raise DataError(f"the cache cannot be written or read ({why})", str(error.filename or cache_dir)) from None
 
 
-def checked_assignment(plan: Plan) -> tuple[list[Study], Assignment]:
+def checked_assignment(plan: DataPlan) -> tuple[list[Study], Assignment]:
     """A plan's studies and their assignment, after every check that a run makes before it decodes films.
 
     Raises DataError: bad rows, a hash that differs, a patient in two hospitals or parts, no train or test studies.
@@ -79,7 +79,7 @@ def checked_assignment(plan: Plan) -> tuple[list[Study], Assignment]:
     return studies, assignment
 
 
-def _prepare(plan: Plan, image_size: int, cache: Path, on_bad: str, progress: bool) -> Federation:
+def _prepare(plan: DataPlan, image_size: int, cache: Path, on_bad: str, progress: bool) -> Federation:
     if isinstance(plan.source, CachesHashes):
         plan.source.use_cache(cache)
     everything, assignment = checked_assignment(plan)
