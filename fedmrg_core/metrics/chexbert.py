@@ -97,7 +97,10 @@ def read_state(weights: Path) -> Mapping[str, Tensor]:
     if weights.suffix == ".safetensors":
         from safetensors.torch import load_file
 
-        return dict(load_file(weights))
+        try:
+            return dict(load_file(weights))
+        except Exception as error:
+            raise DataError(f"is damaged: {first_line(error)}", str(weights)) from error
     try:
         content = torch.load(weights, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -126,8 +129,11 @@ def build(state: Mapping[str, Tensor], weights: Path) -> CheXbertNet:
     except KeyError as error:
         raise DataError(f"is not a CheXbert checkpoint: no tensor {error}", str(weights)) from error
     layers = 1 + max(int(name.split(".")[3]) for name in state if name.startswith("bert.encoder.layer."))
-    beside = weights.parent / "config.json"
-    given = json.loads(beside.read_text()) if beside.is_file() else {}
+    settings = weights.parent / "config.json"
+    try:
+        given = json.loads(settings.read_bytes()) if settings.is_file() else {}
+    except ValueError as error:
+        raise DataError(f"is damaged: {first_line(error)}", str(settings)) from None
     config = BertConfig(
         vocab_size=words,
         hidden_size=hidden,

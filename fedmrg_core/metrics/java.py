@@ -105,7 +105,7 @@ def make_ready(texts: Iterable[str]) -> None:
 
 @contextmanager
 def made_ready(texts: Iterable[str]) -> Iterator[None]:
-    """`make_ready` beside the block, in a process of low priority: scoring then starts 10 s sooner.
+    """`make_ready` while the block runs, in a process of low priority: scoring then starts 10 s sooner.
 
     The end of the block waits for the process; an error in the block ends it. Without Java nothing is done; if the
     process fails, scoring cuts the table itself.

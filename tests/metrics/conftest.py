@@ -85,7 +85,7 @@ BERT_WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "small", "effusion",
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    """A 2-layer CheXbert as published: a pickle with `model_state_dict`, DataParallel names; vocab.txt beside it."""
+    """A 2-layer CheXbert as published: a pickle with `model_state_dict`, DataParallel names; with vocab.txt."""
     import torch
     from transformers import BertConfig, BertModel
 

@@ -92,3 +92,12 @@ def test_a_labeler_that_cannot_be_had_is_refused_before_training(tmp_path: Path)
         with pytest.raises(FedMRGError, match=message):
             run_experiment(toy_config("fedavg", *given), options)
     assert not list(tmp_path.iterdir())
+
+
+def test_damaged_files_are_named(checkpoint: Path) -> None:
+    (checkpoint.parent / "cut.safetensors").write_bytes(b"\xff" * 20)
+    with pytest.raises(DataError, match=r"cut\.safetensors: is damaged"):
+        chexbert.load(checkpoint.parent / "cut.safetensors")
+    (checkpoint.parent / "config.json").write_text("{")
+    with pytest.raises(DataError, match=r"config\.json: is damaged"):
+        chexbert.load(checkpoint)

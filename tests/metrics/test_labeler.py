@@ -75,20 +75,23 @@ def test_every_phrase_of_the_phantom_is_read_back_and_nothing_else_with_it() -> 
         assert states == wanted, text
 
 
-def test_agreement_on_real_reports_holds_in_both_parts(shared_data: Path) -> None:
-    """Wanted of the whole: human codes .84 (.86 with the impression); CheXbert positive micro .88, macro .78, negative
-    micro .95. The held-back part alone reaches the rest, and .875 of the .88: each part is held where it stands."""
-    positive = {"development": 0.90, "held back": 0.87, "all": 0.885}
+AGREEMENT = {  # human codes: findings, with impression; CheXbert: positive micro, macro, negative micro
+    "development": (0.873, 0.888, 0.909, 0.840, 0.961),
+    "held back": (0.866, 0.879, 0.876, 0.806, 0.952),
+    "all": (0.870, 0.883, 0.893, 0.826, 0.957),
+}
+
+
+def test_agreement_on_real_reports_holds_in_every_part(shared_data: Path) -> None:
+    """The figures of docs/labeler.md, less a few reports; wanted were .84, .86, .88, .78 and .95 of the whole."""
     reports = agreement.read(shared_data)
     assert len(reports) == 2955
-    for part in agreement.PARTS:
+    for part, least in AGREEMENT.items():
         own = agreement.part_of(reports, part)
-        assert agreement.human_f1(own, shared_data, impression=False) >= 0.855
-        assert agreement.human_f1(own, shared_data, impression=True) >= 0.87
-        micro, macro = agreement.chexbert_f1(own, P, rare=20 if part == "all" else 10)
-        assert micro >= positive[part]
-        assert macro >= 0.78
-        assert agreement.chexbert_f1(own, N)[0] >= 0.95
+        human = [agreement.human_f1(own, shared_data, impression) for impression in (False, True)]
+        positive = agreement.chexbert_f1(own, P, rare=20 if part == "all" else 10)
+        found = (*human, *positive, agreement.chexbert_f1(own, N)[0])
+        assert all(value >= bound for value, bound in zip(found, least, strict=True)), (part, found)
 
 
 @given(st.lists(st.sampled_from(["no", "effusion", "possible", "heart", "enlarged", "but", ",", "xyz"]), max_size=40))

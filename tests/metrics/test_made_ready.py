@@ -1,4 +1,4 @@
-"""METEOR made ready beside a run: the table is cut in time, and nothing that fails there fails the run."""
+"""METEOR made ready during a run: the table is cut in time, and no failure there fails the run."""
 
 from __future__ import annotations
 

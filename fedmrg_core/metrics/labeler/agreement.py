@@ -1,6 +1,6 @@
 """Agreement of the rule labeler with human codes and with CheXbert, on the open IU X-ray reports (docs/labeler.md).
 
-    python -m fedmrg_core.metrics.labeler.agreement FOLDER      # holds iu_xray/indiana_reports.csv and its neighbours
+    python -m fedmrg_core.metrics.labeler.agreement FOLDER      # with iu_xray/indiana_reports.csv and the other tables
 
 The rules were written on the development part: reports with an even uid. Those with an odd uid are held back.
 """

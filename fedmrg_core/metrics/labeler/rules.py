@@ -60,7 +60,7 @@ def context_rules() -> Iterator[tuple[str, Tag]]:
 @dataclass(frozen=True)
 class Sections:
     """Headings: of sections that are read, of sections that are not (history, comparison, technique ..), and those that
-    name an organ, with the words that stand for it in front of what follows."""
+    name an organ, with the words that are read in front of what follows."""
 
     read: frozenset[str]
     skip: frozenset[str]
