@@ -27,9 +27,10 @@ from fedmrg_core.engine.device import DeviceConfig
 from fedmrg_core.engine.failures import Policy
 from fedmrg_core.engine.memory.wire import unpack
 from fedmrg_core.engine.pool import SerialPool
+from fedmrg_core.engine.replica import WorkerSpec
 from fedmrg_core.engine.rounds import RoundRecord, run_rounds
 from fedmrg_core.engine.trainer import TrainConfig
-from fedmrg_core.engine.worker import Worker, WorkerSpec
+from fedmrg_core.engine.worker import Worker
 from fedmrg_core.evaluate import EvaluateConfig, evaluate
 from fedmrg_core.models.report_model import Batch, DecoderOutput, Generation, VisionOutput
 from fedmrg_core.models.tuning import Tuning

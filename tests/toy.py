@@ -18,8 +18,9 @@ from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.failures import Policy
 from fedmrg_core.engine.fault_injection import FaultyWorker
 from fedmrg_core.engine.pool import Pool, PoolConfig, SerialPool
+from fedmrg_core.engine.replica import WorkerSpec
 from fedmrg_core.engine.rounds import RoundRecord, run_rounds
-from fedmrg_core.engine.worker import Worker, WorkerSpec
+from fedmrg_core.engine.worker import Worker
 
 SMALL = (
     "lm_hidden=32", "lm_layers=1", "lm_heads=2", "lm_intermediate=64", "encoder_channels=8,8,16,16",

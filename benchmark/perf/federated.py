@@ -42,9 +42,9 @@ from fedmrg_core.engine.messages import TrainReply, TrainTask
 from fedmrg_core.engine.pool import Call, Pool, PoolConfig
 from fedmrg_core.engine.ray.instance import start_ray
 from fedmrg_core.engine.ray.pool import RayPool
+from fedmrg_core.engine.replica import WorkerSpec
 from fedmrg_core.engine.rounds import RoundRecord, run_rounds
 from fedmrg_core.engine.trainer import TrainConfig
-from fedmrg_core.engine.worker import WorkerSpec
 from fedmrg_core.types import State
 
 SHORT = ("warmup_studies=1000", "warmup_vision_steps=300", "warmup_prompt_steps=200", "warmup_steps=200")

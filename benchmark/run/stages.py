@@ -29,8 +29,8 @@ from fedmrg_core.engine.failures import Faults
 from fedmrg_core.engine.generation_cache import GenerationCache
 from fedmrg_core.engine.pool import Pool, PoolConfig
 from fedmrg_core.engine.ray.gpu_fit import fit_gpu
+from fedmrg_core.engine.replica import WorkerSpec
 from fedmrg_core.engine.rounds import RoundRecord, run_rounds
-from fedmrg_core.engine.worker import WorkerSpec
 from fedmrg_core.errors import DataError
 from fedmrg_core.evaluate import evaluate
 from fedmrg_core.runfolder import CHECKPOINTS, PARTIAL, PER_STUDY, RunFolder

@@ -14,7 +14,8 @@ from fedmrg_core.engine.pool import Pool, PoolConfig, SerialPool
 from fedmrg_core.engine.ray.instance import start_ray
 from fedmrg_core.engine.ray.pool import RayPool
 from fedmrg_core.engine.ray.preflight import check_nodes
-from fedmrg_core.engine.worker import Worker, WorkerSpec
+from fedmrg_core.engine.replica import WorkerSpec
+from fedmrg_core.engine.worker import Worker
 
 
 class Workers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,23 +15,21 @@ from fedmrg_core.algorithms.base import LocalLoss, Parts
 from fedmrg_core.data.cache.federation import Hospital
 from fedmrg_core.engine.device import autocast
 from fedmrg_core.engine.messages import MEMORY, PERSONAL, RESIDUE, memory_of
+from fedmrg_core.engine.replica import Replica
 from fedmrg_core.engine.trainer import MicroBatcher, batch_rows, build_optimizer, fit, parameter_groups
 from fedmrg_core.models.report_model import Batch
 from fedmrg_core.seeding import generator
 from fedmrg_core.types import CONDITIONS, LabelState, Payload, State
 
-if TYPE_CHECKING:
-    from fedmrg_core.engine.worker import Worker
-
 T = TypeVar("T", bound=Tensor)
 
 
 class ClientContext:
-    """The `Client` protocol of `algorithms/base.py`, on a worker's model. It exists for one client and one round."""
+    """The `Client` protocol of `algorithms/base.py`, on a replica of the model, for one client and one round."""
 
     def __init__(
         self,
-        worker: Worker,
+        replica: Replica,
         hospital: Hospital,
         round_number: int,
         received: Payload,
@@ -40,21 +38,21 @@ class ClientContext:
     ) -> None:
         """received: the broadcast. private: the client's stored groups. alloc: gives the buffer of the upload."""
         self.client_id = hospital.name
-        self.model = worker.model
-        device = worker.spec.device.device
+        self.model = replica.model
+        device = replica.spec.device.device
         self.received, self.memory = _on(device, received), _on(device, memory_of(private))
         self.scratch: dict[str, Tensor] = {}
         self.last_epoch = False
         self.steps = self.studies = 0
         self.rows = hospital.rows["train"]
-        self.lr = worker.spec.train.lr * worker.spec.train.scale(round_number)
-        self._worker, self._round, self._arrived, self._alloc = worker, round_number, received, alloc
+        self.lr = replica.spec.train.lr * replica.spec.train.scale(round_number)
+        self._replica, self._round, self._arrived, self._alloc = replica, round_number, received, alloc
         self._micro = MicroBatcher(self._snapshot)
         self._losses: dict[str, Tensor] = {}
         self._means: list[tuple[int, dict[str, float]]] = []
-        self.label_prior = label_prior(worker.federation.labels[self.rows]).to(device)
-        self._shared = {name: worker.moving[name] for name in worker.shared_names()}
-        self._personal = {name: worker.moving[name] for name in worker.personal_names()}
+        self.label_prior = label_prior(replica.federation.labels[self.rows]).to(device)
+        self._shared = {name: replica.moving[name] for name in replica.shared_names()}
+        self._personal = {name: replica.moving[name] for name in replica.personal_names()}
 
     def shared(self) -> State:
         return dict(_parameters(self._shared))
@@ -66,7 +64,7 @@ class ClientContext:
         return tree.clone({**self._shared, **self._personal})
 
     def load(self, state: State) -> None:
-        self._worker.load(state)
+        self._replica.load(state)
 
     def delta(self) -> State:
         now = {name: tensor.detach().cpu() for name, tensor in self._shared.items()}
@@ -83,7 +81,7 @@ class ClientContext:
         epochs: int | None = None,
         steps: int | None = None,
     ) -> int:
-        spec = self._worker.spec
+        spec = self._replica.spec
         chosen = [_chosen(_parameters(state), parts) for state in (self._shared, self._personal)]
         if parts is not None and not any(chosen):
             return 0
@@ -104,7 +102,7 @@ class ClientContext:
         return done
 
     def _local_loss(self, batch: Batch, loss: LocalLoss | None = None) -> Tensor:
-        spec = self._worker.spec
+        spec = self._replica.spec
         with autocast(spec.device):
             return (loss or spec.algorithm.local_loss)(self, batch)
 
@@ -153,13 +151,13 @@ class ClientContext:
         return ({"kind": "micro_batch", "client": self.client_id, "round": self._round, "size": size, "message": said},)
 
     def _batches(self, steps: int) -> Iterator[Batch]:
-        seed, number = self._worker.spec.seed, self._round
+        seed, number = self._replica.spec.seed, self._round
         draws = lambda epoch: generator(seed, number, self.client_id, "batches", epoch)  # noqa: E731
-        lengths = self._worker.federation.reports.lengths[self.rows]
-        for rows, last in batch_rows(self.rows, lengths, self._worker.spec.train.batch_size, steps, draws):
+        lengths = self._replica.federation.reports.lengths[self.rows]
+        for rows, last in batch_rows(self.rows, lengths, self._replica.spec.train.batch_size, steps, draws):
             self.last_epoch = last
             self.studies += len(rows)
-            yield self._worker.batch(rows)
+            yield self._replica.batch(rows)
 
     def mean_losses(self) -> dict[str, float]:
         """Every fit's loss and its logged parts: means over the steps of the fits that have them."""

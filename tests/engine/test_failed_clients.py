@@ -10,8 +10,8 @@ import pytest
 from fedmrg_core.engine import checkpoint
 from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.failures import Fault, Policy
+from fedmrg_core.engine.replica import WorkerSpec
 from fedmrg_core.engine.rounds import params_sha256
-from fedmrg_core.engine.worker import WorkerSpec
 from fedmrg_core.errors import FedMRGError
 from tests.toy import Run, toy_spec
 

@@ -29,8 +29,8 @@ from fedmrg_core.engine.ray.placement import actors_per_node, nodes
 from fedmrg_core.engine.ray.pool import RayPool
 from fedmrg_core.engine.ray.preflight import NodeReport, check_nodes
 from fedmrg_core.engine.ray.preflight import inspect_node as inspect_here
+from fedmrg_core.engine.replica import WorkerSpec
 from fedmrg_core.engine.rounds import params_sha256
-from fedmrg_core.engine.worker import WorkerSpec
 from fedmrg_core.errors import FedMRGError
 from tests.conftest import RayInstance
 from tests.toy import TWO_ACTORS, Run, toy_spec

@@ -10,7 +10,7 @@ import pytest
 from fedmrg_core.engine.memory.wire import EMPTY, pack
 from fedmrg_core.engine.messages import TrainTask
 from fedmrg_core.engine.pool import Call, SerialPool
-from fedmrg_core.engine.worker import WorkerSpec
+from fedmrg_core.engine.replica import WorkerSpec
 from tests.toy import Run, toy_spec
 
 

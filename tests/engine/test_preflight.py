@@ -12,7 +12,7 @@ import pytest
 from fedmrg_core.engine.ray import placement, preflight
 from fedmrg_core.engine.ray.instance import start_ray
 from fedmrg_core.engine.ray.preflight import check_nodes, inspect_node, unreadable
-from fedmrg_core.engine.worker import WorkerSpec
+from fedmrg_core.engine.replica import WorkerSpec
 from fedmrg_core.errors import FedMRGError
 from tests.toy import TWO_ACTORS, toy_spec
 

@@ -11,8 +11,8 @@ import pytest
 from fedmrg_core.engine.failures import Fault, Policy
 from fedmrg_core.engine.fault_injection import FaultyWorker
 from fedmrg_core.engine.ray.pool import RayPool
+from fedmrg_core.engine.replica import WorkerSpec
 from fedmrg_core.engine.rounds import params_sha256
-from fedmrg_core.engine.worker import WorkerSpec
 from tests.toy import TWO_ACTORS, Run, toy_spec
 
 pytestmark = pytest.mark.xdist_group("ray")

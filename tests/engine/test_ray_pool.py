@@ -12,8 +12,8 @@ import torch
 
 from fedmrg_core.engine.memory.wire import pack
 from fedmrg_core.engine.pool import Call
-from fedmrg_core.engine.ray.dispatch import Dispatch
-from fedmrg_core.engine.ray.pool import Message, RayPool
+from fedmrg_core.engine.ray.dispatch import Dispatch, Message
+from fedmrg_core.engine.ray.pool import RayPool
 from fedmrg_core.errors import FedMRGError
 from tests.toy import TWO_ACTORS
 

@@ -16,8 +16,8 @@ from fedmrg_core.engine.memory.wire import EMPTY, pack
 from fedmrg_core.engine.messages import TrainTask
 from fedmrg_core.engine.pool import Call
 from fedmrg_core.engine.ray.pool import RayPool
+from fedmrg_core.engine.replica import WorkerSpec
 from fedmrg_core.engine.rounds import params_sha256
-from fedmrg_core.engine.worker import WorkerSpec
 from fedmrg_core.errors import FedMRGError
 from fedmrg_core.evaluate import evaluate
 from tests.conftest import RayInstance

@@ -8,14 +8,12 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from fedmrg_core.engine.pool import Call, ClientError, deadline_error
-from fedmrg_core.engine.ray.placement import actor_lost_errors
+from fedmrg_core.engine.memory.shared_slots import SlotHandle, SlotPool
+from fedmrg_core.engine.pool import Call, ClientError, PoolConfig, deadline_error
+from fedmrg_core.engine.ray.placement import Node, Placement, actor_lost_errors
 from fedmrg_core.errors import FedMRGError, first_line
-
-if TYPE_CHECKING:
-    from fedmrg_core.engine.ray.pool import Actor, RayPool
 
 MAX_TRIES = 3
 """A call is started at most so often; after that, the deaths of its actors count as its own failure."""
@@ -36,6 +34,57 @@ LOOKAHEAD = 8
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Message:
+    """A message that an actor has not answered yet. batch: indices of its calls. handle: its slot among `slots`."""
+
+    batch: list[int]
+    slots: SlotPool
+    handle: SlotHandle | None
+
+
+@dataclass
+class Actor:
+    """handle: Ray's. node: where it was placed. running: its messages, by Ray's reference to the reply."""
+
+    handle: Any
+    number: int
+    node: Node
+    running: dict[Any, Message] = field(default_factory=dict)
+
+    def calls(self) -> list[int]:
+        """Indices of all calls of its messages, sorted."""
+        return sorted(index for message in self.running.values() for index in message.batch)
+
+
+@dataclass
+class Pace:
+    """Measured by method: seconds and payload bytes per call in the last message, and the seconds of the longest call.
+
+    They decide how many calls are sent at once, and never what comes back.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    longest: dict[str, float] = field(default_factory=dict)
+    num_bytes: dict[str, int] = field(default_factory=dict)
+
+
+class ActorPool(Protocol):
+    """What a dispatch needs of its pool (`RayPool`)."""
+
+    events: list[dict[str, Any]]
+    actors: list[Actor]
+    config: PoolConfig
+    pace: Pace
+    slots: SlotPool
+    placement: Placement
+
+    def send(self, actor: Actor, first: Call, batch: list[int], tasks: list[tuple[Any, str]]) -> None: ...
+    def wait(self, timeout_s: float) -> tuple[Actor, Any] | None: ...
+    def get(self, reference: Any, timeout_s: float) -> Any: ...
+    def replace(self, actor: Actor) -> None: ...
+
+
 @dataclass
 class _Recovery:
     """A dead actor's calls until the last has a reply. since: when it died. missing: calls without a reply."""
@@ -49,7 +98,7 @@ class Dispatch:
     """Sends calls out and collects their replies. queue: indices of calls that are not sent. replies: those that came
     before their turn."""
 
-    def __init__(self, pool: RayPool, calls: Sequence[Call], deadline_s: float) -> None:
+    def __init__(self, pool: ActorPool, calls: Sequence[Call], deadline_s: float) -> None:
         self.pool, self.calls, self.deadline_s = pool, calls, deadline_s
         self.ends = time.monotonic() + deadline_s if deadline_s else float("inf")
         self.queue: deque[int] = deque(range(len(calls)))

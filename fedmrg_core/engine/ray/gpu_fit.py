@@ -16,8 +16,9 @@ from fedmrg_core.data.cache.federation import Federation
 from fedmrg_core.engine.memory.wire import EMPTY, pack, unpack
 from fedmrg_core.engine.messages import GenerateTask, TrainTask, client_state, server_payload
 from fedmrg_core.engine.pool import PoolConfig
+from fedmrg_core.engine.replica import WorkerSpec
 from fedmrg_core.engine.rounds import longest_first
-from fedmrg_core.engine.worker import Worker, WorkerSpec
+from fedmrg_core.engine.worker import Worker
 from fedmrg_core.errors import FedMRGError
 from fedmrg_core.models.report_model import Batch
 

@@ -10,16 +10,15 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from fedmrg_core.engine.memory.process import release_object_store_pages
-from fedmrg_core.engine.memory.shared_slots import SlotHandle, SlotPool
+from fedmrg_core.engine.memory.shared_slots import SlotPool
 from fedmrg_core.engine.memory.wire import Packed
 from fedmrg_core.engine.pool import Call, PoolConfig
-from fedmrg_core.engine.ray.dispatch import Dispatch
+from fedmrg_core.engine.ray.dispatch import Actor, Dispatch, Message, Pace
 from fedmrg_core.engine.ray.instance import check_alive
-from fedmrg_core.engine.ray.placement import Node, Placement, actor_class, on_node
+from fedmrg_core.engine.ray.placement import Placement, actor_class, on_node
 from fedmrg_core.engine.worker import Worker
 from fedmrg_core.errors import FedMRGError
 
@@ -27,41 +26,6 @@ ALIVE_S = 1.0
 """How often a wait checks that Ray itself is alive."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Message:
-    """A message that an actor has not answered yet. batch: indices of its calls. handle: its slot among `slots`."""
-
-    batch: list[int]
-    slots: SlotPool
-    handle: SlotHandle | None
-
-
-@dataclass
-class Actor:
-    """handle: Ray's. node: where it was placed. running: its messages, by Ray's reference to the reply."""
-
-    handle: Any
-    number: int
-    node: Node
-    running: dict[Any, Message] = field(default_factory=dict)
-
-    def calls(self) -> list[int]:
-        """Indices of all calls of its messages, sorted."""
-        return sorted(index for message in self.running.values() for index in message.batch)
-
-
-@dataclass
-class Pace:
-    """Measured by method: seconds and payload bytes per call in the last message, and the seconds of the longest call.
-
-    They decide how many calls are sent at once, and never what comes back.
-    """
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    longest: dict[str, float] = field(default_factory=dict)
-    num_bytes: dict[str, int] = field(default_factory=dict)
 
 
 class RayPool:

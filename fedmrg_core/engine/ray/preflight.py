@@ -19,7 +19,7 @@ from fedmrg_core.data.cache.films import SHARD_FILMS
 from fedmrg_core.engine.base_cache import FACTS, check_base
 from fedmrg_core.engine.pool import PoolConfig
 from fedmrg_core.engine.ray.placement import ask_nodes
-from fedmrg_core.engine.worker import WorkerSpec
+from fedmrg_core.engine.replica import WorkerSpec
 from fedmrg_core.errors import FedMRGError, first_line
 from fedmrg_core.models.pretrained import check_checkpoints
 from fedmrg_core.models.registry import get_language_model
