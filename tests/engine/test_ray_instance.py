@@ -45,7 +45,7 @@ stop = start_ray(config)
 pool = RayPool(None, config, Sleeper)
 list(pool.map([Call("say", 0, None, "client a")]))
 from ray._private import worker
-pid = worker._global_node.all_processes["raylet"][0].process.pid
+pid = worker._global_node.all_processes[sys.argv[1]][0].process.pid
 threading.Timer(1.0, lambda: os.kill(pid, signal.SIGKILL)).start()
 try:
     list(pool.map([Call("say", 600, None, "client b")]))
@@ -141,12 +141,13 @@ def test_a_temporary_folder_is_short_enough_for_sockets_or_one_line(monkeypatch:
         instance._folder()
 
 
-def test_a_killed_raylet_is_one_line() -> None:
+@pytest.mark.parametrize("process", ["raylet", "gcs_server"])
+def test_the_death_of_rays_own_processes_is_one_line(process: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", KILLED], cwd=ROOT, capture_output=True, text=True, timeout=200,
+        [sys.executable, "-c", KILLED, process], cwd=ROOT, capture_output=True, text=True, timeout=200,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 7, done.stderr
-    assert done.stdout.startswith("Ray's node process (raylet) died")
+    assert done.stdout.startswith("Ray itself (raylet or gcs_server) died")
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""

@@ -52,11 +52,11 @@ def start_ray(config: PoolConfig) -> Callable[[], None]:
 
 
 def check_alive() -> None:
-    """Raises FedMRGError if the private instance's raylet has died. Any further call of Ray would end this process."""
+    """Raises FedMRGError if the private instance lost its raylet or GCS: more calls of Ray could end this process."""
     if _died.is_set():
         raise FedMRGError(
-            "Ray's node process (raylet) died: it was killed, or memory ran out. Resume the run, with fewer actors if"
-            " memory ran out"
+            "Ray itself (raylet or gcs_server) died: it was killed, or memory ran out. Resume the run, with fewer"
+            " actors if memory ran out"
         )
 
 
@@ -87,7 +87,7 @@ def _start_private(config: PoolConfig) -> Callable[[], None]:
         raise
     running = threading.Event()
     running.set()
-    _watch_raylet(running)
+    _watch(running)
 
     def stop() -> None:
         import ray
@@ -176,17 +176,17 @@ def _folder() -> Path:
     raise FedMRGError(f"no temporary folder for Ray ({refused}): set TMPDIR to another folder, or run with --actors 0")
 
 
-def _watch_raylet(running: threading.Event) -> None:
-    """Note the death of the raylet while the instance is running."""
+def _watch(running: threading.Event) -> None:
+    """Notice the death of one of Ray's own processes while the instance is running."""
     from ray._private import worker
 
-    with suppress(AttributeError, KeyError, IndexError):
-        pid = worker._global_node.all_processes["raylet"][0].process.pid
+    def watch(pid: int) -> None:
+        with suppress(OSError):
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        if running.is_set():
+            _died.set()
 
-        def watch() -> None:
-            with suppress(OSError):
-                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-            if running.is_set():
-                _died.set()
-
-        threading.Thread(target=watch, name="raylet-watch", daemon=True).start()
+    for name in ("raylet", "gcs_server"):
+        with suppress(AttributeError, KeyError, IndexError):
+            pid = worker._global_node.all_processes[name][0].process.pid
+            threading.Thread(target=watch, args=(pid,), name=f"watch-{name}", daemon=True).start()
