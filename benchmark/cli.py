@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module, what it does)
     "compare": ("benchmark.commands.compare", "do systems differ? runs or files, compared study by study"),
     "label": ("benchmark.commands.label", "label reports with the 14 CheXpert conditions"),
     "new-algorithm": ("benchmark.commands.new_algorithm", "write the three files of a new algorithm, ready to run"),
+    "runs": ("benchmark.commands.runs", "list the runs in runs/, the newest first"),
     "sync": ("benchmark.commands.sync", "repair a run in MLflow from its JSON lines"),
 }
 
@@ -77,6 +78,9 @@ def _run(given: list[str]) -> int:
     if not given or given[0] in ("-h", "--help", "help"):
         print(_overview())
         return 0
+    if given[0] == "--version":
+        print(f"fedmrg {_version()}")
+        return 0
     name = choose("command", given[0], COMMANDS)
     module = importlib.import_module(COMMANDS[name][0])
     parser = _Parser(prog=f"fedmrg {name}", description=COMMANDS[name][1], allow_abbrev=False)
@@ -86,9 +90,20 @@ def _run(given: list[str]) -> int:
     return int(module.main(args) or 0)
 
 
+def _version() -> str:
+    """The version of pyproject.toml, as it is installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("fedmrg")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
 def _overview() -> str:
     lines = [f"  {name:<15}{text}" for name, (_, text) in COMMANDS.items()]
-    return "\n".join(["usage: fedmrg COMMAND [options]; fedmrg COMMAND --help shows them all", "", *lines])
+    usage = "usage: fedmrg COMMAND [options]; fedmrg COMMAND --help shows them all; fedmrg --version"
+    return "\n".join([usage, "", *lines])
 
 
 def log_to_stderr(verbose: int) -> None:

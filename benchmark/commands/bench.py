@@ -35,14 +35,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--faults", metavar="FILE", default="", help="TOML: what to do about failing clients, and faults to inject")
     add("--resume", metavar="RUN_ID", default="", help="continue a run as it was begun (--actors may change)")
     add("--set", metavar="K=V", nargs="+", action="extend", default=[], help="any setting of defaults.toml")
-    add("--quiet", action="store_true", help="no progress bars and no table")
+    add("--quiet", action="store_true", help="no progress and no table")
     add("--json", action="store_true", help="print result.json on stdout instead of the table")
 
 
 def main(args: argparse.Namespace) -> int:
     """Run one experiment from the command line."""
     avoid_blanks()
-    options = Options(quiet=args.quiet or args.json, resume=args.resume)
+    options = Options(quiet=args.quiet, resume=args.resume)
+    if not args.quiet and sys.stderr.isatty():
+        print("fedmrg: starting", file=sys.stderr, flush=True)  # the imports of the settings take seconds
     config = _stored_config(options, args) if args.resume else _config(args)
     result = RunFolder(options.runs / args.resume).finished() if args.resume else None
     if result:
@@ -54,9 +56,9 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(result, indent=1))
     elif not args.quiet:
-        from benchmark.run.score_table import score_table
+        from benchmark.run.score_table import next_steps, score_table
 
-        print(score_table(result))
+        print(score_table(result), next_steps(result), sep="\n\n")
     folder = options.runs / result["run_id"]
     print(f"result: {_short(folder)}/result.json", file=sys.stderr if args.json else sys.stdout)
     return 0

@@ -180,13 +180,13 @@ def _metrics(systems: Sequence[System], wanted: Sequence[str]) -> list[str]:
 
 def _defined(system: System, name: str) -> bool:
     """Whether a system has a metric with a value: a ratio may have none."""
-    measure = system.measures.get(name)
-    return measure is not None and math.isfinite(float(measure.combine(measure.rows.sum(0))))
+    return name in system.measures and math.isfinite(_value(system, name))
 
 
 def compare(systems: Sequence[System], metrics: Sequence[str], draws: int, seed: int) -> list[dict[str, Any]]:
-    """Every metric of every pair: {metric, first, second, value, low, high, p, p_holm, higher_is_better}; value is
-    first minus second. Draws depend only on seed and pair: all metrics of a pair use the same patients."""
+    """Every metric of every pair: {metric, first, second, first_value, second_value, value, low, high, p, p_holm,
+    higher_is_better}; value is first minus second. Draws depend only on seed and pair: all metrics of a pair use the
+    same patients."""
     from fedmrg_core.metrics.compare import holm, paired
     from fedmrg_core.seeding import generator
 
@@ -196,10 +196,17 @@ def compare(systems: Sequence[System], metrics: Sequence[str], draws: int, seed:
         for name in metrics:
             rng = generator(seed, "compare", one.name, other.name)
             found = paired(one.measures[name], other.measures[name], patients, rng, draws)
-            pair = {"metric": name, "first": one.name, "second": other.name}
+            pair: dict[str, Any] = {"metric": name, "first": one.name, "second": other.name}
+            pair |= {"first_value": _value(one, name), "second_value": _value(other, name)}
             rows.append({**pair, **asdict(found), "higher_is_better": one.measures[name].higher_is_better})
     corrected = holm({str(number): row["p"] for number, row in enumerate(rows)})
     return [{**row, "p_holm": corrected[str(number)]} for number, row in enumerate(rows)]
+
+
+def _value(system: System, name: str) -> float:
+    """A metric over all studies of a system."""
+    measure = system.measures[name]
+    return float(measure.combine(measure.rows.sum(0)))
 
 
 def text(rows: Sequence[dict[str, Any]]) -> str:
@@ -207,8 +214,9 @@ def text(rows: Sequence[dict[str, Any]]) -> str:
     lines = []
     for (first, second), members in itertools.groupby(rows, key=lambda row: (row["first"], row["second"])):
         lines += ["", f"{first} - {second}"]
-        lines.append(f"  {'':<26}{'difference [95 % interval]':>28}{'p':>9}{'p, Holm':>9}")
+        lines.append(f"  {'':<18}{'first':>8}{'second':>8}{'difference [95 % interval]':>28}{'p':>8}{'p, Holm':>8}")
         for row in members:
+            values = f"{row['first_value']:>8.4f}{row['second_value']:>8.4f}"
             cell = f"{row['value']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
-            lines.append(f"  {row['metric']:<26}{cell:>28}{row['p']:>9.4f}{row['p_holm']:>9.4f}")
+            lines.append(f"  {row['metric']:<18}{values}{cell:>28}{row['p']:>8.4f}{row['p_holm']:>8.4f}")
     return "\n".join(lines)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import sys
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -18,6 +17,7 @@ from benchmark.run import provenance, stages
 from benchmark.run.interrupt import interruptible
 from benchmark.run.options import BENCH_VERSION, Options, new_run_id
 from benchmark.run.origin import ResumeRefused, settle_origin
+from benchmark.run.progress import Progress
 from benchmark.run.record import Clock, Record
 from benchmark.run.settings import Config
 from benchmark.run.stages import Context
@@ -65,10 +65,12 @@ def _on_device(config: Config) -> Config:
 
 def _run(config: Config, options: Options) -> dict[str, Any]:
     os.environ.setdefault("FEDMRG_CACHE", str(options.cache))
-    clock, progress = Clock(), not options.quiet and sys.stderr.isatty()
+    clock, progress = Clock(), Progress(options.quiet)
     if options.resume:
         run_folder(options.runs, options.resume)
     result = _head(config, options.resume or new_run_id(config))
+    run = config.run
+    progress.say(f"run {result['run_id']}: {config.name} on {run.split}, preset {run.preset}, seed {run.seed}")
     faults = Faults.from_table(config.faults)
     with clock.timed("data"):
         federation = stages.load_data(config, options.cache, progress)
@@ -135,6 +137,8 @@ def _stages(context: Context, federation: Federation) -> None:
     with ExitStack() as preparing, ExitStack() as running:
         preparing.enter_context(meteor_ready(context.config, federation))
         with clock.timed("workers"):
+            actors = context.config.pool.actors
+            context.progress.say(f"workers: {actors} Ray actors" if actors else "workers: this process")
             workers = running.enter_context(Workers(spec, stages.fit_pool(context, spec, federation)))
         with clock.timed("train"):
             server, store = stages.train(context, federation, workers)

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from benchmark.run.options import DRAWS, Options
 from benchmark.run.origin import ResumeRefused
+from benchmark.run.progress import Progress
 from benchmark.run.record import Record
 from benchmark.run.settings import Config
 from benchmark.run.workers import Workers
@@ -49,35 +48,49 @@ BASE_FACTS = ("git_sha", "dirty", "machine", "versions")
 
 @dataclass(frozen=True)
 class Context:
-    """What every stage may use. progress: show progress bars."""
+    """What every stage may use."""
 
     config: Config
     options: Options
     faults: Faults
     record: Record
-    progress: bool
+    progress: Progress
 
 
-def load_data(config: Config, cache: Path, progress: bool = False) -> Federation:
+SILENT = Progress(quiet=True)
+
+
+def load_data(config: Config, cache: Path, progress: Progress = SILENT) -> Federation:
     """The federation of the config's data and split, from the cache if it is there."""
-    return prepare(
+    progress.say(f"data: {config.run.split}")
+    federation = prepare(
         data=config.data,
         split=config.run.split,
         seed=config.run.seed,
         image_size=config.model.image_size,
         cache_dir=cache,
         clients=config.run.clients or None,
-        progress=progress,
+        progress=progress.bars,
     )
+    studies = sum(len(rows) for hospital in federation.hospitals for rows in hospital.rows.values())
+    progress.say(f"data: {studies} studies of {len(federation.hospitals)} hospitals")
+    return federation
 
 
 def load_base(
-    config: Config, cache: Path, progress: bool = False, made_by: Mapping[str, Any] | None = None
+    config: Config, cache: Path, progress: Progress = SILENT, made_by: Mapping[str, Any] | None = None
 ) -> Path:
     """The folder of the warmed-up base, of the seed's draw. made_by: the run's provenance, stored with a new base."""
     draw = config.run.seed % DRAWS
     facts = {name: made_by[name] for name in BASE_FACTS} if made_by else None
-    return ensure_base(config.model, public_corpus(config.model, draw), draw, cache, progress, facts)
+
+    def on_build() -> None:
+        progress.say("base: none is shipped or cached for these [model] settings; warming one up takes minutes, once")
+
+    corpus = public_corpus(config.model, draw)
+    base = ensure_base(config.model, corpus, draw, cache, progress.bars, facts, on_build)
+    progress.say(f"base: {base.name}, {'cached' if base.is_relative_to(cache) else 'shipped'}")
+    return base
 
 
 def public_corpus(model: ModelConfig, draw: int) -> PublicCorpus:
@@ -122,16 +135,15 @@ def train(context: Context, federation: Federation, workers: Workers) -> tuple[S
     record.folder.truncate_to_round(server.round)
     if not algorithm.trains:
         return server, store
-    rounds = config.train.rounds
-    bar = tqdm(total=rounds, initial=server.round, desc="rounds", unit="round", disable=not context.progress)
+    context.progress.say(f"training: {config.train.rounds} rounds" + (f" from {server.round}" if server.round else ""))
     keep, wait_s = config.keep_checkpoints, config.pool.wait_s
-    with bar, AsyncCheckpointer(checkpoints, keep, wait_s, _saver(context)) as saving:
+    steps = context.progress.steps("round", config.train.rounds, server.round, every=10)
+    with steps, AsyncCheckpointer(checkpoints, keep, wait_s, _saver(context)) as saving:
 
         def on_round(server: ServerState, store: ClientStore, log: RoundRecord) -> None:
             with record.clock.timed("checkpoint"):
                 _save_round(record, server, store, log, saving)
-            bar.update()
-            bar.set_postfix(loss=f"{log.row.get('loss', 0):.3f}")
+            steps.at(server.round, note=f"loss {log.row.get('loss', 0):.3f}")
 
         policy, seed = context.faults.policy, config.run.seed
         server = run_rounds(algorithm, federation, config.train, seed, workers.pool, server, store, on_round, policy)
@@ -175,23 +187,19 @@ def generate(
 ) -> pd.DataFrame:
     """A report for every film to be scored; what is generated already is read from the run's folder."""
     config, record = context.config, context.record
-    bar = tqdm(desc="writing reports", unit="batch", disable=not context.progress)
-
-    def on_batch(done: int, total: int) -> None:
-        bar.total = total
-        bar.update()
-
+    context.progress.say("generating reports")
+    steps = context.progress.steps("batch")
     partial = None if hides_text(config, federation) else record.folder.path / PARTIAL
     facts = (config.model, record.result["provenance"]["model_sha256"], config.device)
     cache = GenerationCache(partial, facts)  # the facts decide the reports, besides the trained parameters
     known = len(pool.events)
     try:
-        return evaluate(
-            config.algorithm, federation, server, store, pool, config.evaluate, config.run.seed, on_batch, cache
-        )
+        with steps:
+            return evaluate(
+                config.algorithm, federation, server, store, pool, config.evaluate, config.run.seed, steps.at, cache
+            )
     finally:
         record.late_failures = pool.events[known:]
-        bar.close()
 
 
 def hides_text(config: Config, federation: Federation) -> bool:
@@ -201,8 +209,7 @@ def hides_text(config: Config, federation: Federation) -> bool:
 
 def score(context: Context, federation: Federation, frame: pd.DataFrame) -> Scorecard:
     """The scorecard of the reports; leaves the values of each study in the run's folder."""
-    if context.progress:
-        print("scoring (METEOR's first time with new words takes some 10 s more)", file=sys.stderr)
+    context.progress.say("scoring (METEOR's first time with new words takes some 10 s more)")
     card = score_generations(context.config, federation, frame)
     save_per_study(card.per_study, context.record.folder.path / PER_STUDY)
     return card

@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -42,14 +42,15 @@ def ensure_base(
     cache: Path,
     progress: bool,
     made_by: Mapping[str, Any] | None = None,
+    on_build: Callable[[], None] = lambda: None,
     shipped: Path | None = None,
 ) -> Path:
     """The folder of the base for these settings: a shipped one, or a cached one. It is built if it is not cached, or
     damaged.
 
     It appears whole or not at all; a second process that needs the same base waits for the first. An interrupted
-    warm-up goes on after its last phase. made_by: commit, versions and machine, for `base.json`. Raises DataError if
-    the cache cannot be read or written.
+    warm-up goes on after its last phase. made_by: commit, versions and machine, for `base.json`. on_build: called
+    before a base is built. Raises DataError if the cache cannot be read or written.
     """
     key = base_key(config, corpus.fingerprint(), seed)
     if folder := find_shipped(key, shipped):
@@ -60,6 +61,7 @@ def ensure_base(
             target.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(target.with_name(f".{target.name}.lock")):
                 if not _intact(target, config, seed):
+                    on_build()
                     build(target, config, corpus, seed, progress, made_by)
     except OSError as error:
         why = f"the base cannot be cached ({error.strerror}): free space there, or choose another cache folder"

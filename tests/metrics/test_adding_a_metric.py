@@ -63,14 +63,14 @@ def test_score_and_compare_show_it(table: pd.DataFrame, tmp_path: Path, capsys: 
     assert main(["score", names[0], "--resamples", "0"]) == 0
     assert "length_ratio 0.5455 [0.5455, 0.5455]" in " ".join(capsys.readouterr().out.split())
     assert main(["compare", *names, "--draws", "100"]) == 0
-    assert "length_ratio -0.4545 [" in " ".join(capsys.readouterr().out.split())
+    assert "length_ratio 0.5455 1.0000 -0.4545 [" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_score_table_of_a_run_shows_it() -> None:
     result = {
         "algorithm": "fedavg", "split": "s", "preset": "p", "seed": 0,
         "communication": {"per_round": [], "upload_bytes": 0}, "provenance": {"seconds": {}},
-        "scores": {"test/global/length_ratio": {"value": 0.5, "low": 0.25, "high": 0.75}},
+        "scores": {"test/global/length_ratio": {"value": 0.5, "low": 0.25, "high": 0.75, "n": 3}},
     }  # fmt: skip
     (line,) = [line for line in score_table(result).splitlines() if line.startswith("length ratio")]
     assert line.split()[2:] == ["0.500", "[0.250,", "0.750]"]
