@@ -27,8 +27,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def result(**changes: Any) -> dict[str, Any]:
-    scores = {"test/global/bleu4": SCORE}
-    return {"run_id": "r1", "status": "finished", "scores": scores, "config": {}, "provenance": {}, **changes}
+    parts: dict[str, Any] = {"config": {}, "provenance": {}, "communication": {}}
+    return {"run_id": "r1", "status": "finished", "scores": {"test/global/bleu4": SCORE}, **parts, **changes}
 
 
 def refused(words: list[str], root: Path, capsys: pytest.CaptureFixture[str]) -> str:
