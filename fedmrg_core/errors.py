@@ -16,6 +16,16 @@ def one_line(text: str, length: int = 300) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text[:length])
 
 
+def shortened(value: object, length: int = 60) -> str:
+    """A value as a message may show it.
+
+    >>> shortened("9" * 5000, 5)
+    '99999..'
+    """
+    text = str(value)
+    return text if len(text) <= length else text[:length] + ".."
+
+
 def first_line(error: BaseException | str, last: bool = False) -> str:
     """The first (or last) line of a message that says anything; an exception without one gives its type's name.
 
@@ -56,7 +66,7 @@ def choose(what: str, value: str, allowed: Iterable[str], error: type[FedMRGErro
         return value
     near = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    raise error(f"unknown {what} '{value}'.{hint} Allowed: {', '.join(names) or '(none)'}.")
+    raise error(f"unknown {what} '{shortened(value)}'.{hint} Allowed: {', '.join(names) or '(none)'}.")
 
 
 def in_range(
@@ -70,14 +80,14 @@ def in_range(
     fedmrg_core.errors.ConfigError: train.rounds = -1 is out of range; allowed: 0 or more.
     """
     if not isinstance(value, int | float):
-        raise ConfigError(f"{name} takes a number, not {value!r}.")
+        raise ConfigError(f"{name} takes a number, not {shortened(repr(value))}.")
     if -inf < value < inf and low <= value <= high and not (above and value == low):
         return
     if high == inf:
         allowed = f"above {low}" if above else f"{low} or more"
     else:
         allowed = f"above {low}, at most {high}" if above else f"{low} to {high}"
-    raise ConfigError(f"{name} = {value} is out of range; allowed: {allowed}{unit and f' ({unit})'}.")
+    raise ConfigError(f"{name} = {shortened(value)} is out of range; allowed: {allowed}{unit and f' ({unit})'}.")
 
 
 def not_empty(name: str, value: Sized) -> None:

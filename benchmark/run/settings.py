@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fedmrg_core.errors import ConfigError, choose, in_range, not_empty
+from fedmrg_core.errors import ConfigError, choose, in_range, not_empty, shortened
 
 if TYPE_CHECKING:
     from fedmrg_core.algorithms.base import Algorithm
@@ -221,7 +221,7 @@ def _override(table: Table, text: str) -> None:
     """Apply one `k=v`; `k` is `section.key`, or a key that only one section has."""
     key, equals, value = text.partition("=")
     if not equals:
-        raise ConfigError(f"--set takes k=v, not '{text}'.")
+        raise ConfigError(f"--set takes k=v, not '{shortened(text)}'.")
     section, dot, name = key.strip().rpartition(".")
     if not dot:
         section = _section_of(table, name)
@@ -263,7 +263,7 @@ def _parse(name: str, text: str, default: Any) -> Any:
         try:
             return type(default)(text)
         except ValueError:
-            raise ConfigError(f"{name} takes {kind}, not '{text}'.") from None
+            raise ConfigError(f"{name} takes {kind}, not '{shortened(text)}'.") from None
     return text
 
 
@@ -275,7 +275,7 @@ def _set(table: Table, section: str, key: str, value: Any) -> None:
     if isinstance(default, float) and type(value) is int:
         value = float(value)
     if not _same_type(value, default):
-        raise ConfigError(f"{section}.{key} takes {_type_name(default)}, not {value!r}.")
+        raise ConfigError(f"{section}.{key} takes {_type_name(default)}, not {shortened(repr(value))}.")
     if isinstance(value, list | tuple):
         not_empty(f"{section}.{key}", value)
     table[section][key] = value

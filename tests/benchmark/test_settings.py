@@ -104,6 +104,13 @@ def test_faults_and_policies_have_ranges_too() -> None:
             Fault(**{"kind": "client_error", "rounds": (0,), "client": "h01", **wrong})
 
 
+@pytest.mark.parametrize("override", ["rounds=" + "9" * 5000, "split" + "x" * 5000 + "=1", "y" * 5000])
+def test_a_long_value_is_shortened_in_the_message(override: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        settings.load("fedavg", overrides=[override])
+    assert len(str(refused.value)) < 1500
+
+
 def test_a_whole_number_beyond_floats_is_compared_exactly() -> None:
     in_range("large", 10**400, 0)
     with pytest.raises(ConfigError, match="0 to 1"):
