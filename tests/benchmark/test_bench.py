@@ -267,6 +267,7 @@ def test_a_folder_of_real_films_and_notes(notes_folder: Path, toy_cache: Path, t
 )
 def test_refused_input_is_one_line_and_exit_code_2(arguments: list[str], said: str, capsys: Any) -> None:
     assert main(arguments) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    *stages, line = capsys.readouterr().err.splitlines()
+    assert [stage.split(":")[1].split()[0] for stage in stages] == (["run", "data"] if stages else [])
     assert line.startswith("fedmrg: ")
     assert said in line
