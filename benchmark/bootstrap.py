@@ -2,13 +2,15 @@
 
     python3 benchmark/bootstrap.py .venv
 
-It uses the standard library only, because it runs before anything is installed. Without an NVIDIA GPU it first tries
+It uses the standard library only, because it runs before anything is installed. If uv is on PATH or importable, it
+installs the packages, from the sources of pip's configuration; otherwise pip does. Without an NVIDIA GPU it first tries
 the CPU build of PyTorch (200 MB instead of several GB) from TORCH_CPU_INDEX. If a short probe cannot reach that index,
 the default package index is used.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import re
@@ -18,6 +20,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,9 +53,60 @@ def works(python: Path) -> bool:
         return False
 
 
+def install(python: Path, *args: str) -> int:
+    """Install with the pinned versions, byte-compiled: otherwise each process would need 10 s to import them.
+
+    uv does it in a fraction of pip's time; pip does it where there is no uv, or where uv fails.
+    """
+    uv = uv_command()
+    if uv and uv_install(uv, python, args) == 0:
+        return 0
+    if uv:
+        say("uv could not install them; trying pip")
+    return pip(python, *args)
+
+
+def uv_command() -> list[str]:
+    """How to call uv: from PATH, or as a module of this Python; empty if there is neither."""
+    found = shutil.which("uv")
+    if found:
+        return [found]
+    return [sys.executable, "-m", "uv"] if importlib.util.find_spec("uv") else []
+
+
+def uv_install(uv: list[str], python: Path, args: Sequence[str]) -> int:
+    """`uv pip install` into the environment of `python`, with the package sources of pip's configuration."""
+    base = [*uv, "pip", "install", "--quiet", "--python", str(python), "--compile-bytecode"]
+    base += ["--index-strategy", "unsafe-best-match"]  # as pip chooses where there are several indexes
+    config = pip_config(python)
+    environment = {"SSL_CERT_FILE": config["cert"], **os.environ} if "cert" in config else None
+    command = [*base, *uv_sources(config, args), "-c", str(ROOT / "constraints.txt"), *args]
+    return subprocess.run(command, cwd=ROOT, env=environment).returncode
+
+
+def uv_sources(config: Mapping[str, str], args: Sequence[str]) -> list[str]:
+    """pip's settings of where packages come from, as options of uv; an index in `args` replaces pip's."""
+    options = []
+    for name in ("index-url", "extra-index-url", "find-links", "constraint"):
+        if f"--{name}" not in args:
+            options += [word for value in config.get(name, "").split() for word in (f"--{name}", value)]
+    return options + (["--no-index"] if config.get("no-index", "") in ("1", "true", "yes", "on") else [])
+
+
+def pip_config(python: Path) -> dict[str, str]:
+    """pip's settings by name. The environment comes before [install], and that before [global], as for pip itself."""
+    shown = subprocess.run([str(python), "-m", "pip", "config", "list"], capture_output=True, text=True).stdout
+    found: dict[str, str] = {}
+    for section in ("global", "install", ":env:"):
+        for name, value in re.findall(rf"(?m)^{section}\.(\S+?)='(.*)'$", shown):
+            found[name] = value.replace("\\n", " ")
+    return found
+
+
 def pip(python: Path, *args: str) -> int:
-    """`pip install` with the pinned versions, byte-compiled: otherwise each process would need 10 s to import them."""
+    """`pip install` with the pinned versions."""
     base = [str(python), "-m", "pip", "install", "-qq", "--compile", "--disable-pip-version-check"]
+    base += ["--retries", "1", "--timeout", "20"] if "--index-url" in args else []  # an index that may be unreachable
     return subprocess.run([*base, "-c", str(ROOT / "constraints.txt"), *args], cwd=ROOT).returncode
 
 
@@ -90,8 +144,7 @@ def install_cpu_torch(python: Path) -> None:
     if not wants_cpu_torch() or has_torch(python) or not reachable(TORCH_CPU_INDEX):
         return
     say(f"CPU build of torch {pinned('torch')} from {TORCH_CPU_INDEX}")
-    bounds = ["--retries", "1", "--timeout", "20", "--no-deps", "--index-url", TORCH_CPU_INDEX]
-    if pip(python, *bounds, f"torch=={pinned('torch')}"):
+    if install(python, "--no-deps", "--index-url", TORCH_CPU_INDEX, f"torch=={pinned('torch')}"):
         say("that failed; the default package index is used")
 
 
@@ -101,7 +154,7 @@ def main() -> int:
     python = ensure_venv(venv)
     install_cpu_torch(python)
     say("packages of pyproject.toml as pinned in constraints.txt (some minutes, once)")
-    if pip(python, "-e", ".[dev]"):
+    if install(python, "-e", ".[dev]"):
         print(
             "set-up: pip could not install the packages (its reason is above); fix it and run make again",
             file=sys.stderr,
