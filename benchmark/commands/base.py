@@ -54,7 +54,7 @@ def _list(args: argparse.Namespace) -> int:
         for base in _bases(folder, args.draw):
             facts, state = _state(base)
             recipe = facts.get("recipe", {})
-            built = f"{str(recipe.get('git_sha', ''))[:7] or '-':<10}{recipe.get('cpu_seconds', '-'):>7}"
+            built = f"{str(recipe.get('git_sha', ''))[:7] or '-':<10}{recipe.get('cpu_seconds') or '-':>7}"
             print(f"{base.name:<22}{facts.get('seed', '-'):>5}  {where:<10}{built}  {state}")
     return 0
 
@@ -75,8 +75,8 @@ def _verify_weights(args: argparse.Namespace) -> int:
     if shipped is None:
         raise DataError(f"no base with key {key} is shipped for draw {draw} of preset {args.preset}: see `base list`")
     facts = check_base(shipped)
-    took = facts["recipe"].get("cpu_seconds")
-    print(f"warming up draw {draw} again; that took {took} CPU seconds when it was built", file=sys.stderr)
+    took = facts["recipe"].get("cpu_seconds") or "some 600"
+    print(f"warming up draw {draw} again, which needs {took} CPU seconds", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="fedmrg-base-") as folder:
         again = Path(folder) / key
         build(again, config, corpus, draw, sys.stderr.isatty(), _made_by())
