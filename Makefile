@@ -51,7 +51,7 @@ bench: $(STAMP) ## run one experiment and print its scores: make bench ALGO=fedm
 test: $(STAMP) ## lint, type check, tests (not those marked slow or gpu); JOBS=2 processes
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
-	@$(VENV)/bin/pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	@$(VENV)/bin/pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 .PHONY: suite
 suite: $(STAMP) ## run benchmark/configs/suites/$SUITE.toml: algorithm x split x seed; skips existing results

@@ -13,14 +13,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `-n`, the tests of one file run in one process, because they share costly fixtures; so do all Ray tests."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
-
-
 @pytest.fixture(scope="session")
 def toy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder for the toy set-up of `tests/toy.py`, shared by the whole session; FEDMRG_TOY_CACHE names one that
@@ -84,5 +76,5 @@ def ray_instance() -> Iterator[RayInstance]:
 
 @pytest.fixture
 def ray_running(ray_instance: RayInstance) -> None:
-    """The instance, started. Modules that use it share one process: `pytestmark = pytest.mark.xdist_group("ray")`."""
+    """The instance, started."""
     ray_instance.start()

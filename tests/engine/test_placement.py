@@ -35,7 +35,6 @@ from fedmrg_core.errors import FedMRGError
 from tests.conftest import RayInstance
 from tests.toy import TWO_ACTORS, Run, toy_spec
 
-pytestmark = pytest.mark.xdist_group("ray")
 HAS = {"num_cpus": 1, "num_gpus": 1, "object_store_memory": 100 * 2**20}
 SOON = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 6}
 """So that the cluster knows in three seconds, not in fifteen, that a node is dead."""

@@ -10,8 +10,6 @@ import torch
 from fedmrg_core.engine.memory import process as memory
 from fedmrg_core.engine.memory.wire import pack, unpack
 
-pytestmark = pytest.mark.xdist_group("ray")
-
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc, which Linux has")
 @pytest.mark.usefixtures("ray_running")

@@ -15,7 +15,6 @@ from fedmrg_core.engine.replica import WorkerSpec
 from fedmrg_core.engine.rounds import params_sha256
 from tests.toy import TWO_ACTORS, Run, toy_spec
 
-pytestmark = pytest.mark.xdist_group("ray")
 DROP = Policy(on_failure="drop")
 
 

@@ -19,8 +19,6 @@ from fedmrg_core.errors import FedMRGError
 from tests.conftest import ROOT, RayInstance
 from tests.toy import TWO_ACTORS
 
-pytestmark = pytest.mark.xdist_group("ray")
-
 ASK = """
 import sys
 from ray._raylet import GcsClient

@@ -17,8 +17,6 @@ from fedmrg_core.engine.ray.pool import RayPool
 from fedmrg_core.errors import FedMRGError
 from tests.toy import TWO_ACTORS
 
-pytestmark = pytest.mark.xdist_group("ray")
-
 
 def echo() -> type[Any]:
     """A worker that answers its task. Made here, so that the class itself travels: actors import no tests."""

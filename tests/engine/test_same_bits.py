@@ -23,8 +23,6 @@ from fedmrg_core.evaluate import evaluate
 from tests.conftest import RayInstance
 from tests.toy import TWO_ACTORS, Run, toy_config, toy_spec
 
-pytestmark = pytest.mark.xdist_group("ray")
-
 
 @pytest.fixture(scope="module", name="spec")
 def _spec(toy_cache: Path) -> WorkerSpec:

@@ -17,10 +17,7 @@ from fedmrg_core.engine.pool import Call
 from fedmrg_core.engine.ray.pool import RayPool
 from tests.toy import TWO_ACTORS
 
-pytestmark = [
-    pytest.mark.xdist_group("ray"),
-    pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this system has no anonymous files"),
-]
+pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this system has no anonymous files")
 
 
 @dataclass(frozen=True)

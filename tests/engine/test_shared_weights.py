@@ -19,8 +19,6 @@ from fedmrg_core.engine.ray.pool import RayPool
 from fedmrg_core.engine.rounds import params_sha256
 from tests.toy import TWO_ACTORS, Run, toy_spec
 
-pytestmark = pytest.mark.xdist_group("ray")
-
 
 def model(value: float = 1.0) -> nn.Module:
     built = nn.Sequential(nn.Linear(5, 3), nn.Linear(3, 7), nn.Linear(7, 2))

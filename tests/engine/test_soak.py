@@ -22,7 +22,6 @@ from tests.toy import toy_config
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("ray")
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_soak_of_random_kills(
     toy_cache: Path, tmp_path: Path, ray_instance: RayInstance, seed: int

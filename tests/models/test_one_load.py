@@ -47,7 +47,6 @@ def test_a_checkpoint_that_is_mapped_as_it_is_stays_where_it_is(toy_cache: Path,
 
 
 @pytest.mark.usefixtures("ray_running")
-@pytest.mark.xdist_group("ray")
 def test_a_base_from_a_checkpoint_is_loaded_once_by_every_actor(toy_cache: Path, half_checkpoint: Path) -> None:
     """Several clients, rounds and an evaluation, in this process and with two actors: reports and bits agree too."""
     overrides = (f"lm={half_checkpoint}", "tuning.targets=query_key_value", "warmup_steps=2")
