@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import shutil
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,3 +73,27 @@ def fake(monkeypatch) -> FakeSource:
     known = catalogue.get("phantom")
     monkeypatch.setitem(catalogue.REGISTRY, "phantom", replace(known, open=lambda data, seed: source))
     return source
+
+
+@pytest.fixture(scope="module")
+def text(shared_data: Path) -> Path:
+    """IU X-ray's real text in Kaggle's layout, without films."""
+    return shared_data / "iu_xray"
+
+
+@pytest.fixture
+def openi(text: Path, tmp_path: Path) -> Path:
+    """The same text in Open-i's layout."""
+    (tmp_path / "openi" / "ecgen-radiology").mkdir(parents=True)
+    for name in ("indiana_projections.csv", "acquisition.csv"):
+        shutil.copy(text / name, tmp_path / "openi" / name)
+    with (text / "indiana_reports.csv").open(encoding="utf-8", newline="") as table:
+        for row in csv.DictReader(table):
+            escaped = row["findings"].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+            codes = "".join(f"<major>{code.replace('&', '&amp;')}</major>" for code in row["Problems"].split(";"))
+            (tmp_path / "openi" / "ecgen-radiology" / f"{row['uid']}.xml").write_text(
+                f'<eCitation><IUXRId id="{row["uid"]}"/><AbstractText Label="FINDINGS">{escaped}</AbstractText>'
+                f"{codes}</eCitation>",
+                "utf-8",
+            )
+    return tmp_path / "openi"

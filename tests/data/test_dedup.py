@@ -18,12 +18,6 @@ from fedmrg_core.errors import DataError
 IU = ("iu_xray/group", "iu_xray/arbitrary", "iu_xray/dirichlet", "iu_xray/acquisition", "iu_xray/ci")
 
 
-@pytest.fixture(scope="module")
-def text(shared_data: Path) -> Path:
-    """IU X-ray's real text in Kaggle's layout, without films."""
-    return shared_data / "iu_xray"
-
-
 def test_dedup_keeps_twins_of_a_manifest_in_one_part(tmp_path: Path, change) -> None:
     for at in range(40):
         Image.fromarray(np.full((9, 9), at, np.uint8)).save(tmp_path / f"{at:02d}.png")

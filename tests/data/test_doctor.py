@@ -12,12 +12,6 @@ from PIL import Image
 from benchmark import cli
 
 
-@pytest.fixture(scope="module")
-def text(shared_data: Path) -> Path:
-    """IU X-ray's real text in Kaggle's layout, without films."""
-    return shared_data / "iu_xray"
-
-
 def test_doctor_looks_at_a_folder(
     text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,42 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 from pathlib import Path
 
-import pytest
 from rendered import kaggle_root
 
 from fedmrg_core.data.cache.prepare import prepare
 from fedmrg_core.data.readers.iu_xray import IUXraySource
 from fedmrg_core.data.splits import split_file
-
-IU = ("iu_xray/group", "iu_xray/arbitrary", "iu_xray/dirichlet", "iu_xray/acquisition", "iu_xray/ci")
-
-
-@pytest.fixture(scope="module")
-def text(shared_data: Path) -> Path:
-    """IU X-ray's real text in Kaggle's layout, without films."""
-    return shared_data / "iu_xray"
-
-
-@pytest.fixture
-def openi(text: Path, tmp_path: Path) -> Path:
-    """The same text in Open-i's layout."""
-    (tmp_path / "openi" / "ecgen-radiology").mkdir(parents=True)
-    for name in ("indiana_projections.csv", "acquisition.csv"):
-        shutil.copy(text / name, tmp_path / "openi" / name)
-    with (text / "indiana_reports.csv").open(encoding="utf-8", newline="") as table:
-        for row in csv.DictReader(table):
-            escaped = row["findings"].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-            codes = "".join(f"<major>{code.replace('&', '&amp;')}</major>" for code in row["Problems"].split(";"))
-            (tmp_path / "openi" / "ecgen-radiology" / f"{row['uid']}.xml").write_text(
-                f'<eCitation><IUXRId id="{row["uid"]}"/><AbstractText Label="FINDINGS">{escaped}</AbstractText>'
-                f"{codes}</eCitation>",
-                "utf-8",
-            )
-    return tmp_path / "openi"
 
 
 def test_every_layout_trains_on_the_same_studies_and_films(text: Path, openi: Path, tmp_path: Path, change) -> None:

@@ -128,11 +128,6 @@ def test_r2gen_takes_the_first_film(tmp_path, change):
 
 
 @pytest.fixture(scope="module")
-def text(shared_data):
-    return shared_data / "iu_xray"
-
-
-@pytest.fixture(scope="module")
 def rendered(text, tmp_path_factory):
     """A data root with the real text and films for the studies of iu_xray/ci."""
     ids = split_file.listed(split_file.load("iu_xray/ci"), split_file.load("iu_xray/ci").draws[0]).ids()

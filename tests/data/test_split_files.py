@@ -21,12 +21,6 @@ from fedmrg_core.types import Study
 IU = ("iu_xray/group", "iu_xray/arbitrary", "iu_xray/dirichlet", "iu_xray/acquisition", "iu_xray/ci")
 
 
-@pytest.fixture(scope="module")
-def text(shared_data: Path) -> Path:
-    """IU X-ray's real text in Kaggle's layout, without films."""
-    return shared_data / "iu_xray"
-
-
 def test_every_split_file_holds_what_it_must() -> None:
     for name in split_file.names():
         raw = json.loads((split_file.SPLITS / f"{name}.json").read_text("utf-8"))
