@@ -13,7 +13,7 @@ from math import isfinite, prod
 import numpy as np
 import torch
 
-from fedmrg_core.types import State
+from fedmrg_core.types import Payload, State
 
 ALIGN = 64
 """Bytes: tensors in a packed buffer start on a SIMD boundary, so that kernels give the same bits as on fresh ones."""
@@ -125,6 +125,11 @@ def add(left: State, right: State, scale: float = 1.0) -> State:
         name: (tensor + scale * right[name].to(tensor.dtype)) if name in right else tensor
         for name, tensor in left.items()
     }
+
+
+def by_path(payload: Payload, prefix: str = "") -> State:
+    """The tensors of all groups in one state, as `prefix` + `group/name`."""
+    return {f"{prefix}{group}/{name}": tensor for group, state in payload.items() for name, tensor in state.items()}
 
 
 def zeros_like(state: State) -> State:

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.run.options import CACHE
 from fedmrg_core.errors import ConfigError, DataError
 from fedmrg_core.paths import ROOT
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from fedmrg_core.models.config import ModelConfig
 
 ACTIONS = ("build", "verify", "list")
-CACHE = ROOT / ".cache"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -6,14 +6,14 @@ import argparse
 import time
 from pathlib import Path
 
+from benchmark.run.options import RUNS
 from fedmrg_core.errors import DataError, one_line
-from fedmrg_core.paths import ROOT
 from fedmrg_core.runfolder import CONFIG, RunFolder, read_json
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `fedmrg runs`."""
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder of the runs (default: runs/)")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="folder of the runs (default: runs/)")
 
 
 def main(args: argparse.Namespace) -> int:

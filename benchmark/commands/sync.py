@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from benchmark.run.options import RUNS
 from fedmrg_core.errors import DataError, FedMRGError
 from fedmrg_core.paths import ROOT
 from fedmrg_core.runfolder import ARTIFACTS, CONFIG, RESULT, RunFolder, read_json, run_folder
@@ -15,7 +16,7 @@ from fedmrg_core.tracking import Tracker, default_uri, describe
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `fedmrg sync`."""
     parser.add_argument("run_id", nargs="+", help="name of a folder in runs/, or all")
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder of the runs (default: runs/)")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="folder of the runs (default: runs/)")
 
 
 def main(args: argparse.Namespace) -> int:

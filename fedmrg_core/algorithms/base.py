@@ -38,6 +38,10 @@ class ServerState:
     round: int = 0
     diagnostics: Mapping[str, float] = field(default_factory=dict)
 
+    def tensors(self) -> State:
+        """Every tensor of the state, as `shared/name` and `memory/group/name`: what its identity is hashed over."""
+        return {**tree.by_path({"shared": self.params}), **tree.by_path(self.memory, "memory/")}
+
     def moved(self, params: State) -> ServerState:
         """The state with new shared parameters."""
         return replace(self, params=params)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-
-import fedmrg_core.algorithms as package
 from fedmrg_core.algorithms.base import REGISTRY, Algorithm
 from fedmrg_core.errors import choose
+from fedmrg_core.registration import import_files
 
 
 def algorithms() -> dict[str, type[Algorithm]]:
     """Every registered algorithm, by name."""
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    import_files("fedmrg_core.algorithms")
     return dict(sorted(REGISTRY.items()))
 
 

@@ -7,8 +7,6 @@ the file is found and imported by being in that folder (docs/adding-a-data-set.m
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any, TypeVar
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.source import Source
 from fedmrg_core.errors import DataError, choose
+from fedmrg_core.registration import import_files
 
 Open = Callable[[DataConfig, int], Source]
 """(settings, seed of the draw) -> source."""
@@ -70,9 +69,7 @@ def data_set(
 
 def data_sets() -> dict[str, DataSet]:
     """Every registered data set, by name."""
-    package = importlib.import_module("fedmrg_core.data.readers")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    import_files("fedmrg_core.data.readers")
     return dict(sorted(REGISTRY.items()))
 
 

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmrg_core.data.config import DataConfig
-from fedmrg_core.data.images import file_sha256, read_film, safe_path
+from fedmrg_core.data.images import read_film, safe_path
 from fedmrg_core.data.labels import label_reports
 from fedmrg_core.data.source import fingerprint_studies
 from fedmrg_core.errors import DataError
 from fedmrg_core.files import write_atomic
+from fedmrg_core.hashes import file_sha256
 from fedmrg_core.types import Study
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,6 @@ longer side becomes `size`, and black bars fill the square. Refused: files that 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import sys
@@ -79,12 +78,6 @@ def read_film(path: Path, size: int) -> NDArray[np.uint8]:
         raise DataError(f"image '{one_line(path.name)}' has over 100 megapixels") from None
     except Exception as error:  # Pillow's decoders raise nearly anything on corrupt bytes
         raise DataError(f"image '{one_line(path.name)}' cannot be read ({_reason(error)})") from None
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, streamed."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _reason(error: Exception) -> str:

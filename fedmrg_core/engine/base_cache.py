@@ -6,7 +6,6 @@ does not agree is built again.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -24,6 +23,7 @@ from fedmrg_core.engine.base_key import base_key, warmup_code
 from fedmrg_core.engine.warmup import FORMAT, build_base, model_sha256
 from fedmrg_core.errors import DataError, FedMRGError, first_line
 from fedmrg_core.files import sync, write_atomic
+from fedmrg_core.hashes import SEAL, file_sha256, sealed, unsealed
 from fedmrg_core.models.config import ModelConfig
 from fedmrg_core.models.report_model import build_model
 from fedmrg_core.paths import ROOT
@@ -89,13 +89,12 @@ def check_base(folder: Path) -> dict[str, Any]:
 
     Raises DataError that names the file that is missing or damaged.
     """
-    facts = _facts(folder)
-    written = facts.pop("self", None)
-    if written != _digest(facts):
+    facts = unsealed(_facts(folder))
+    if facts is None:
         raise DataError("damaged: it is not the file that was written", str(folder / FACTS))
     for name, digest in facts["files"].items():
         file = folder / name
-        if not file.is_file() or _file_sha256(file) != digest:
+        if not file.is_file() or file_sha256(file) != digest:
             raise DataError("missing or damaged: it is not the file that was written", str(file))
     return facts
 
@@ -111,7 +110,7 @@ def _intact(folder: Path, config: ModelConfig, seed: int) -> bool:
     if not folder.exists():
         return False
     try:
-        if "self" not in _facts(folder):
+        if SEAL not in _facts(folder):
             _adopt(folder, config, seed)
         check_base(folder)
     except DataError as error:
@@ -166,14 +165,5 @@ def write_facts(folder: Path, facts: dict[str, Any]) -> None:
     files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors") and path.name != FACTS)
     for file in files:
         sync(file)
-    facts = {**facts, "files": {file.name: _file_sha256(file) for file in files}}
-    write_atomic(folder / FACTS, json.dumps({**facts, "self": _digest(facts)}, indent=1).encode())
-
-
-def _digest(facts: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def _file_sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    facts = {**facts, "files": {file.name: file_sha256(file) for file in files}}
+    write_atomic(folder / FACTS, json.dumps(sealed(facts), indent=1).encode())

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import ast
-import hashlib
-import json
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from fedmrg_core.engine import warmup
+from fedmrg_core.hashes import json_sha256
 from fedmrg_core.models.config import ModelConfig
 
 
 def base_key(config: ModelConfig, corpus_fingerprint: str, seed: int) -> str:
     """The first 20 hex digits of the hash over format, code of the warm-up, [model] settings, corpus and seed."""
     facts = {"format": warmup.FORMAT, "code": warmup_code(), "model": asdict(config)}
-    return _sha256({**facts, "corpus": corpus_fingerprint, "seed": seed})[:20]
+    return json_sha256({**facts, "corpus": corpus_fingerprint, "seed": seed})[:20]
 
 
 @cache
@@ -28,7 +27,7 @@ def warmup_code() -> str:
 
 def code_sha256(source: str) -> str:
     """Hash of a program without comments, layout and docstrings; the same under every version of Python."""
-    return _sha256(_plain(ast.parse(source)))
+    return json_sha256(_plain(ast.parse(source)))
 
 
 def _plain(node: Any) -> Any:
@@ -44,7 +43,3 @@ def _plain(node: Any) -> Any:
 def _is_docstring(node: Any) -> bool:
     """Whether a statement is a text that nobody uses, as docstrings are."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
-def _sha256(facts: Any) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -25,6 +25,7 @@ from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.memory.wire import Packed, pack, unpack
 from fedmrg_core.errors import DataError, first_line
 from fedmrg_core.files import sync
+from fedmrg_core.hashes import SEAL, file_sha256, sealed, unsealed
 from fedmrg_core.types import Payload
 
 SEPARATOR = "\x1f"
@@ -60,7 +61,7 @@ def save(folder: Path, server: ServerState, store: States, keep: int = 2) -> Pat
             index[kind][client] = name
             sha256[name] = _write(temporary / name, unpack(get(client)))
     manifest = {"round": server.round, "params": list(server.params), **index, "sha256": sha256}
-    _write_bytes(temporary / "manifest.json", json.dumps({**manifest, "self": _digest(manifest)}, indent=1).encode())
+    _write_bytes(temporary / "manifest.json", json.dumps(sealed(manifest), indent=1).encode())
     sync(temporary)
     if target.exists():
         _remove(target)
@@ -107,7 +108,7 @@ def _load(path: Path) -> tuple[ServerState, ClientStore]:
     """Raises DataError that names the damaged file."""
     manifest = _manifest(path)
     for name, digest in manifest["sha256"].items():
-        if not (path / name).is_file() or _sha256(path / name) != digest:
+        if not (path / name).is_file() or file_sha256(path / name) != digest:
             raise DataError("missing, or not the file that was written", f"{path.name}/{name}")
     memory = _read(path, SERVER)
     stored = memory.pop(PARAMS, {})
@@ -125,16 +126,12 @@ def _manifest(path: Path) -> dict[str, Any]:
     name = f"{path.name}/manifest.json"
     try:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        written = manifest.pop("self")
+        facts = unsealed(manifest) if manifest[SEAL] else None  # an older version's has none: KeyError
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"cannot be read ({first_line(error)}), or made by an older version", name) from None
-    if written != _digest(manifest):
+    if facts is None:
         raise DataError("not the file that was written", name)
-    return dict(manifest)
-
-
-def _digest(manifest: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    return facts
 
 
 def _checkpoints(folder: Path) -> list[Path]:
@@ -176,8 +173,3 @@ def _write_bytes(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

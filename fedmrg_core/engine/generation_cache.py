@@ -22,7 +22,7 @@ from fedmrg_core.engine.memory.wire import Packed, unpack
 from fedmrg_core.engine.messages import GenerateReply, GenerateTask
 from fedmrg_core.engine.pool import ClientError
 from fedmrg_core.engine.reply_check import check_generation
-from fedmrg_core.paths import ROOT
+from fedmrg_core.hashes import core_sha256
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,9 @@ class GenerationCache:
     def begin(self, algorithm: Algorithm, server: ServerState, data_sha256: str) -> None:
         """State what the batches of this evaluation are generated with."""
         if self._file is not None:
-            memory = {f"memory/{g}/{n}": t for g, state in server.memory.items() for n, t in state.items()}
-            params = tree.sha256({f"shared/{name}": tensor for name, tensor in server.params.items()}, memory)
+            params = tree.sha256(server.tensors())
             guidance = algorithm.prompt_guidance()
-            self._facts = repr((self._facts, code_sha256(), algorithm, guidance, params, data_sha256))
+            self._facts = repr((self._facts, core_sha256(), algorithm, guidance, params, data_sha256))
 
     def find(self, job: GenerationJob) -> GenerateReply | None:
         """The reply to a batch, if the same code and parameters generated it before."""
@@ -105,15 +104,5 @@ class GenerationCache:
         if job.private is None:
             return ""
         if job.part not in self._private:
-            groups = unpack(job.private())
-            named = {f"{g}/{n}": tensor for g, state in groups.items() for n, tensor in state.items()}
-            self._private[job.part] = tree.sha256(named)
+            self._private[job.part] = tree.sha256(tree.by_path(unpack(job.private())))
         return self._private[job.part]
-
-
-def code_sha256() -> str:
-    """Hash of the core's source files."""
-    digest = hashlib.sha256()
-    for path in sorted((ROOT / "fedmrg_core").rglob("*.py")):
-        digest.update(f"{path.relative_to(ROOT).as_posix()}\0".encode() + path.read_bytes())
-    return digest.hexdigest()

@@ -254,6 +254,4 @@ def _same(left: Payload, right: Payload) -> bool:
 
 def params_sha256(server: ServerState, store: ClientStore) -> str:
     """SHA-256 over sorted (name, dtype, shape, bytes) of the shared and all private state."""
-    shared = {f"shared/{name}": tensor for name, tensor in server.params.items()}
-    memory = {f"memory/{g}/{n}": tensor for g, state in server.memory.items() for n, tensor in state.items()}
-    return tree.sha256(shared, memory, store.state_for_hash("client/"))
+    return tree.sha256(server.tensors(), store.state_for_hash("client/"))

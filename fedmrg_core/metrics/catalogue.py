@@ -10,8 +10,6 @@ Families that share counts (BLEU, CE ..) are listed here; single metrics are reg
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +18,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from fedmrg_core.errors import FedMRGError, choose
+from fedmrg_core.registration import import_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -286,7 +285,4 @@ def _diversity() -> Iterator[Metric]:
 
 @cache
 def _import_registered() -> None:
-    from fedmrg_core.metrics import registered as package
-
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    import_files("fedmrg_core.metrics.registered")

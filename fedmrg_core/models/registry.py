@@ -6,8 +6,6 @@ a Hugging Face id or the folder of a checkpoint. See docs/adding-an-encoder.md a
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from torch import Tensor, nn
 
 from fedmrg_core.models.config import ModelConfig
 from fedmrg_core.models.tokenizer import ReportTokenizer, tokenizer_of_base
+from fedmrg_core.registration import import_files
 
 CHECKPOINT = "<checkpoint>"
 """The registered name of what loads every name that is not registered."""
@@ -120,7 +119,5 @@ def _register(table: dict[str, Any], kind: str, name: str, entry: object) -> Non
 
 def _find(folder: str, table: dict[str, Kind], name: str) -> Kind:
     """The entry of a name, after every file of the folder has been imported."""
-    package = importlib.import_module(f"fedmrg_core.models.{folder}")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    import_files(f"fedmrg_core.models.{folder}")
     return table.get(name, table[CHECKPOINT])

@@ -14,6 +14,7 @@ from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.memory.wire import pack
 from fedmrg_core.engine.rounds import params_sha256
 from fedmrg_core.errors import DataError
+from fedmrg_core.hashes import file_sha256, sealed
 
 ODD_NAMES = ("h01", "..", "../../etc/passwd", "a/b", "Klinik Ä", "n" * 300, "tab\tline\nquote\"'", "", "c.safetensors")
 
@@ -111,8 +112,8 @@ def test_a_safetensors_header_that_lies_is_one_line(tmp_path: Path) -> None:
     file.write_bytes((2**62).to_bytes(8, "little") + b"{}")
     manifest = json.loads((path / "manifest.json").read_text())
     del manifest["self"]
-    manifest["sha256"][file.name] = checkpoint._sha256(file)
-    (path / "manifest.json").write_text(json.dumps({**manifest, "self": checkpoint._digest(manifest)}))
+    manifest["sha256"][file.name] = file_sha256(file)
+    (path / "manifest.json").write_text(json.dumps(sealed(manifest)))
     with pytest.raises(DataError, match=r"round_00001/server\.safetensors: cannot be read") as caught:
         checkpoint.load(tmp_path)
     assert "\n" not in str(caught.value)

@@ -76,7 +76,7 @@ def test_another_batch_or_private_state_is_not_found(file: Path, job: Generation
 
 
 def test_other_code_finds_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generation_cache, "code_sha256", lambda: "another")
+    monkeypatch.setattr(generation_cache, "core_sha256", lambda: "another")
     assert cache(file).find(JOB) is None
 
 

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmrg_core.data.cache.films import Films
-from fedmrg_core.data.images import file_sha256
 from fedmrg_core.errors import DataError, first_line
 from fedmrg_core.files import replacing
+from fedmrg_core.hashes import file_sha256
 from fedmrg_core.types import PARTS
 
 if TYPE_CHECKING:

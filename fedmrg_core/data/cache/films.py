@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmrg_core.data.images import TRANSFORM, file_sha256
+from fedmrg_core.data.images import TRANSFORM
 from fedmrg_core.data.source import Source, image_keys
 from fedmrg_core.errors import DataError
 from fedmrg_core.files import replacing, write_atomic
+from fedmrg_core.hashes import file_sha256
 from fedmrg_core.types import Study
 
 if TYPE_CHECKING:

@@ -25,6 +25,7 @@ from fedmrg_core.data.source import CachesHashes, Source
 from fedmrg_core.data.splits.assignment import Assignment
 from fedmrg_core.errors import DataError, first_line
 from fedmrg_core.files import write_atomic
+from fedmrg_core.hashes import json_sha256
 from fedmrg_core.types import PARTS, Study
 
 log = logging.getLogger(__name__)
@@ -147,7 +148,7 @@ def _found(target: Path, meta: dict[str, Any]) -> Federation | None:
 def _folder(ready: _Ready, size: int, cache: Path) -> Federation:
     """Find the folder, or write a temporary one and rename it. If another run was faster, its folder is used."""
     meta = _meta(ready, size)
-    key = hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()[:32]
+    key = json_sha256(meta)[:32]
     target = cache / "federations" / key
     found = _found(target, meta)
     if found is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-import fedmrg_core
 from fedmrg_core.data.cache.federation import Federation
 from fedmrg_core.data.cache.films import SHARD_FILMS
 from fedmrg_core.engine.base_cache import FACTS, check_base
@@ -21,6 +19,7 @@ from fedmrg_core.engine.pool import PoolConfig
 from fedmrg_core.engine.ray.placement import ask_nodes
 from fedmrg_core.engine.replica import WorkerSpec
 from fedmrg_core.errors import FedMRGError, first_line
+from fedmrg_core.hashes import core_sha256
 from fedmrg_core.models.pretrained import check_checkpoints
 from fedmrg_core.models.registry import get_language_model
 
@@ -64,7 +63,7 @@ def software() -> dict[str, str]:
     """Versions of everything that can change bits; for this project's code the start of its hash, since a node's copy
     may be an old one."""
     found = {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
-    return {**found, "code": _code()[:8]}
+    return {**found, "code": core_sha256()[:8]}
 
 
 def check_nodes(
@@ -110,15 +109,6 @@ def _contents(spec: WorkerSpec) -> str:
     federation, base = Federation.open(spec.federation), Path(spec.base)
     facts = (federation.data_sha256, federation.split_sha256, (base / FACTS).read_text())
     return hashlib.sha256(repr(facts).encode()).hexdigest()
-
-
-def _code() -> str:
-    """SHA-256 over this package's modules."""
-    root = Path(os.path.dirname(fedmrg_core.__file__))
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
 
 
 def _version(name: str) -> str:
