@@ -15,7 +15,7 @@ from fedmrg_core.data.cache.prepare import prepare
 from fedmrg_core.data.phantom import PhantomConfig, PublicCorpus
 from fedmrg_core.engine.base_cache import ensure_base
 from fedmrg_core.engine.client_store import ClientStore
-from fedmrg_core.engine.failures import Policy
+from fedmrg_core.engine.failures import Fault, Policy
 from fedmrg_core.engine.fault_injection import FaultyWorker
 from fedmrg_core.engine.pool import Pool, PoolConfig, SerialPool
 from fedmrg_core.engine.replica import WorkerSpec
@@ -57,6 +57,10 @@ def toy_spec(cache_dir: Path, algo: str, *overrides: str, seed: int = 0, **field
     )
 
 
+def faulty(spec: WorkerSpec, *faults: Fault) -> WorkerSpec:
+    return replace(spec, faults=faults)
+
+
 TWO_ACTORS = PoolConfig(actors=2, gpus_per_actor=0.0, object_store_mb=128, wait_s=120.0)
 
 
@@ -92,4 +96,4 @@ def same(left: ServerState, right: ServerState, names: Iterable[str] | None = No
     return all(left.params[key].equal(right.params[key]) for key in keys)
 
 
-__all__ = ["SMALL", "TWO_ACTORS", "Algorithm", "Run", "federation", "same", "toy_config", "toy_spec"]
+__all__ = ["SMALL", "TWO_ACTORS", "Algorithm", "Run", "faulty", "federation", "same", "toy_config", "toy_spec"]

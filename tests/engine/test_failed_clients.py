@@ -13,24 +13,9 @@ from fedmrg_core.engine.failures import Fault, Policy
 from fedmrg_core.engine.replica import WorkerSpec
 from fedmrg_core.engine.rounds import params_sha256
 from fedmrg_core.errors import FedMRGError
-from tests.toy import Run, toy_spec
+from tests.toy import Run, faulty
 
 DROP = Policy(on_failure="drop")
-
-
-@pytest.fixture(scope="module", name="spec")
-def _spec(toy_cache: Path) -> WorkerSpec:
-    return toy_spec(toy_cache, "fedmrg")
-
-
-@pytest.fixture(scope="module", name="client")
-def _client(spec: WorkerSpec) -> str:
-    """The client that is folded first."""
-    return Run(replace(spec, train=replace(spec.train, rounds=1))).logs[0].row["clients"][0]
-
-
-def faulty(spec: WorkerSpec, *faults: Fault) -> WorkerSpec:
-    return replace(spec, faults=faults)
 
 
 def _state(run: Run) -> tuple[object, ClientStore]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -13,24 +12,9 @@ from fedmrg_core.engine.fault_injection import FaultyWorker
 from fedmrg_core.engine.ray.pool import RayPool
 from fedmrg_core.engine.replica import WorkerSpec
 from fedmrg_core.engine.rounds import params_sha256
-from tests.toy import TWO_ACTORS, Run, toy_spec
+from tests.toy import TWO_ACTORS, Run, faulty
 
 DROP = Policy(on_failure="drop")
-
-
-@pytest.fixture(scope="module", name="spec")
-def _spec(toy_cache: Path) -> WorkerSpec:
-    return toy_spec(toy_cache, "fedmrg")
-
-
-@pytest.fixture(scope="module", name="client")
-def _client(spec: WorkerSpec) -> str:
-    """The client that is folded first."""
-    return Run(replace(spec, train=replace(spec.train, rounds=1))).logs[0].row["clients"][0]
-
-
-def faulty(spec: WorkerSpec, *faults: Fault) -> WorkerSpec:
-    return replace(spec, faults=faults)
 
 
 def digest(run: Run) -> str:
