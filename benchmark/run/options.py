@@ -14,7 +14,7 @@ RUNS = ROOT / "runs"
 CACHE = ROOT / ".cache"
 BENCH_VERSION = "2"
 """Raised when the same config would score differently; versions are never ranked together."""
-DRAWS = 3
+DRAWS = 5
 """Draws of phantom and of the base: seed N uses draw N modulo this."""
 
 

@@ -20,12 +20,11 @@ from filelock import FileLock
 
 from fedmrg_core.data.source import Source
 from fedmrg_core.engine.base_key import base_key, warmup_code
-from fedmrg_core.engine.warmup import FORMAT, build_base, model_sha256
-from fedmrg_core.errors import DataError, FedMRGError, first_line
+from fedmrg_core.engine.warmup import FORMAT, build_base
+from fedmrg_core.errors import DataError, first_line
 from fedmrg_core.files import sync, write_atomic
-from fedmrg_core.hashes import SEAL, file_sha256, sealed, unsealed
+from fedmrg_core.hashes import file_sha256, sealed, unsealed
 from fedmrg_core.models.config import ModelConfig
-from fedmrg_core.models.report_model import build_model
 from fedmrg_core.paths import ROOT
 
 FACTS = "base.json"
@@ -57,10 +56,10 @@ def ensure_base(
         return folder
     target = cache / "bases" / key
     try:
-        if not _intact(target, config, seed):
+        if not _intact(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(target.with_name(f".{target.name}.lock")):
-                if not _intact(target, config, seed):
+                if not _intact(target):
                     on_build()
                     build(target, config, corpus, seed, progress, made_by)
     except OSError as error:
@@ -106,29 +105,15 @@ def _facts(folder: Path) -> dict[str, Any]:
         raise DataError(f"cannot be read ({first_line(error)})", str(folder / FACTS)) from None
 
 
-def _intact(folder: Path, config: ModelConfig, seed: int) -> bool:
+def _intact(folder: Path) -> bool:
     if not folder.exists():
         return False
     try:
-        if SEAL not in _facts(folder):
-            _adopt(folder, config, seed)
         check_base(folder)
     except DataError as error:
         _log.warning("the cached base is damaged and is built again: %s", error)
         return False
     return True
-
-
-def _adopt(folder: Path, config: ModelConfig, seed: int) -> None:
-    """Add hashes to a base that an older version cached, if its weights are those that it names."""
-    facts = _facts(folder)
-    try:
-        same = facts.get("sha256") == model_sha256(build_model(config, folder, seed))
-    except FedMRGError as error:
-        raise DataError(first_line(error), str(folder)) from None
-    if not same:
-        raise DataError("damaged: these are not the weights that base.json names", str(folder))
-    write_facts(folder, facts)
 
 
 def build(

@@ -73,7 +73,7 @@ def _warm_up(
     on one thread. `folder` has the weights after the last phase that was completed."""
     model.tune(FULL, (), diagnosis=True, seed=seed)
     model.lm.requires_grad_(get_language_model(config.lm).trained_here)
-    model.dx_places.requires_grad_(True)
+    model.dx_positions.requires_grad_(True)
     model.train()
     batches = _Corpus(model, corpus, config)
 
@@ -86,7 +86,7 @@ def _warm_up(
         return model.decode(batch, asked[:, :0], asked).loss
 
     diagnosing = [*model.encoder.parameters(), *model.dx_head.parameters()]
-    reading = [p for m in (model.lm, model.dx_prompts, model.dx_places) for p in m.parameters() if p.requires_grad]
+    reading = [p for m in (model.lm, model.dx_prompts, model.dx_positions) for p in m.parameters() if p.requires_grad]
     everything = list(model.trainable().values())
     phases: tuple[_Phase, ...] = (
         ("seeing", config.warmup_vision_steps, diagnosing, diagnosis_loss),

@@ -71,9 +71,9 @@ class Generation:
 
 
 class ReportModel(nn.Module):
-    """Parameter names begin with `encoder. connector. dx_head. dx_prompts. dx_places. lm.`; algorithms select by them.
+    """Parameter names begin with `encoder. connector. dx_head. dx_prompts. dx_positions. lm.`: algorithms select by them.
 
-    dx_places: position embeddings of the 14 prompt tokens. In PromptMRG the decoder's absolute positions tell which
+    dx_positions: position embeddings of the 14 prompt tokens. In PromptMRG the decoder's absolute positions tell which
     condition a token is about. A rotary decoder sees distances only, so it needs them added. They belong to the base
     and never move in a federation.
     """
@@ -87,9 +87,9 @@ class ReportModel(nn.Module):
         self.connector = nn.Linear(self.encoder.width, width)
         self.dx_head = nn.Linear(self.encoder.width, len(CONDITIONS) * STATES)
         self.dx_prompts = nn.Embedding(STATES, width)
-        self.dx_places = nn.Embedding(len(CONDITIONS), width)
+        self.dx_positions = nn.Embedding(len(CONDITIONS), width)
         spread = float(self.lm.get_input_embeddings().weight.detach().std())
-        for table in (self.dx_prompts, self.dx_places):
+        for table in (self.dx_prompts, self.dx_positions):
             nn.init.normal_(table.weight, std=spread)  # the scale of word embeddings
         self.register_buffer("instruction", torch.tensor(tokenizer.encode(config.instruction)), persistent=False)
         self.diagnosis = True
@@ -103,7 +103,7 @@ class ReportModel(nn.Module):
             parameter.requires_grad_(True)
         for module in (self.dx_head, self.dx_prompts):
             module.requires_grad_(diagnosis)
-        self.dx_places.requires_grad_(False)
+        self.dx_positions.requires_grad_(False)
         if tuning.lora:
             self.lm.requires_grad_(False)
             for name in adapters:
@@ -152,7 +152,7 @@ class ReportModel(nn.Module):
 
     def prompts(self, states: Tensor) -> Tensor:
         """Diagnosis prompt [B, 14, H]: one token per condition, the state's row of Q plus the condition's position."""
-        tokens: Tensor = self.dx_prompts(self.prompt_states(states)) + self.dx_places.weight
+        tokens: Tensor = self.dx_prompts(self.prompt_states(states)) + self.dx_positions.weight
         return tokens
 
     def _context(self, prefix: Tensor, prompts: Tensor | None) -> Tensor:

@@ -31,9 +31,9 @@ class ConvEncoder(Encoder):
         self.stages = nn.Sequential(*stages)
         self.width = channels[-1]
         side = -(-config.image_size // 2 ** len(channels))
-        self.places = nn.Parameter(torch.zeros(side * side, self.width))  # the name is part of stored weights
+        self.positions = nn.Parameter(torch.zeros(side * side, self.width))
 
     def forward(self, images: Tensor) -> Tensor:
         pixels = (images.unsqueeze(1).float() - 127.5) / 64.0
         features: Tensor = self.stages(pixels)
-        return features.flatten(2).transpose(1, 2) + self.places
+        return features.flatten(2).transpose(1, 2) + self.positions
