@@ -40,7 +40,7 @@ OUTPUT_ERRORS = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand; 2 and one line on stderr for a user's mistake."""
+    """Run a subcommand. Exit code 2 and one line on stderr for a user's mistake, 130 after Ctrl-C."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show costs no result
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except FedMRGError as error:
         print(f"fedmrg: {one_line(str(error), 4000)}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except KeyboardInterrupt:
         print("fedmrg: interrupted", file=sys.stderr)
         return 130

@@ -39,7 +39,15 @@ def first_line(error: BaseException | str, last: bool = False) -> str:
 
 
 class FedMRGError(Exception):
-    """A mistake that its user can mend: printed as one line, without a stack trace; exit code 2."""
+    """A mistake that its user can mend: printed as one line, without a stack trace; the exit code of the command."""
+
+    exit_code = 2
+
+
+class Interrupted(FedMRGError):
+    """Ctrl-C, SIGTERM or SIGHUP, after what was done is safe; the message says how to go on. 130, as in a shell."""
+
+    exit_code = 130
 
 
 class DataError(FedMRGError):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from benchmark.suites import plan
 from benchmark.suites.execute import Outcome, is_committed, refuse_to_replace, run_all
-from fedmrg_core.errors import ConfigError, FedMRGError
+from fedmrg_core.errors import ConfigError, Interrupted
 from fedmrg_core.metrics.catalogue import RANKED_BY
 
 MOST_JOBS = 256
@@ -47,7 +47,7 @@ def main(args: argparse.Namespace) -> int:
     try:
         outcomes += run_all(todo, args.jobs)
     except KeyboardInterrupt:
-        raise FedMRGError(f"interrupted; `fedmrg suite {args.suite}` runs what has no committed result yet") from None
+        raise Interrupted(f"interrupted; `fedmrg suite {args.suite}` runs what has no committed result yet") from None
     print(table(outcomes))
     return 1 if any(outcome.status == "failed" for outcome in outcomes) else 0
 

@@ -29,7 +29,7 @@ from fedmrg_core.engine.base_cache import check_base
 from fedmrg_core.engine.device import determinism
 from fedmrg_core.engine.failures import Faults
 from fedmrg_core.engine.rounds import params_sha256
-from fedmrg_core.errors import ConfigError, FedMRGError
+from fedmrg_core.errors import ConfigError, FedMRGError, Interrupted
 from fedmrg_core.files import write_atomic
 from fedmrg_core.models.pretrained import check_checkpoints
 from fedmrg_core.paths import ROOT
@@ -160,7 +160,7 @@ def _stopped(record: Record, error: BaseException) -> None:
         return
     if isinstance(error, KeyboardInterrupt):
         record.stop("interrupted", f"interrupted; continue it with --resume {record.run_id}")
-        raise FedMRGError(f"interrupted; {again} continues it") from None
+        raise Interrupted(f"interrupted; {again} continues it") from None
     with suppress(OSError):  # a full disk has no room for this either
         record.stop("failed", f"{type(error).__name__}: {error}")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

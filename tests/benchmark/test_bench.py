@@ -43,7 +43,8 @@ try:
     options = Options(quiet=True, resume=resume, runs=Path(runs), cache=Path(cache), track=False)
     run_experiment(toy_config("fedmrg", *overrides), options)
 except FedMRGError as error:
-    sys.exit(f"fedmrg: {error}")
+    print(f"fedmrg: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)
 """
 
 
@@ -226,6 +227,7 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_nothing_running(toy_cache: Path, tm
     run_id = wait_for_rounds(tmp_path, 1, child)
     os.kill(child.pid, signal.SIGINT)
     _, said = child.communicate(timeout=60)
+    assert child.returncode == 130
     assert said.splitlines()[-1] == f"fedmrg: interrupted; `fedmrg bench --resume {run_id}` continues it"
     assert "Traceback" not in said
     result = json.loads((tmp_path / run_id / "result.json").read_text())

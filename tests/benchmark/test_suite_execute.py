@@ -159,7 +159,7 @@ def test_an_interrupted_suite_says_so_in_one_line(monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(suite, "run_all", interrupted)
-    assert main(["suite", "small"]) == 2
+    assert main(["suite", "small"]) == 130
     assert capsys.readouterr().err == (
         "fedmrg: interrupted; `fedmrg suite small` runs what has no committed result yet\n"
     )
