@@ -18,6 +18,7 @@ from fedmrg_core.errors import FedMRGError, choose, one_line
 COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module, what it does)
     "bench": ("benchmark.commands.bench", "run one experiment and print its scores"),
     "suite": ("benchmark.commands.suite", "every algorithm x split x seed of a suite; skips results that exist"),
+    "algorithms": ("benchmark.commands.algorithms", "list the algorithms: what each sends, keeps and costs"),
     "leaderboard": ("benchmark.commands.leaderboard", "rebuild the boards from leaderboards/results/"),
     "regress": ("benchmark.commands.regress", "compare the small CI split with the committed expectations"),
     "ui": ("benchmark.commands.ui", "the MLflow UI on 127.0.0.1"),

@@ -71,6 +71,10 @@ def test_every_script_in_a_page_is_one(page: str) -> None:
         assert done.returncode == 0, done.stderr
 
 
+def test_the_list_of_algorithms_is_the_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["algorithms", "--check"]) == 0, capsys.readouterr().out
+
+
 def test_the_cheap_commands_of_the_readme_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["suite", "phantom", "--list"]) == 0
     assert cli.main(["leaderboard", "--check"]) == 0

@@ -73,6 +73,9 @@ def _weighted_delta(update: Update) -> tuple[State, float]:
     return update.payload["delta"], update.weight
 
 
+FAMILIES = ("bounds", "optimisation", "personal parts", "LoRA", "two adapters", "report-specific", "trivial rows")
+"""Sections of the list of algorithms, in its order."""
+
 Parts = Callable[[str], bool] | Sequence[str]
 """Which parameters a fit trains: a predicate on their names, or prefixes of them."""
 
@@ -153,6 +156,12 @@ class Algorithm:
     """What an update weighs: its client's number of training studies, or 1."""
     needs_all: ClassVar[bool] = False
     """True if `aggregate` needs all updates at once: it then gets a list, and memory grows with the cohort."""
+    family: ClassVar[str] = "optimisation"
+    """One of FAMILIES: its section in the list of algorithms."""
+    keeps: ClassVar[tuple[str, ...]] = ()
+    """Groups that `client.memory` may hold: with the personal parameters, all that a client stores."""
+    cost: ClassVar[str] = ""
+    """Work of a client's round beyond one local training, in a few words, for the list of algorithms."""
 
     # ---- both sides, once per process
 

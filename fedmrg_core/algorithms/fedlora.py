@@ -34,6 +34,8 @@ class FedLoRA(Algorithm):
     tuning: Tuning = LORA
     aggregation: str = "factors"
 
+    family = "LoRA"
+
     def __post_init__(self) -> None:
         choose("algorithm.aggregation", self.aggregation, ("factors", "svd"))
 

@@ -45,6 +45,9 @@ class FedMRG(FedLoRADx):
     tau: float = 0.07
     prototype_decay: float = 0.9
 
+    family = "two adapters"
+    cost = "a second pass of the decoder"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("kd_l2g", "kd_g2l", "lambda_intra", "lambda_inter"):

@@ -23,6 +23,7 @@ def commonest(reports: Sequence[str]) -> str:
 class Constant(Algorithm):
     """The commonest training report over all seen hospitals, for every film."""
 
+    family = "trivial rows"
     trains = False
 
     def replies(
@@ -49,6 +50,7 @@ class Commonest(Constant):
 class RandomTrain(Algorithm):
     """A random training report of the own hospital; for an unseen hospital, of all seen ones."""
 
+    family = "trivial rows"
     trains = False
 
     def replies(
@@ -63,4 +65,5 @@ class RandomTrain(Algorithm):
 class Untrained(FedLoRADx):
     """The warmed-up base with its diagnosis prompts, before any federated round."""
 
+    family = "trivial rows"
     trains = False

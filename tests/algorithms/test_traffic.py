@@ -1,4 +1,5 @@
-"""Every trained algorithm: personal tensors never travel, frozen ones never move, and the ledger counts what does."""
+"""Every trained algorithm: personal tensors never travel, frozen ones never move, the ledger counts what does, and both
+agree with what the algorithm declares."""
 
 from __future__ import annotations
 
@@ -7,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.run.traffic import traffic
 from fedmrg_core import tree
 from fedmrg_core.algorithms.registry import algorithms
+from fedmrg_core.engine.memory.wire import unpack
+from fedmrg_core.engine.messages import memory_of
 from tests.toy import Run, toy_spec
 
 TRAINED = sorted(name for name, cls in algorithms().items() if cls.trains)
@@ -36,3 +40,14 @@ def test_the_ledger_is_the_sum_of_its_tensors(run: Run) -> None:
     assert {row["bytes"] for row in down} == {tree.num_bytes(run.initial.params)}
     up = sum(row["bytes"] for row in run.logs[0].ledger if row["direction"] == "upload")
     assert run.logs[0].row["upload_bytes"] == up
+
+
+def test_the_ledger_is_what_was_declared_before_the_round(run: Run) -> None:
+    for client in run.logs[0].row["clients"]:
+        counted = {(r["direction"], r["group"]): r["bytes"] for r in run.logs[0].ledger if r["client"] == client}
+        assert counted == traffic(run.spec.algorithm, run.initial, client).groups
+
+
+def test_a_client_stores_only_what_is_declared(run: Run) -> None:
+    stored = {group for client in run.store.clients() for group in memory_of(unpack(run.store.get(client)))}
+    assert stored <= set(run.spec.algorithm.keeps)
