@@ -23,7 +23,7 @@ LAYERS: dict[str, list[set[str]]] = {
     # "*": the other files
     "fedmrg_core": [
         {"errors", "paths", "files", "hashes", "registration", "types", "tree", "seeding"},
-        {"data", "models", "codec", "metrics"},
+        {"data", "models", "codec", "metrics", "wheels"},
         {"algorithms"},
         {"engine"},
         {"evaluate", "tracking", "runfolder"},
