@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -15,69 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmrg_core.data.config import DataConfig
+from fedmrg_core.data.hash_index import HashIndex
 from fedmrg_core.data.images import read_film, safe_path
 from fedmrg_core.data.labels import label_reports
 from fedmrg_core.data.source import fingerprint_studies
 from fedmrg_core.errors import DataError
-from fedmrg_core.files import write_atomic
-from fedmrg_core.hashes import file_sha256
 from fedmrg_core.types import Study
 
 log = logging.getLogger(__name__)
 
-Entry = tuple[tuple[int, ...], str]
-"""(size, time of the last write and of the last change of any kind in ns, inode) and SHA-256 of a file."""
-
-
-class HashIndex:
-    """SHA-256 of files below a root, stored between runs: files that did not change are not read again.
-
-    Changed is what differs in size, times or inode; the time of the last change cannot be set by a user."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._known: dict[str, Entry] = {}
-        self._file: Path | None = None
-
-    def use_cache(self, cache: Path) -> None:
-        """Store the hashes in a file below `cache`; a damaged file is replaced."""
-        name = hashlib.sha256(os.fsencode(os.path.realpath(self.root))).hexdigest()[:24]
-        self._file = cache / "hashes" / f"{name}.json"
-        try:
-            stored = json.loads(self._file.read_text())
-            self._known = {path: (tuple(map(int, state)), str(digest)) for path, (state, digest) in stored.items()}
-        except (OSError, ValueError, AttributeError, TypeError):
-            self._known = {}
-
-    def key(self, relative: str) -> str:
-        """The file's hash. Raises DataError where the path is refused or the file cannot be read."""
-        try:
-            path = safe_path(self.root, relative)
-            stat = path.stat()
-            before, digest = self._known.get(relative, ((), ""))
-            now = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
-            if before != now:
-                digest = file_sha256(path)
-                self._known[relative] = (now, digest)
-            return digest
-        except OSError as error:
-            raise DataError(f"image '{relative}' cannot be read ({error.strerror})") from None
-
-    def save(self) -> None:
-        """Write the file, if there is a cache."""
-        if self._file is None:
-            return
-        try:
-            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_atomic(self._file, json.dumps(self._known).encode())
-        except OSError as error:
-            log.warning("hashes of films are not stored (%s); the next run reads all films again", error.strerror)
-
-
 class FileSource:
     """A `Source` over files: a subclass gives `_read`, and puts into `locations` the file and row of each study, which
-    errors then name. `published`: the films are files of a release, which do not change: name and size are used instead
-    of their hash, which would take hours."""
+    errors then name. `published`: the films are files of a release: name and size identify them, because hashing all of
+    them would take hours. A film that changes after it was decoded is noticed."""
 
     name = ""
     version = "1"
@@ -113,16 +60,18 @@ class FileSource:
     def image(self, study: Study, size: int) -> NDArray[np.uint8]:
         """The film, uint8 grey [size, size]. Raises DataError with file and row."""
         try:
+            if self.published:
+                return self._hashes.remember(study.image, lambda path: read_film(path, size))
             return read_film(safe_path(self.root, study.image), size)
         except DataError as error:
             raise DataError(str(error), *self.locations[study.study_id]) from None
 
     def image_key(self, study: Study) -> str:
-        """SHA-256 of the film's bytes (of published films: name and size); a constant where it cannot be read, as
-        decoding then says why."""
+        """SHA-256 of the film's bytes (of published films: see `HashIndex.release_key`); a constant where it cannot be
+        read, as decoding then says why."""
         try:
             if self.published:
-                return f"{study.image}:{(self.root / study.image).stat().st_size}"
+                return self._hashes.release_key(study.image)
             return self._hashes.key(study.image)
         except (DataError, OSError, ValueError):  # ValueError: a NUL in the name
             return f"absent:{study.image}"
@@ -148,6 +97,10 @@ class FileSource:
     def use_cache(self, cache: Path) -> None:
         """Store the films' hashes below `cache`, so that the next run reads only files that changed."""
         self._hashes.use_cache(cache)
+
+    def save_hashes(self) -> None:
+        """Write the hashes that are known by now."""
+        self._hashes.save()
 
     def _labelled(self, studies: list[Study]) -> list[Study]:
         """The studies, those without labels with the rule labeler's."""

@@ -56,6 +56,9 @@ class CachesHashes(Protocol):
     def use_cache(self, cache: Path) -> None:
         """Store hashes below `cache` from now on, and use those that are stored there."""
 
+    def save_hashes(self) -> None:
+        """Write the hashes that are known by now."""
+
 
 Metadata = dict[str, dict[str, str]]
 """Study id -> what is known of it besides text and film, by field; several values of one field are joined by ";"."""

@@ -13,8 +13,10 @@ import pytest
 from PIL import Image
 from trees import own_folder
 
+from fedmrg_core.data import file_source
 from fedmrg_core.data.cache.federation import LABELS, MEMBERSHIP, META, TEXTS, Federation
 from fedmrg_core.data.cache.prepare import prepare
+from fedmrg_core.data.readers.manifest import ManifestSource
 from fedmrg_core.errors import DataError
 
 
@@ -81,9 +83,13 @@ def test_a_worker_refuses_damaged_tables(ready: Callable[[], Federation], name: 
         Federation.open(folder)
 
 
-def test_a_film_replaced_with_equal_size_and_time_is_noticed(ready: Callable[[], Federation], tmp_path: Path) -> None:
+@pytest.mark.parametrize("published", [False, True])
+def test_a_film_replaced_with_equal_size_and_time_is_noticed(
+    ready: Callable[[], Federation], tmp_path: Path, published: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ManifestSource, "published", published)
     film = tmp_path / "own" / "3.png"
-    before, stat = ready(), film.stat()
+    before, stat, content_before = ready(), film.stat(), film.read_bytes()
     pixels = np.asarray(Image.open(film)).copy()
     Image.fromarray(255 - pixels).save(tmp_path / "other.png")
     raw = (tmp_path / "other.png").read_bytes()
@@ -94,6 +100,24 @@ def test_a_film_replaced_with_equal_size_and_time_is_noticed(ready: Callable[[],
     row = list(after.study_ids).index("3.png")
     assert after.images([row]).mean() == 255 - before.images([row]).mean()
     assert after.data_sha256 != before.data_sha256
+    assert ready().data_sha256 == after.data_sha256
+    film.write_bytes(content_before)
+    assert ready().data_sha256 == before.data_sha256
+
+
+def test_a_film_of_a_release_is_known_by_name_and_size_in_every_copy(
+    ready: Callable[[], Federation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ManifestSource, "published", True)
+    first, own, read = ready(), tmp_path / "own", []
+    shutil.copytree(own, tmp_path / "copy")
+    shutil.rmtree(own)
+    shutil.copytree(tmp_path / "copy", own)  # other inodes and times, the same content
+    monkeypatch.setattr(file_source, "read_film", lambda path, size: read.append(path))
+    assert ready().data_sha256 == first.data_sha256
+    assert not read, "no film is decoded again"
+    shutil.rmtree(tmp_path / "cache" / "hashes")
+    assert ready().data_sha256 == first.data_sha256, "nothing but name and size enters the hash of the data"
 
 
 @pytest.mark.parametrize("target", ["fedmrg_core.data.cache.films._write_shard", "numpy.save"])

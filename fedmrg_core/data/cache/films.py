@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmrg_core.data.images import TRANSFORM
-from fedmrg_core.data.source import Source, image_keys
+from fedmrg_core.data.source import CachesHashes, Source, image_keys
 from fedmrg_core.errors import DataError
 from fedmrg_core.files import replacing, write_atomic
 from fedmrg_core.hashes import file_sha256
@@ -123,6 +123,8 @@ def _write_all(source: Source, todo: Sequence[tuple[Path, Sequence[Study]]], siz
             with replacing(path) as temporary:
                 _write_shard(temporary, _decoded(source, studies, size, pool, bar))
                 digest = file_sha256(temporary)
+                if isinstance(source, CachesHashes):
+                    source.save_hashes()  # before the shard exists: a film of a shard is always known by its hash
             write_atomic(path.with_suffix(HASH), digest.encode())
             log.debug("film shard written: %s (%d films)", path, len(studies))
 

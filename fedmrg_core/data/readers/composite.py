@@ -77,6 +77,12 @@ class CompositeSource:
             if isinstance(source, CachesHashes):
                 source.use_cache(cache)
 
+    def save_hashes(self) -> None:
+        """See `FileSource.save_hashes`."""
+        for source in self._sources.values():
+            if isinstance(source, CachesHashes):
+                source.save_hashes()
+
     def _own(self, study: Study) -> tuple[Source, Study]:
         source = self._sources[study.hospital]
         return source, replace(study, study_id=study.study_id.removeprefix(f"{study.hospital}:"))
