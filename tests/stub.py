@@ -107,7 +107,7 @@ class StubModel(nn.Module):
     def encode(self, images: Tensor) -> VisionOutput:
         if self.training and hasattr(self, "norm"):
             self.get_buffer(STATISTIC).add_(1)
-        prefix = (self.get_parameter(E) - images)[:, None]
+        prefix = (self.encoder.weight - images)[:, None]
         return VisionOutput(images[:, None], images, prefix, None)
 
     def decode(
