@@ -63,30 +63,27 @@ def _entry(config: settings.Config) -> Entry:
     facts = (config.name, config.method, algorithm.family, _text(config))
     if not algorithm.trains:
         return Entry(*facts, "", "", "", 0, 0, "")
-    moving = _moving(algorithm, config.model)
-    shared = {name: tensor for name, tensor in moving.items() if algorithm.is_shared(name)}
+    model = build_model(config.model, _base(config.model), 0)
+    algorithm.configure_model(model, 0)
+    moving = {**model.trainable(), **model.buffers_of_state()}
+    shared: State = {name: moving[name] for name in algorithm.shared_names(model, moving)}
     server = algorithm.init_server(shared, 5)
     bytes_of = traffic(algorithm, server, "")
-    groups = [group for way, group in bytes_of.groups if way == "upload" and group != "delta"]
-    kept = [*_parts(moving.keys() - shared.keys()), *algorithm.keeps]
+    groups = [f"`{group}`" for way, group in bytes_of.groups if way == "upload" and group != "delta"]
+    parts = [*_parts(shared)]
+    kept = [f"part of the {part}" if part in parts else part for part in _parts(moving.keys() - shared.keys())]
+    kept += [f"`{group}`" for group in algorithm.keeps]
     if not algorithm.codec.lossless and algorithm.codec.error_feedback:
         kept.append("the codec's residue")
     return Entry(
         *facts,
         weighting=algorithm.weighting,
-        sent=", ".join([*_parts(shared), *groups]),
+        sent=", ".join([*parts, *groups]),
         kept=", ".join(kept),
         up=bytes_of.total("upload"),
         down=bytes_of.total("download"),
         cost=algorithm.cost,
     )
-
-
-def _moving(algorithm: Algorithm, config: ModelConfig) -> State:
-    """Parameters and running statistics that training moves."""
-    model = build_model(config, _base(config), 0)
-    algorithm.configure_model(model, 0)
-    return {**model.trainable(), **model.buffers_of_state()}
 
 
 def _base(config: ModelConfig) -> Path:

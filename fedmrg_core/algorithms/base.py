@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from fedmrg_core import tree
 from fedmrg_core.codec import IDENTITY, Codec
@@ -172,6 +172,11 @@ class Algorithm:
     def is_shared(self, name: str) -> bool:
         """Whether a trainable parameter travels; if not, it is personal."""
         return True
+
+    def shared_names(self, model: nn.Module, names: Iterable[str]) -> list[str]:
+        """Those that travel, of the names of all parameters and statistics that training moves; by `is_shared`, unless
+        the type of a layer decides."""
+        return [name for name in names if self.is_shared(name)]
 
     def rank_of(self, client_id: str) -> int | None:
         """The LoRA rank that this client trains and sends; None = the tuning's. Only slices of the factors travel."""

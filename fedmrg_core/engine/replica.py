@@ -73,11 +73,12 @@ class Replica:
 
     def shared_names(self) -> list[str]:
         """Names that travel: trainable parameters in the model's order, then running statistics."""
-        return [name for name in self.initial if self.spec.algorithm.is_shared(name)]
+        return self.spec.algorithm.shared_names(self.model, self.initial)
 
     def personal_names(self) -> list[str]:
         """Names that training moves but that never travel."""
-        return [name for name in self.initial if not self.spec.algorithm.is_shared(name)]
+        shared = set(self.shared_names())
+        return [name for name in self.initial if name not in shared]
 
     def load(self, state: State) -> None:
         """Copy tensors into the model by name. Frozen ones among them are remembered first, for `start_from`."""
