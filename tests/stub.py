@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from fedmrg_core.algorithms.base import Algorithm, ServerState
-from fedmrg_core.data.cache.federation import Hospital
+from fedmrg_core.data.cache.federation import POOLED, Hospital, pooled
 from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.device import DeviceConfig
 from fedmrg_core.engine.failures import Policy
@@ -60,6 +60,7 @@ class StubModel(nn.Module):
         super().__init__()
         self._start = {E: [0.0, 0.0], W: [[0.0, 0.0]] * 3, **(start or {})}
         self._scale = 1.0
+        self.config = SimpleNamespace(prompt_from_head=0.0)
         for name in (E, W):
             self._add(name)
         if statistic:
@@ -103,6 +104,10 @@ class StubModel(nn.Module):
                 product = self.get_parameter(B.format(name)) @ self.get_parameter(A.format(name))
                 total = total + weight * self._scale * (product.detach() if name in constant else product)
         return total
+
+    def prompts(self, states: Tensor) -> Tensor:
+        """Prompts of no token: methods with prompts run on the stub with `dx_weight=0`."""
+        return torch.zeros(len(states), 0, 2)
 
     def encode(self, images: Tensor) -> VisionOutput:
         if self.training and hasattr(self, "norm"):
@@ -168,6 +173,7 @@ class StubWorker(Worker):
     def __init__(self, spec: WorkerSpec, federation: Any, model: StubModel) -> None:
         self.spec, self.federation = spec, federation
         self.hospitals = {hospital.name: hospital for hospital in federation.hospitals}
+        self.hospitals[POOLED] = pooled(federation.hospitals)
         spec.algorithm.configure_model(model, spec.seed)  # type: ignore[arg-type]
         self._hold(model)  # type: ignore[arg-type]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -73,7 +74,9 @@ class Run:
         pool: Pool | None = None,
         start: tuple[ServerState, ClientStore] | None = None,
         policy: Policy | None = None,
+        stop: int | None = None,
     ):
+        """stop: the run is interrupted after so many rounds."""
         self.spec = spec
         self.worker = (FaultyWorker if spec.faults else Worker)(spec)
         self.pool = pool or SerialPool(self.worker)
@@ -82,12 +85,16 @@ class Run:
         shared = {name: self.worker.initial[name] for name in self.worker.shared_names()}
         server, self.store = start or (spec.algorithm.init_server(shared, 3), ClientStore())
         self.initial = server
-        self.server = run_rounds(
-            spec.algorithm, self.federation, spec.train, spec.seed, self.pool, server, self.store, self._log, policy
-        )
+        self.server, self._stop = server, stop
+        fixed = (spec.algorithm, self.federation, spec.train, spec.seed, self.pool)
+        with suppress(KeyboardInterrupt):
+            self.server = run_rounds(*fixed, server, self.store, self._log, policy)
 
     def _log(self, server: ServerState, store: ClientStore, log: RoundRecord) -> None:
         self.logs.append(log)
+        self.server = server
+        if len(self.logs) == self._stop:
+            raise KeyboardInterrupt
 
 
 def same(left: ServerState, right: ServerState, names: Iterable[str] | None = None) -> bool:

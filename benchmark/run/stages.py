@@ -135,9 +135,10 @@ def train(context: Context, federation: Federation, workers: Workers) -> tuple[S
     record.folder.truncate_to_round(server.round)
     if not algorithm.trains:
         return server, store
-    context.progress.say(f"training: {config.train.rounds} rounds" + (f" from {server.round}" if server.round else ""))
+    rounds = config.train.rounds + algorithm.finishes
+    context.progress.say(f"training: {rounds} rounds" + (f" from {server.round}" if server.round else ""))
     keep, wait_s = config.keep_checkpoints, config.pool.wait_s
-    steps = context.progress.steps("round", config.train.rounds, server.round, every=10)
+    steps = context.progress.steps("round", rounds, server.round, every=10)
     with steps, AsyncCheckpointer(checkpoints, keep, wait_s, _saver(context)) as saving:
 
         def on_round(server: ServerState, store: ClientStore, log: RoundRecord) -> None:

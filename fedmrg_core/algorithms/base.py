@@ -156,6 +156,10 @@ class Algorithm:
     """What an update weighs: its client's number of training studies, or 1."""
     needs_all: ClassVar[bool] = False
     """True if `aggregate` needs all updates at once: it then gets a list, and memory grows with the cohort."""
+    pools: ClassVar[bool] = False
+    """True: one client has the training parts of all seen hospitals (centralised training)."""
+    finishes: ClassVar[bool] = False
+    """True: after the last round `client_finish` is run at every seen hospital."""
     family: ClassVar[str] = "optimisation"
     """One of FAMILIES: its section in the list of algorithms."""
     keeps: ClassVar[tuple[str, ...]] = ()
@@ -215,6 +219,10 @@ class Algorithm:
         """One client's work in a round; returns the groups that it sends, at least "delta"."""
         client.fit()
         return {"delta": client.delta()}
+
+    def client_finish(self, client: Client) -> None:
+        """One client's work after the last round, from the final broadcast: nothing is sent, and `client.memory` and
+        personal parameters are stored."""
 
     def local_loss(self, client: Client, batch: Batch) -> Tensor:
         """Next-token cross-entropy on report tokens."""

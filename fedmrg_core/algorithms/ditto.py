@@ -3,23 +3,21 @@ towards the received one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from fedmrg_core.algorithms.base import Algorithm, Client, ClientState, ServerState, register
+from fedmrg_core.algorithms._own_model import OWN, OwnModel
+from fedmrg_core.algorithms.base import Client, register
 from fedmrg_core.errors import in_range
 from fedmrg_core.models.report_model import Batch
-from fedmrg_core.types import Payload, State
-
-OWN = "own"
+from fedmrg_core.types import Payload
 
 
 @register("ditto")
 @dataclass(frozen=True)
-class Ditto(Algorithm):
+class Ditto(OwnModel):
     """Own model: f_k(v) + lam/2 |v - w|^2 on the same batches as the shared one; w is the received model.
 
     lam: 0 trains the own model on the hospital's data alone; the larger, the closer it stays to w. The paper takes 0.1
@@ -29,8 +27,6 @@ class Ditto(Algorithm):
 
     lam: float = 0.1
 
-    family = "personal parts"
-    keeps = (OWN,)
     cost = "as many steps again"
 
     def __post_init__(self) -> None:
@@ -48,10 +44,3 @@ class Ditto(Algorithm):
         received = client.received["shared"]
         distance = torch.stack([(v - received[n]).square().sum() for n, v in client.shared().items()]).sum()
         return self.local_loss(client, batch) + 0.5 * self.lam * distance
-
-    def has_personal_view(self, client: ClientState) -> bool:
-        return OWN in client.memory
-
-    def eval_params(self, server: ServerState, client: ClientState | None, base: Mapping[str, Tensor]) -> State:
-        own = client.memory.get(OWN, {}) if client else {}
-        return {**server.params, **own}

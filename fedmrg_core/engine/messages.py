@@ -34,7 +34,7 @@ def server_payload(server: ServerState) -> Payload:
 
 def server_state(payload: Payload, round_number: int) -> ServerState:
     """The inverse of `server_payload`."""
-    return ServerState(payload[SHARED], memory_of(payload), round_number)
+    return ServerState(payload.get(SHARED, {}), memory_of(payload), round_number)
 
 
 @dataclass(frozen=True)

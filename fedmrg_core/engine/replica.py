@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm
-from fedmrg_core.data.cache.federation import Federation
+from fedmrg_core.data.cache.federation import POOLED, Federation, pooled
 from fedmrg_core.engine.device import DeviceConfig, configure_device, to_device
 from fedmrg_core.engine.failures import Fault
 from fedmrg_core.engine.memory.process import configure_process
@@ -49,6 +49,8 @@ class Replica:
         self.spec = spec
         self.federation = Federation.open(Path(spec.federation))
         self.hospitals = {hospital.name: hospital for hospital in self.federation.hospitals}
+        if spec.algorithm.pools:
+            self.hospitals[POOLED] = pooled(self.federation.hospitals)
         frozen = SharedWeights(Path(spec.base), spec.min_shared_bytes)
         pretrained = not get_language_model(spec.model.lm).trained_here
         with frozen if pretrained and spec.device.device == "cpu" else nullcontext():

@@ -33,10 +33,10 @@ DTYPES = {"float32", "float64", "float16", "bfloat16", "int64", "int32", "int16"
 
 
 class ReplyCheck:
-    """The replies that one round of one algorithm may get."""
+    """The replies that one round of one algorithm may get. finishing: nothing is to be sent any more."""
 
-    def __init__(self, algorithm: Algorithm, server: ServerState) -> None:
-        self._algorithm, self._server = algorithm, server
+    def __init__(self, algorithm: Algorithm, server: ServerState, finishing: bool = False) -> None:
+        self._algorithm, self._server, self._finishing = algorithm, server, finishing
         self._headers: dict[int | None, Any] = {}  # of an upload that passed, by rank: most others have the same
 
     def identity(self, reply: Any, client: str, studies: float) -> TrainReply:
@@ -66,11 +66,13 @@ class ReplyCheck:
         if rank not in self._headers or upload.header != self._headers[rank]:
             _same_layout(_layout_of(upload, who), self._layout(rank), who)
             self._headers[rank] = upload.header
-        return _unpacked(upload, who)
+        return _unpacked(upload, who) if self._finishing else {"delta": {}, **_unpacked(upload, who)}
 
     def decoded(self, payload: Payload, client: str) -> Payload:
         """The payload with its delta decoded, at the server's shapes, every tensor finite. Raises ClientError."""
         who, params = self._who(client), self._server.params
+        if self._finishing:
+            return payload
         try:
             delta = self._algorithm.codec.decode(payload["delta"])
             delta = pad_ranks(delta, {n: t.shape for n, t in params.items()}, self._algorithm.rank_of(client))
@@ -102,6 +104,8 @@ class ReplyCheck:
         return private
 
     def _layout(self, rank: int | None) -> Layout:
+        if self._finishing:
+            return {}
         expected = self._algorithm.upload_layout(self._server)
         return _layout({**expected, "delta": self._algorithm.codec.layout(slice_ranks(expected["delta"], rank))})
 

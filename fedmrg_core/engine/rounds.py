@@ -14,7 +14,7 @@ import numpy as np
 
 from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm, ServerState, Update
-from fedmrg_core.data.cache.federation import Federation, Hospital
+from fedmrg_core.data.cache.federation import Federation, Hospital, pooled
 from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.failures import Policy
 from fedmrg_core.engine.memory.wire import pack, unpack
@@ -76,20 +76,25 @@ def run_rounds(
     on_round: Callable[[ServerState, ClientStore, RoundRecord], None],
     policy: Policy | None = None,
 ) -> ServerState:
-    """Run rounds from `server.round` up to `train.rounds`; `on_round` is called after each commit.
+    """Run rounds from `server.round` up to `train.rounds`, and after them the algorithm's finish, if it has one, which
+    counts as one round more; `on_round` is called after each commit.
 
     policy: what to do about clients that fail; None = stop.
     """
     policy = policy or Policy()
     server = server.moved(tree.as_flat(server.params))
     seen = [hospital for hospital in federation.hospitals if hospital.seen]
+    if algorithm.pools:
+        seen = [pooled(seen)]
     order = longest_first(seen, federation)
-    while server.round < train.rounds:
-        chosen = cohort(seen, train.participation, seed, server.round)
+    while server.round < train.rounds + algorithm.finishes:
+        finishing = server.round >= train.rounds
+        chosen = cohort(seen, 1.0 if finishing else train.participation, seed, server.round)
         spare = stand_ins(seen, chosen, policy.over_selection, seed, server.round)
         names = [{hospital.name for hospital in group} for group in (chosen, spare)]
         clients = [hospital for group in names for hospital in order if hospital.name in group]
-        one = _Round(algorithm, pool, server, store, clients, len(chosen), policy)
+        kind = _Finish if finishing else _Round
+        one = kind(algorithm, pool, server, store, clients, len(chosen), policy)
         server = one.run(generator(seed, server.round, "aggregate"))
         on_round(server, store, one.log)
     return server
@@ -97,6 +102,8 @@ def run_rounds(
 
 class _Round:
     """One round while it runs."""
+
+    finishing = False
 
     def __init__(
         self,
@@ -115,7 +122,7 @@ class _Round:
         self.cohort_size, self.policy = cohort_size, policy
         self.accepted: list[str] = []
         self.log = RoundRecord(server.round)
-        self.check = ReplyCheck(algorithm, server)
+        self.check = ReplyCheck(algorithm, server, self.finishing)
         self._losses: dict[str, float] = {}
         self._weight = self._work = 0.0
         self._steps = self._trained = 0
@@ -126,10 +133,7 @@ class _Round:
         calls = self._calls()
         sent = time.perf_counter()
         try:
-            updates = self._updates(calls)
-            server = self.algorithm.aggregate(
-                self.server, list(updates) if self.algorithm.needs_all else updates, rng
-            )
+            server = self._fold(self._updates(calls), rng)
         except BaseException:
             self.store.rollback()
             raise
@@ -139,6 +143,9 @@ class _Round:
         seconds = {"transfer": sent - start, "clients": self._work, "total": done - start}
         self._write_row(server, seconds, self.pool.events[events:])
         return server
+
+    def _fold(self, updates: Iterator[Update], rng: np.random.Generator) -> ServerState:
+        return self.algorithm.aggregate(self.server, list(updates) if self.algorithm.needs_all else updates, rng)
 
     def _calls(self) -> list[Call]:
         """One call per client. Broadcasts made of the same tensors are packed and put once."""
@@ -243,6 +250,17 @@ class _Round:
             "failures": failures,
             "seconds": {name: round(value, 4) for name, value in seconds.items()},
         }
+
+
+class _Finish(_Round):
+    """After the last round: the clients get the final broadcast and store what they make of it; the server stays."""
+
+    finishing = True
+
+    def _fold(self, updates: Iterator[Update], rng: np.random.Generator) -> ServerState:
+        for _ in updates:
+            pass
+        return replace(self.server, diagnostics={})
 
 
 def _same(left: Payload, right: Payload) -> bool:

@@ -62,10 +62,10 @@ class TrainConfig:
         return (self.local_epochs if epochs is None else epochs) * -(-studies // self.batch_size)
 
     def scale(self, round_number: int) -> float:
-        """The schedule's factor in a round (0-based)."""
+        """The schedule's factor in a round (0-based); after the last round it stays where it ended."""
         if self.schedule == "constant" or self.rounds <= 1:
             return 1.0
-        return 0.1 + 0.9 * 0.5 * (1 + cos(pi * round_number / (self.rounds - 1)))
+        return 0.1 + 0.9 * 0.5 * (1 + cos(pi * min(round_number / (self.rounds - 1), 1.0)))
 
 
 WINDOW = 8

@@ -43,16 +43,19 @@ class Worker(Replica):
         """Run one client for one round. alloc: gives the buffer in which the upload is made."""
         start = time.perf_counter()
         spec, algorithm = self.spec, self.spec.algorithm
-        received, private = unpack(broadcast), unpack(task.private)
+        received, private = {SHARED: {}, **unpack(broadcast)}, unpack(task.private)
         rank = algorithm.rank_of(task.client_id)
         received[SHARED] = pad_ranks(received[SHARED], {n: t.shape for n, t in self.initial.items()}, rank)
         self.start_from({**received[SHARED], **private.get(PERSONAL, {})})
         self.model.train()
         context = ClientContext(self, self.hospitals[task.client_id], task.round, received, private, alloc)
+        payload, residue = {}, private.get(RESIDUE, {})
         with torch_seed(spec.seed, task.round, task.client_id, "train"):
-            payload = algorithm.client_round(context)
-        delta = slice_ranks(payload["delta"], rank)
-        payload["delta"], residue = algorithm.codec.encode(delta, private.get(RESIDUE, {}))
+            if task.round < spec.train.rounds:
+                payload = algorithm.client_round(context)
+                payload["delta"], residue = algorithm.codec.encode(slice_ranks(payload["delta"], rank), residue)
+            else:
+                algorithm.client_finish(context)
         return TrainReply(
             client_id=task.client_id,
             upload=pack(payload),

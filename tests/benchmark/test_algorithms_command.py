@@ -31,6 +31,9 @@ def test_what_travels_and_what_stays_comes_from_the_algorithm(found: dict[str, E
     assert lite.sent.endswith("LoRA (generic), `prototype`")
     assert 0.1 < lite.up / found["fedmrg"].up < 0.2, "int4 sends an eighth and some scales"
     assert found["constant"].up == 0
+    assert found["fedavg-dx"].sent == "encoder, connector, diagnosis head, prompts, language model"
+    assert (found["local-only"].sent, found["local-only"].up) == ("", 0)
+    assert found["fedbn"].kept == "part of the encoder, part of the language model"
 
 
 def test_the_page_is_renewed_between_its_marks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +44,16 @@ class Hospital:
     name: str
     seen: bool
     rows: dict[str, NDArray[np.int64]]
+
+
+POOLED = "pooled"
+"""The name of the one client of a centralised training."""
+
+
+def pooled(hospitals: Iterable[Hospital]) -> Hospital:
+    """One client that has the studies of all seen hospitals, in the hospitals' order."""
+    seen = [hospital for hospital in hospitals if hospital.seen]
+    return Hospital(POOLED, True, {part: np.concatenate([h.rows[part] for h in seen]) for part in PARTS})
 
 
 class Texts(Sequence[str]):

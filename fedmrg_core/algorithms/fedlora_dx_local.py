@@ -1,0 +1,49 @@
+"""FedLoRA-dx with an adapter that stays at each hospital: the fair control of two-adapter methods, whose adapters teach
+each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from fedmrg_core.algorithms.base import Client, ClientState, register
+from fedmrg_core.algorithms.fedlora_dx import FedLoRADx, training_prompts
+from fedmrg_core.errors import ConfigError
+from fedmrg_core.models.report_model import Batch
+
+SHARED, LOCAL = "generic", "specialised"
+
+
+@register("fedlora-dx-local")
+@dataclass(frozen=True)
+class FedLoRADxLocal(FedLoRADx):
+    """W0 + g is fedlora-dx, bit by bit; W0 + g + s_k trains s_k alone, on the same batches, with the same prompts.
+
+    The personal view generates with both adapters; hospitals that never took part get g alone. Everything but s_k is a
+    constant of the local adapter's loss.
+    """
+
+    family = "two adapters"
+    adapters = (SHARED, LOCAL)
+    cost = "a second pass of the decoder"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.tuning.lora:
+            raise ConfigError("tuning.kind = full makes no adapters: fedlora-dx-local takes lora.")
+
+    def is_shared(self, name: str) -> bool:
+        return f".{LOCAL}." not in name
+
+    def adapter_weights(self, client: ClientState | None) -> dict[str, float]:
+        return {SHARED: 1.0} if client is None else {SHARED: 1.0, LOCAL: 1.0}
+
+    def local_loss(self, client: Client, batch: Batch) -> Tensor:
+        model = client.model
+        vision = model.encode(batch.images)
+        prompts = training_prompts(model, vision, batch.states)
+        loss = model.decode(batch, vision.prefix, prompts, (SHARED,)).loss + self.diagnosis_loss(client, vision, batch)
+        own = model.decode(batch, vision.prefix.detach(), prompts.detach(), self.adapters, constant=(SHARED,)).loss
+        client.log("local", own)
+        return loss + own
