@@ -21,6 +21,7 @@ from fedmrg_core.types import Study
 
 log = logging.getLogger(__name__)
 
+
 class FileSource:
     """A `Source` over files: a subclass gives `_read`, and puts into `locations` the file and row of each study, which
     errors then name. `published`: the films are files of a release: name and size identify them, because hashing all of
@@ -96,11 +97,15 @@ class FileSource:
 
     def use_cache(self, cache: Path) -> None:
         """Store the films' hashes below `cache`, so that the next run reads only files that changed."""
-        self._hashes.use_cache(cache)
+        self._hashes.use_cache(cache, self.name if self.published else "")
 
     def save_hashes(self) -> None:
         """Write the hashes that are known by now."""
         self._hashes.save()
+
+    def is_verified(self, study: Study) -> bool:
+        """See `CachesHashes.is_verified`."""
+        return not self.published or self._hashes.is_known(study.image) or not self._exists(study)
 
     def _labelled(self, studies: list[Study]) -> list[Study]:
         """The studies, those without labels with the rule labeler's."""

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,9 +34,12 @@ class HashIndex:
         self._known: dict[str, Entry] = {}
         self._file: Path | None = None
 
-    def use_cache(self, cache: Path) -> None:
-        """Store the hashes in a file below `cache`; a damaged file is replaced."""
-        name = hashlib.sha256(os.fsencode(os.path.realpath(self.root))).hexdigest()[:24]
+    def use_cache(self, cache: Path, release: str = "") -> None:
+        """Store the hashes in a file below `cache`; a damaged file is replaced.
+
+        release: name of a published data set. All copies of it share one file, as they share decoded films.
+        """
+        name = release or hashlib.sha256(os.fsencode(os.path.realpath(self.root))).hexdigest()[:24]
         self._file = cache / "hashes" / f"{name}.json"
         try:
             stored = json.loads(self._file.read_text())
@@ -72,15 +76,24 @@ class HashIndex:
         return key if latest in ("", first) else f"{key}:{latest}"
 
     def remember(self, relative: str, decode: Callable[[Path], Film]) -> Film:
-        """Decode a film of a release, and remember the hash of what was decoded."""
+        """Decode a film of a release, and remember the hash of what was decoded, also if it is no image."""
         path = safe_path(self.root, relative)
         before = _state(path) if path.exists() else ()
-        film = decode(path)  # says why an absent file cannot be read
-        if relative not in self._known:
-            digest = file_sha256(path)
-            if _state(path) == before:
-                self._known[relative] = (before, digest)
-        return film
+        try:
+            return decode(path)  # says why an absent file cannot be read
+        finally:
+            if relative not in self._known:
+                with suppress(OSError):
+                    self._learn(relative, path, before)
+
+    def _learn(self, relative: str, path: Path, before: tuple[int, ...]) -> None:
+        digest = file_sha256(path)
+        if _state(path) == before:
+            self._known[relative] = (before, digest)
+
+    def is_known(self, relative: str) -> bool:
+        """Whether the hash of what was decoded is remembered."""
+        return relative in self._known
 
     def save(self) -> None:
         """Write the file, if there is a cache."""

@@ -59,6 +59,9 @@ class CachesHashes(Protocol):
     def save_hashes(self) -> None:
         """Write the hashes that are known by now."""
 
+    def is_verified(self, study: Study) -> bool:
+        """Whether `image_key` tells if a film's content is not what was decoded earlier."""
+
 
 Metadata = dict[str, dict[str, str]]
 """Study id -> what is known of it besides text and film, by field; several values of one field are joined by ";"."""

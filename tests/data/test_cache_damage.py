@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from trees import own_folder
+from trees import own_folder, three_sources
 
 from fedmrg_core.data import file_source
 from fedmrg_core.data.cache.federation import LABELS, MEMBERSHIP, META, TEXTS, Federation
@@ -109,15 +109,72 @@ def test_a_film_of_a_release_is_known_by_name_and_size_in_every_copy(
     ready: Callable[[], Federation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ManifestSource, "published", True)
-    first, own, read = ready(), tmp_path / "own", []
+    first, own = ready(), tmp_path / "own"
     shutil.copytree(own, tmp_path / "copy")
     shutil.rmtree(own)
     shutil.copytree(tmp_path / "copy", own)  # other inodes and times, the same content
-    monkeypatch.setattr(file_source, "read_film", lambda path, size: read.append(path))
-    assert ready().data_sha256 == first.data_sha256
-    assert not read, "no film is decoded again"
+    with monkeypatch.context() as patch:
+        patch.setattr(file_source, "read_film", lambda path, size: pytest.fail("decoded again"))
+        assert ready().data_sha256 == first.data_sha256
     shutil.rmtree(tmp_path / "cache" / "hashes")
     assert ready().data_sha256 == first.data_sha256, "nothing but name and size enters the hash of the data"
+
+
+def test_films_of_a_release_whose_hashes_are_lost_are_decoded_again(
+    ready: Callable[[], Federation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
+) -> None:
+    monkeypatch.setattr(ManifestSource, "published", True)
+    ready()
+    shutil.rmtree(tmp_path / "cache" / "hashes")
+    shutil.copyfile(tmp_path / "own" / "5.png", tmp_path / "own" / "3.png")
+    after = ready()
+    rows = [list(after.study_ids).index(name) for name in ("3.png", "5.png")]
+    assert (after.images(rows) == 5).all()
+    assert "hashes of the films of a shard are missing" in caplog.text
+
+
+def test_an_unreadable_film_of_a_release_is_not_decoded_in_every_run(
+    tmp_path: Path, change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ManifestSource, "published", True)
+    root = own_folder(tmp_path / "own", "report,hospital", (f"Edema {at}.,a" for at in range(40)))
+    (root / "3.png").write_bytes(b"no image")
+    data = change(path=str(root), on_bad="skip")
+    first = prepare(data, "manifest", 0, 16, tmp_path / "cache", None, False)
+    assert first.left_out["bad_image"] == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(file_source, "read_film", lambda path, size: pytest.fail("decoded again"))
+        assert content(prepare(data, "manifest", 0, 16, tmp_path / "cache", None, False)) == content(first)
+    (root / "3.png").write_bytes((root / "5.png").read_bytes())
+    assert "bad_image" not in prepare(data, "manifest", 0, 16, tmp_path / "cache", None, False).left_out
+
+
+def _replaced(film: Path) -> None:
+    """Another image under the same name, size and time of last write."""
+    stat, raw = film.stat(), film.read_bytes()
+    pixels = 255 - np.asarray(Image.open(film))
+    Image.fromarray(pixels).save(film)
+    film.write_bytes(film.read_bytes().ljust(len(raw), b"\0"))
+    os.utime(film, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert (film.stat().st_size, film.stat().st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+
+
+def test_every_published_source_notices_it_in_every_copy(tmp_path: Path, change) -> None:
+    def federation(folder: Path) -> Federation:
+        return prepare(change(path=str(folder)), "mimic_chexpertplus/ci", 0, 8, tmp_path / "cache", None, False)
+
+    root = three_sources(tmp_path / "all", 20, 13, 15)
+    films = next(root.rglob("*-0.jpg")), next(root.rglob("*frontal.png"))
+    for film in films:
+        film.write_bytes(film.read_bytes() + bytes(100))  # room for another image of the same size
+    first = federation(root)
+    shutil.copytree(root, tmp_path / "copy")
+    for film in films:
+        before, intact = federation(root), content(federation(root))
+        _replaced(film)
+        assert federation(root).data_sha256 != before.data_sha256, film
+        assert content(federation(root)) != intact
+    assert federation(tmp_path / "copy").data_sha256 == first.data_sha256, "a copy of the release is unharmed"
 
 
 @pytest.mark.parametrize("target", ["fedmrg_core.data.cache.films._write_shard", "numpy.save"])

@@ -88,7 +88,7 @@ def build_films(source: Source, studies: Sequence[Study], size: int, root: Path,
         name = hashlib.sha256("\n".join([TRANSFORM, str(size), *keys[part]]).encode()).hexdigest()[:40]
         parts.append((folder / f"{name}.arrow", studies[part]))
     with ThreadPoolExecutor(_cores()) as pool:
-        sound = list(pool.map(_is_sound, (path for path, _ in parts)))
+        sound = list(pool.map(lambda part: _is_sound(part[0]) and _is_verified(source, *part), parts))
     todo = [one for one, good in zip(parts, sound, strict=True) if not good]
     log.info("films: %d shards found in %s, %d to make", len(parts) - len(todo), folder, len(todo))
     if todo:
@@ -107,6 +107,14 @@ def _is_sound(path: Path) -> bool:
     except (OSError, ValueError):
         pass
     log.warning("film shard is damaged, or its hash is missing; it is made again: %s", path)
+    return False
+
+
+def _is_verified(source: Source, path: Path, studies: Sequence[Study]) -> bool:
+    """Whether the films of a shard are known to be what was decoded. A published film has only its remembered hash."""
+    if not isinstance(source, CachesHashes) or all(source.is_verified(study) for study in studies):
+        return True
+    log.warning("hashes of the films of a shard are missing; it is made again: %s", path)
     return False
 
 

@@ -83,6 +83,11 @@ class CompositeSource:
             if isinstance(source, CachesHashes):
                 source.save_hashes()
 
+    def is_verified(self, study: Study) -> bool:
+        """See `CachesHashes.is_verified`."""
+        source, own = self._own(study)
+        return not isinstance(source, CachesHashes) or source.is_verified(own)
+
     def _own(self, study: Study) -> tuple[Source, Study]:
         source = self._sources[study.hospital]
         return source, replace(study, study_id=study.study_id.removeprefix(f"{study.hospital}:"))

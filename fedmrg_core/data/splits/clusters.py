@@ -37,7 +37,7 @@ def cluster(
     centres = _spread(own, len(names), derive_seed(seed, "group", len(groups)) % len(groups))
     for _ in range(STEPS):
         cluster_of = _fill(_distances(own, own[centres]), groups, capacity)
-        again = [_medoid(own, np.flatnonzero(cluster_of == at)) for at in range(len(names))]
+        again = [_medoid(own, np.flatnonzero(cluster_of == at), centre) for at, centre in enumerate(centres)]
         if again == centres:
             break
         centres = again
@@ -110,7 +110,9 @@ def _fill(distances: NDArray[np.int64], groups: Sequence[Group], capacity: Seque
     return cluster_of
 
 
-def _medoid(own: NDArray[np.int32], members: NDArray[np.int64]) -> int:
-    """The member nearest to the members' majority, the first by id."""
+def _medoid(own: NDArray[np.int32], members: NDArray[np.int64], centre: int) -> int:
+    """The member nearest to the members' majority, the first by id; a cluster without members keeps its centre."""
+    if not members.size:
+        return centre
     majority = 2 * own[members].sum(axis=0) > len(members)
     return int(members[int(np.argmin((own[members] != majority).sum(axis=1)))])
