@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fedmrg_core.algorithms.base import Client, ClientState, ServerState, Update, register
 from fedmrg_core.algorithms.fedlora_dx import FedLoRADx, training_prompts
-from fedmrg_core.errors import ConfigError, in_range
+from fedmrg_core.errors import ConfigError, choose, in_range
 from fedmrg_core.models.report_model import Batch, DecoderOutput, ReportModel, VisionOutput
 from fedmrg_core.types import LabelState, Payload, State
 
@@ -29,17 +29,23 @@ class FedMRG(FedLoRADx):
     """All parts are on by default. Each is one flag, and a term that is off is not computed.
 
     prompts: diagnosis prompts in the decoder's input, in training and in generation (the head and L_dx stay).
-    specialised: the adapter s_k that never leaves the hospital. kd_l2g, kd_g2l: weights of boosting from the
-    specialised to the generic path and back; 0 = off. temperature: of the boosting's soft targets; large values flatten
-    them. lambda_intra, lambda_inter: weights of the two contrasts; 0 = off. tau: their temperature. prototype_decay:
-    EMA of a client's prototype on the server; 0 uses only the newest mean.
+    specialised: the adapter s_k that never leaves the hospital. form: what the specialised path adds to the frozen
+    weights: "parallel" (s_k alone) or "stacked" (the generic adapter and s_k). kd_l2g, kd_g2l: weights of boosting from
+    the specialised to the generic path and back; 0 = off. gate: which tokens teach: "soft" (each counts by how much
+    more the teacher gives the true word), "hard" (those to which it gives more), "none" (all alike). temperature: of
+    the boosting's soft targets; large values flatten them. alignment: weight of the distance of the paths' hidden
+    states within the boosting. lambda_intra, lambda_inter: weights of the two contrasts; 0 = off. tau: their
+    temperature. prototype_decay: EMA of a client's prototype on the server; 0 uses only the newest mean.
     """
 
     prompts: bool = True
     specialised: bool = True
+    form: str = "parallel"
     kd_l2g: float = 0.5
     kd_g2l: float = 0.5
+    gate: str = "soft"
     temperature: float = 2.0
+    alignment: float = 0.0
     lambda_intra: float = 0.5
     lambda_inter: float = 0.5
     tau: float = 0.07
@@ -50,7 +56,9 @@ class FedMRG(FedLoRADx):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("kd_l2g", "kd_g2l", "lambda_intra", "lambda_inter"):
+        choose("algorithm.form", self.form, ("parallel", "stacked"))
+        choose("algorithm.gate", self.gate, GATES)
+        for name in ("kd_l2g", "kd_g2l", "alignment", "lambda_intra", "lambda_inter"):
             in_range(f"algorithm.{name}", getattr(self, name), 0)
         for name in ("temperature", "tau"):
             in_range(f"algorithm.{name}", getattr(self, name), 0, above=True)
@@ -66,8 +74,12 @@ class FedMRG(FedLoRADx):
         return f".{SPECIALISED}." not in name
 
     def adapter_weights(self, client: ClientState | None) -> dict[str, float]:
-        both = client is not None and self.specialised
-        return {GENERIC: 1.0, SPECIALISED: 1.0} if both else {GENERIC: 1.0}
+        own = client is not None and self.specialised and bool(client.personal)
+        return dict.fromkeys(self.specialised_path(), 1.0) if own else {GENERIC: 1.0}
+
+    def specialised_path(self) -> tuple[str, ...]:
+        """The adapters of the specialised path."""
+        return (SPECIALISED,) if self.form == "parallel" else (GENERIC, SPECIALISED)
 
     def prompt_guidance(self) -> float:
         return self.guidance if self.prompts else 0.0
@@ -122,19 +134,21 @@ class FedMRG(FedLoRADx):
         if not self.specialised:
             return loss
         constant = None if prompts is None else prompts.detach()
-        special = model.decode(batch, vision.prefix.detach(), constant, (GENERIC, SPECIALISED), constant=(GENERIC,))
+        special = model.decode(batch, vision.prefix.detach(), constant, self.specialised_path(), constant=(GENERIC,))
         client.log("specialised", special.loss)
-        loss = loss + special.loss
-        if self.kd_l2g > 0:
-            loss = loss + self.kd_l2g * self.boost(client, "l2g", special, generic, batch.mask)
-        if self.kd_g2l > 0:
-            loss = loss + self.kd_g2l * self.boost(client, "g2l", generic, special, batch.mask)
-        return loss
+        return loss + special.loss + self.boosting(client, generic, special, batch)
 
-    def boost(self, client: Client, name: str, teacher: DecoderOutput, student: DecoderOutput, mask: Tensor) -> Tensor:
-        """T^2 KL(sg p_teacher || p_student) + |c_s/|c_s| - sg c_t/|c_t||^2, mean over report tokens, float32."""
-        loss = boosting_loss(teacher, student, mask, self.temperature)
-        client.log(name, loss)
+    def boosting(self, client: Client, generic: DecoderOutput, special: DecoderOutput, batch: Batch) -> Tensor:
+        """Mutual boosting: kd_l2g times what the generic path learns from the specialised one, and back."""
+        loss = torch.zeros((), device=generic.loss.device)
+        if self.kd_l2g <= 0 and self.kd_g2l <= 0:
+            return loss
+        paths = [BoostedPath.of(output, batch, self.temperature) for output in (generic, special)]
+        for name, weight, (student, teacher) in (("l2g", self.kd_l2g, paths), ("g2l", self.kd_g2l, paths[::-1])):
+            if weight > 0:
+                boost = boosting_loss(teacher, student, self.temperature, self.gate, self.alignment)
+                client.log(name, boost)
+                loss = loss + weight * boost
         return loss
 
     def contrast(self, client: Client, vision: VisionOutput, batch: Batch) -> Tensor:
@@ -164,14 +178,49 @@ class FedMRG(FedLoRADx):
             client.scratch["z_count"] = client.scratch.get("z_count", torch.zeros((), device=z.device)) + z.shape[0]
 
 
-def boosting_loss(teacher: DecoderOutput, student: DecoderOutput, mask: Tensor, temperature: float) -> Tensor:
-    """The boosting term of one direction, mean over the tokens where `mask` [B, L] holds; the teacher is a constant."""
-    p = F.log_softmax(teacher.logits.detach()[mask].float() / temperature, dim=-1)
-    q = F.log_softmax(student.logits[mask].float() / temperature, dim=-1)
-    divergence = F.kl_div(q, p, reduction="batchmean", log_target=True) * temperature**2
-    c_teacher = F.normalize(teacher.hidden.detach()[mask].float(), dim=-1)
-    c_student = F.normalize(student.hidden[mask].float(), dim=-1)
-    return divergence + (c_student - c_teacher).square().sum(dim=-1).mean()
+GATES = ("soft", "hard", "none")
+GATE_SHARPNESS = 2.0
+
+
+@dataclass(frozen=True)
+class BoostedPath:
+    """One path of the decoder at the N report tokens of a batch, in float32.
+
+    soft: log-probabilities [N, V] at the boosting's temperature. truth: log-probability [N] of the true word, a
+    constant. hidden: last hidden states [N, H].
+    """
+
+    soft: Tensor
+    truth: Tensor
+    hidden: Tensor
+
+    @staticmethod
+    def of(output: DecoderOutput, batch: Batch, temperature: float) -> BoostedPath:
+        """The path of a decoder's pass over a batch."""
+        logits = output.logits[batch.mask].float()
+        constant = logits.detach()
+        truth = constant.gather(1, batch.tokens[batch.mask][:, None])[:, 0] - constant.logsumexp(dim=1)
+        return BoostedPath(F.log_softmax(logits / temperature, dim=1), truth, output.hidden[batch.mask])
+
+
+def boosting_loss(
+    teacher: BoostedPath, student: BoostedPath, temperature: float, gate: str = "none", alignment: float = 0.0
+) -> Tensor:
+    """Mean over tokens of gate x T^2 KL(sg p_teacher || p_student) + alignment x |c_s/|c_s| - sg c_t/|c_t||^2.
+
+    The soft gate is sigmoid(2 (log p_teacher - log p_student)) of the true word, a constant: a teacher that knows less
+    than its student hardly teaches (conditional teacher-student learning, Meng et al., ICASSP 2019, arXiv 1904.12399).
+    """
+    target = teacher.soft.detach()
+    divergence = (target.exp() * (target - student.soft)).sum(dim=1) * temperature**2
+    ahead = teacher.truth - student.truth
+    if gate != "none":
+        divergence = divergence * (torch.sigmoid(GATE_SHARPNESS * ahead) if gate == "soft" else (ahead > 0).float())
+    if alignment <= 0:
+        return divergence.mean()
+    c_teacher = F.normalize(teacher.hidden.detach().float(), dim=-1)
+    c_student = F.normalize(student.hidden.float(), dim=-1)
+    return (divergence + alignment * (c_student - c_teacher).square().sum(dim=1)).mean()
 
 
 def inter_contrast(z: Tensor, prototypes: State, own: str, tau: float) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fedmrg_core.algorithms.fedmrg import FedMRG, boosting_loss, inter_contrast, intra_contrast
+from fedmrg_core.algorithms.base import ClientState
+from fedmrg_core.algorithms.fedmrg import BoostedPath, FedMRG, boosting_loss, inter_contrast, intra_contrast
 from fedmrg_core.engine.client import ClientContext
 from fedmrg_core.engine.memory.wire import pack, unpack
 from fedmrg_core.engine.messages import TrainTask
 from fedmrg_core.engine.worker import Worker
-from fedmrg_core.models.report_model import DecoderOutput
+from fedmrg_core.models.report_model import Batch, DecoderOutput
 from tests.toy import Run, same, toy_spec
 
 ALL_OFF: dict[str, Any] = {"specialised": False, "lambda_intra": 0.0, "lambda_inter": 0.0}
@@ -72,7 +74,8 @@ def _groups(names: set[str]) -> set[str]:
     return {group(name) for name in names}
 
 
-def test_who_moves_whom(worker: Worker) -> None:
+@pytest.mark.parametrize("form", ["parallel", "stacked"])
+def test_who_moves_whom(worker: Worker, form: str) -> None:
     """L_l2g moves g, E, P, Q; L_g2l and CE(p_s) move s_k only; L_dx alone moves D."""
     for name, parameter in worker.model.named_parameters():
         if ".lora_B." in name:
@@ -85,15 +88,16 @@ def test_who_moves_whom(worker: Worker) -> None:
         vision = model.encode(batch.images)
         prompts = model.prompts(batch.states)
         generic = model.decode(batch, vision.prefix, prompts, ("generic",))
-        args = (batch, vision.prefix.detach(), prompts.detach(), ("generic", "specialised"))
+        args = (batch, vision.prefix.detach(), prompts.detach(), replace(algorithm, form=form).specialised_path())
         return generic, model.decode(*args, constant=("generic",))
 
+    def boost(teacher: DecoderOutput, student: DecoderOutput) -> torch.Tensor:
+        return boosting_loss(*(BoostedPath.of(path, batch, 2.0) for path in (teacher, student)), 2.0, "soft", 1.0)
+
     generic, special = paths()
-    assert _groups(_gradients(worker, boosting_loss(special, generic, batch.mask, 2.0))) == {
-        "generic", "encoder", "connector", "dx_prompts",
-    }  # fmt: skip
+    assert _groups(_gradients(worker, boost(special, generic))) == {"generic", "encoder", "connector", "dx_prompts"}
     generic, special = paths()
-    assert _groups(_gradients(worker, boosting_loss(generic, special, batch.mask, 2.0))) == {"specialised"}
+    assert _groups(_gradients(worker, boost(generic, special))) == {"specialised"}
     _, special = paths()
     assert _groups(_gradients(worker, special.loss)) == {"specialised"}
     generic, _ = paths()
@@ -132,18 +136,37 @@ def _decoder_output(seed: int) -> DecoderOutput:
     return DecoderOutput(torch.randn(2, 3, 7, generator=draw), torch.randn(2, 3, 4, generator=draw), torch.zeros(()))
 
 
-def test_boosting_loss_against_a_loop_over_tokens() -> None:
+GATES = {
+    "soft": lambda ahead: 1 / (1 + np.exp(-2 * ahead)),
+    "hard": lambda ahead: float(ahead > 0),
+    "none": lambda ahead: 1.0,
+}
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_boosting_loss_against_a_loop_over_tokens(gate: str) -> None:
     teacher, student = _decoder_output(0), _decoder_output(1)
     mask = torch.tensor([[True, True, False], [True, False, False]])
+    batch = Batch(torch.zeros(2, 1, 1), torch.tensor([[1, 2, 0], [3, 0, 0]]), mask, torch.zeros(2, 14))
     terms = []
     for i, t in mask.nonzero().tolist():
-        p = np.exp(teacher.logits[i, t].double().numpy() / 2)
-        q = np.exp(student.logits[i, t].double().numpy() / 2)
-        p, q = p / p.sum(), q / q.sum()
+        logits = [output.logits[i, t].double().numpy() for output in (teacher, student)]
+        p, q = (np.exp(values / 2) / np.exp(values / 2).sum() for values in logits)
+        truth = [values[batch.tokens[i, t]] - np.log(np.exp(values).sum()) for values in logits]
         a, b = (r.hidden[i, t].double().numpy() for r in (teacher, student))
         gap = ((b / np.linalg.norm(b) - a / np.linalg.norm(a)) ** 2).sum()
-        terms.append(4 * (p * np.log(p / q)).sum() + gap)
-    assert float(boosting_loss(teacher, student, mask, 2.0)) == pytest.approx(np.mean(terms), rel=1e-5)
+        terms.append(GATES[gate](truth[0] - truth[1]) * 4 * (p * np.log(p / q)).sum() + 0.5 * gap)
+    paths = [BoostedPath.of(output, batch, 2.0) for output in (teacher, student)]
+    assert float(boosting_loss(*paths, 2.0, gate, alignment=0.5)) == pytest.approx(np.mean(terms), rel=1e-5)
+
+
+def test_what_writes_a_hospitals_own_reports(worker: Worker) -> None:
+    algorithm = worker.spec.algorithm
+    trained = ClientState("h01", personal={"x": torch.zeros(1)})
+    assert algorithm.adapter_weights(trained) == {"specialised": 1.0}
+    assert replace(algorithm, form="stacked").adapter_weights(trained) == {"generic": 1.0, "specialised": 1.0}
+    for client in (None, ClientState("h01")):
+        assert algorithm.adapter_weights(client) == {"generic": 1.0}, "an adapter that was never trained writes nothing"
 
 
 def test_inter_contrast_against_its_formula() -> None:
