@@ -29,7 +29,7 @@ def test_the_shared_side_is_fedlora_dx_to_the_bit() -> None:
 
 def test_without_fedmrgs_losses_it_is_fedmrg_to_the_bit(toy_cache: Path) -> None:
     ours = Run(toy_spec(toy_cache, "fedlora-dx-local"))
-    off = {"kd_l2g": 0.0, "kd_g2l": 0.0, "lambda_intra": 0.0, "lambda_inter": 0.0}
+    off = {"form": "stacked", "kd_l2g": 0.0, "kd_g2l": 0.0, "lambda_intra": 0.0, "lambda_inter": 0.0}
     fedmrg = Run(toy_spec(toy_cache, "fedmrg", **off))
     assert params_sha256(ours.server, ours.store) == params_sha256(fedmrg.server, fedmrg.store)
 
