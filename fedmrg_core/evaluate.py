@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,6 +66,17 @@ class EvalPart:
     private: Callable[[], Packed] | None = None
 
 
+@dataclass(frozen=True)
+class Reported:
+    """The reports of a part's n studies. head [n, 14, 4], cut [n] and nll [n, 2] as in `GenerateReply`, or None."""
+
+    part: EvalPart
+    reports: list[str]
+    head: np.ndarray | None = None
+    cut: list[bool] | None = None
+    nll: np.ndarray | None = None
+
+
 def plan(federation: Federation, store: ClientStore, algorithm: Algorithm, config: EvaluateConfig) -> list[EvalPart]:
     """What is to be generated. A seen hospital without a personal view of its own gets the global one, once."""
     parts = []
@@ -100,14 +112,15 @@ def evaluate(
     on_batch: Callable[[int, int], None] = lambda done, total: None,
     cache: GenerationCache | None = None,
 ) -> pd.DataFrame:
-    """One row per film and view: study_id, patient_id, hospital, part, view, reference, hypothesis, labels, head_*.
+    """One row per film and view: study_id, patient_id, hospital, part, view, reference, hypothesis, labels, head_*; nll
+    and tokens of the reference given the film; cut: 1 where the length cap ended the report.
 
     on_batch: called with (batches done, batches in all). cache: batches of an interrupted generation of the same run.
     """
     import pandas as pd
 
     corpus = {h.name: [federation.reports[row] for row in h.rows["train"]] for h in federation.hospitals if h.seen}
-    done: list[tuple[EvalPart, list[str], np.ndarray | None]] = []
+    done: list[Reported] = []
     todo: list[EvalPart] = []
     for part in plan(federation, store, algorithm, config):
         draw = generator(seed, "replies", part.part, part.hospital)
@@ -115,13 +128,13 @@ def evaluate(
         if replies is None:
             todo.append(part)
         else:
-            done.append((part, replies, None))
+            done.append(Reported(part, replies))
 
     cache = cache or GenerationCache()
     cache.begin(algorithm, server, federation.data_sha256)
     replies_of = _generate(_jobs(algorithm, server, todo, config), server, pool, on_batch, cache)
     done += [_gather(part, replies_of.get(number, [])) for number, part in enumerate(todo)]
-    rows = [row for part, reports, head in done for row in _rows(federation, part, reports, head)]
+    rows = [row for reported in done for row in _rows(federation, reported)]
     return pd.DataFrame(_with_personal_view(rows))
 
 
@@ -173,15 +186,18 @@ def _generate(
     return found
 
 
-def _gather(part: EvalPart, replies: list[GenerateReply]) -> tuple[EvalPart, list[str], np.ndarray | None]:
+def _gather(part: EvalPart, replies: list[GenerateReply]) -> Reported:
     heads = [reply.head for reply in replies if reply.head is not None]
     reports = [report for reply in replies for report in reply.reports]
-    return part, reports, np.concatenate(heads) if heads else None
+    cut = [one for reply in replies for one in reply.cut]
+    nll = np.concatenate([np.zeros((0, 2)), *(reply.nll for reply in replies)])
+    return Reported(part, reports, np.concatenate(heads) if heads else None, cut, nll)
 
 
-def _rows(federation: Federation, part: EvalPart, reports: list[str], head: np.ndarray | None) -> list[dict[str, Any]]:
+def _rows(federation: Federation, reported: Reported) -> list[dict[str, Any]]:
     rows = []
-    for i, (row, report) in enumerate(zip(part.rows, reports, strict=True)):
+    part, head, nll, cut = reported.part, reported.head, reported.nll, reported.cut
+    for i, (row, report) in enumerate(zip(part.rows, reported.reports, strict=True)):
         rows.append(
             {
                 "study_id": federation.study_ids[row],
@@ -194,6 +210,9 @@ def _rows(federation: Federation, part: EvalPart, reports: list[str], head: np.n
                 "labels": federation.labels[row].tolist(),
                 "head_states": None if head is None else head[i].argmax(axis=-1).tolist(),
                 "head_probs": None if head is None else head[i][:, 1].tolist(),
+                "nll": nan if nll is None else float(nll[i, 0]),
+                "tokens": nan if nll is None else float(nll[i, 1]),
+                "cut": nan if cut is None else float(cut[i]),
             }
         )
     return rows

@@ -123,10 +123,14 @@ class StubModel(nn.Module):
         return DecoderOutput(off, off, loss)
 
     @torch.no_grad()
-    def generate(self, images: Tensor, adapters: Any, states: Any = None, guidance: float = 1.0) -> Generation:
+    def generate(self, images: Tensor, adapters: Any, states: Any = None, prompt_weight: float = 1.0) -> Generation:
         weights = adapters(self.encode(images)) if callable(adapters) else adapters
         each = self.matrix(weights).expand(len(images), 3, 2)
-        return Generation([written(self.get_parameter(E), matrix) for matrix in each], None)
+        return Generation([written(self.get_parameter(E), matrix) for matrix in each], None, [False] * len(images))
+
+    @torch.no_grad()
+    def reference_nll(self, batch: Batch, adapters: Any, states: Any = None, prompt_weight: float = 1.0) -> Tensor:
+        return self.encode(batch.images).prefix.square().sum(dim=(1, 2)).double() / 2
 
 
 def written(e: Tensor, w: Tensor) -> str:

@@ -15,7 +15,7 @@ from benchmark import cli
         (["bench", "--algo", "fedmgr"], "unknown algorithm 'fedmgr'."),
         (["bench", "--set", "rouns=3"], "unknown setting 'rouns'. Did you mean 'rounds'?"),
         (["bench", "--algo", "fedavg", "--set", "mu=2"], "'mu' is a setting of "),
-        (["bench", "--set", "guidance=-1"], "algorithm.guidance = -1.0 is out of range; allowed: 0 to 10"),
+        (["bench", "--set", "contrastive_decoding=-1"], "algorithm.contrastive_decoding = -1.0 is out of range"),
         (["score", "tests"], "tests: a folder: give a table of reports (for a run: fedmrg score --run RUN_ID)"),
         (["sync", "no-such-run"], "unknown run 'no-such-run'."),
         (["suite", "phantom", "--jobs", "0"], "--jobs = 0 is out of range"),

@@ -32,6 +32,8 @@ from fedmrg_core.metrics.catalogue import RANKED_BY, VIEWS, shown
 COSTS = ("upload_mb_round", "upload_mb")
 """Bytes only: the seconds of one training differ several times over with the machine's other work."""
 
+SCORE_TABLES = ("board", "head", "text", "conditions")
+"""The tables of metrics on a board."""
 UNBOUNDED = (-math.inf, math.inf)
 
 Score = Mapping[str, Any]
@@ -178,7 +180,7 @@ def _row(name: str, results: Sequence[Result], one_draw: bool) -> Row:
 
 def _shown_scores() -> list[str]:
     """The scores that boards show: a result has a thousand more, by hospital and by condition."""
-    metrics = dict.fromkeys(metric.key for metric in (*shown("board"), *shown("head")))
+    metrics = dict.fromkeys(metric.key for table in SCORE_TABLES for metric in shown(table))
     return [f"{view.key}/{metric}" for view in VIEWS for metric in metrics]
 
 

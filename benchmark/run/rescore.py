@@ -19,6 +19,7 @@ from benchmark.scoring.outputs import save_per_study, write_outputs
 from benchmark.scoring.report_table import read_stored
 from fedmrg_core.errors import ConfigError, DataError, FedMRGError
 from fedmrg_core.files import write_atomic
+from fedmrg_core.metrics.catalogue import find
 from fedmrg_core.metrics.scorecard import COLUMNS
 from fedmrg_core.runfolder import GENERATIONS, PER_STUDY, RESULT, RunFolder, run_folder
 
@@ -45,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
     again = {**result, "scores": scores, "missing_metrics": card.missing}
     write_outputs(args, {"run_id": result["run_id"], "scores": scores, "missing": card.missing}, card.per_study)
     if args.update:
-        _refuse_losses(result["scores"], scores)
+        _refuse_losses(result["scores"], scores, card.per_study.attrs["metrics"])
         done = update(again, result["scores"], folder, args.root)
         save_per_study(card.per_study, folder / PER_STUDY)
     print(score_table(again))
@@ -133,8 +134,11 @@ def versions(before: Scores, after: Scores) -> dict[str, str]:
     return {old: new for old, new in sorted(pairs) if old != new}
 
 
-def _refuse_losses(before: Scores, after: Scores) -> None:
-    gone = sorted(before.keys() - after.keys())
+def _refuse_losses(before: Scores, after: Scores, measured: Mapping[str, Any]) -> None:
+    """Refuse to lose a metric that is not `measured` here. A measured one without its score is undefined now, such as
+    the F1 of a condition that no text names any more."""
+    metrics = {key: find(key) for key in sorted(before.keys() - after.keys())}
+    gone = [key for key, metric in metrics.items() if metric.key.removeprefix(metric.prefix) not in measured]
     if gone:
         raise FedMRGError(f"not updated: {len(gone)} scores of the run cannot be computed here, such as {gone[0]}")
 

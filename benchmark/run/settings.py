@@ -100,8 +100,8 @@ class Config:
         """SHA-256 over what decides the numbers, without the seed and the machine's settings."""
         table: dict[str, Any] = {name: values for name, values in self.table().items() if name not in UNRANKED}
         table["run"] = {key: value for key, value in table["run"].items() if key != "seed"}
-        if table["algorithm"].get("guidance") == 1.0:  # newer than the boards' results; this value changes nothing
-            table["algorithm"] = {key: value for key, value in table["algorithm"].items() if key != "guidance"}
+        off = {"contrastive_decoding": 1.0}  # newer than the boards' results; this value changes nothing
+        table["algorithm"] = {key: value for key, value in table["algorithm"].items() if off.get(key) != value}
         if self.device.precision != FLOAT32:
             table["engine"] = {"precision": self.device.precision}
         if self.faults:

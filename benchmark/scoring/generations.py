@@ -27,7 +27,17 @@ def score_generations(config: Config, federation: Federation, generations: pd.Da
         logger.warning(note)
     reports = [federation.reports[row] for h in federation.hospitals if h.seen for row in h.rows["train"]]
     settings = {"labeler": evaluate.labeler, "weights": evaluate.weights, "resamples": evaluate.resamples}
-    return scorecard(generations, reports, **{**settings, "seed": config.run.seed, **changes})
+    return scorecard(_with_truth(federation, generations), reports, **{**settings, "seed": config.run.seed, **changes})
+
+
+def _with_truth(federation: Federation, generations: pd.DataFrame) -> pd.DataFrame:
+    """With the column `truth` on phantom: what each film shows."""
+    if federation.name != "phantom":
+        return generations
+    from fedmrg_core.data.phantom.truth import shown
+
+    known = shown(generations["study_id"])
+    return generations.assign(truth=generations["study_id"].map(known)) if known else generations
 
 
 def meteor_ready(config: Config, federation: Federation) -> AbstractContextManager[None]:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from fedmrg_core.errors import one_line
-from fedmrg_core.metrics.catalogue import RADEVAL, Metric, find, group, shown
+from fedmrg_core.metrics.catalogue import PREFIXES, RADEVAL, Metric, find, group, shown
 
 if TYPE_CHECKING:
     from fedmrg_core.metrics.stats import Score
@@ -29,7 +29,7 @@ def contents(
         if hospital:
             own = hospitals.setdefault(hospital, {"n": score.n, "nlg": {}, "ce": {}, "diversity": {}})
             _add(own, metric, score)
-        elif name.startswith(("mean_", "worst_", "spread_")):
+        elif name.startswith(tuple(PREFIXES)):
             over[name] = asdict(score)
         else:
             _add(pooled, name, score)
@@ -54,11 +54,11 @@ def score_text(content: Mapping[str, Any]) -> str:
         first = nlg["r2gen"].get(name) or nlg["as_written"].get(name)
         lines.append(f"{name:<26}{_cell(first):>26}{_cell(nlg['ptb'].get(name)):>26}".rstrip())
     lines += ["", f"{'':<26}{'positive':>26}{'or uncertain':>26}"]
-    for name in [key for key in content["ce"] if not key.endswith("_unc")]:
+    for name in [key for key in content["ce"] if not key.endswith("_unc") and find(key).by_hospital]:
         cells = _cell(content["ce"][name]), _cell(content["ce"].get(f"{name}_unc"))
         lines.append(f"{name:<26}{cells[0]:>26}{cells[1]:>26}".rstrip())
     lines.append("")
-    for other in ("diversity", "head", "radeval", "other"):
+    for other in ("diversity", "phantom", "head", "radeval", "other"):
         lines += [f"{name:<26}{_cell(score):>26}" for name, score in content.get(other, {}).items()]
     lines += [*_hospital_lines(content), *(f"note: {note}" for note in content["notes"])]
     return "\n".join([*lines, *(f"not scored: {name} ({one_line(why)})" for name, why in content["missing"].items())])

@@ -231,8 +231,9 @@ class Algorithm:
 
     # ---- inference
 
-    def prompt_guidance(self) -> float:
-        """How strongly reports follow their diagnosis prompt, as `ReportModel.generate` takes it."""
+    def prompt_weight(self) -> float:
+        """How strongly reports follow their diagnosis prompt when they are generated: 1 = the prompt as it is, 0 = no
+        prompt, any other value = contrastive decoding (`ReportModel.generate`)."""
         return 1.0
 
     def has_personal_view(self, client: ClientState) -> bool:

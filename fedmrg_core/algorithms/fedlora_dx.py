@@ -23,22 +23,23 @@ class FedLoRADx(FedLoRA):
     dx_weight: weight of the diagnosis cross-entropy; 0 leaves the head as the base has it. logit_prior: add log p_d to
     the positive logit in training (Menon et al., ICLR 2021), so that the head still finds rare conditions. Off by
     default: the argmax that prompts the decoder then says "positive" too often (leaderboards/LOG.md).
-    guidance: how strongly reports follow their prompt; 1 = as in training, 0 = reports are generated without a prompt.
+    contrastive_decoding: weight of the prompted against the blank prompt when reports are generated
+    (`ReportModel.generate`); 1 = off: the prompt as it is, 0 = reports are generated without a prompt.
     """
 
     dx_weight: float = 4.0
     logit_prior: bool = False
-    guidance: float = 1.0
+    contrastive_decoding: float = 1.0
 
     diagnosis = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         in_range("algorithm.dx_weight", self.dx_weight, 0)
-        in_range("algorithm.guidance", self.guidance, 0, 10)
+        in_range("algorithm.contrastive_decoding", self.contrastive_decoding, 0, 10)
 
-    def prompt_guidance(self) -> float:
-        return self.guidance
+    def prompt_weight(self) -> float:
+        return self.contrastive_decoding
 
     def local_loss(self, client: Client, batch: Batch) -> Tensor:
         vision = client.model.encode(batch.images)

@@ -81,8 +81,8 @@ class FedMRG(FedLoRADx):
         """The adapters of the specialised path."""
         return (SPECIALISED,) if self.form == "parallel" else (GENERIC, SPECIALISED)
 
-    def prompt_guidance(self) -> float:
-        return self.guidance if self.prompts else 0.0
+    def prompt_weight(self) -> float:
+        return self.contrastive_decoding if self.prompts else 0.0
 
     # ---- server
 

@@ -69,8 +69,8 @@ class GenerationCache:
         """State what the batches of this evaluation are generated with."""
         if self._file is not None:
             params = tree.sha256(server.tensors())
-            guidance = algorithm.prompt_guidance()
-            self._facts = repr((self._facts, core_sha256(), algorithm, guidance, params, data_sha256))
+            weight = algorithm.prompt_weight()
+            self._facts = repr((self._facts, core_sha256(), algorithm, weight, params, data_sha256))
 
     def find(self, job: GenerationJob) -> GenerateReply | None:
         """The reply to a batch, if the same code and parameters generated it before."""
@@ -79,7 +79,7 @@ class GenerationCache:
             return None
         try:
             head = None if line["head"] is None else np.array(line["head"], dtype=np.float32)
-            reply = GenerateReply(line["reports"], head, 0.0)
+            reply = GenerateReply(line["reports"], head, 0.0, line["cut"], np.array(line["nll"], dtype=np.float64))
             check_generation(reply, len(job.task.rows), job.who)
         except (KeyError, TypeError, ValueError, ClientError):
             return None
@@ -91,7 +91,8 @@ class GenerationCache:
             return
         head = None if reply.head is None else reply.head.tolist()
         with self._file.open("a", encoding="utf-8") as file:
-            line = json.dumps({"key": self._key(job), "reports": reply.reports, "head": head})
+            facts = {"reports": reply.reports, "head": head, "cut": reply.cut, "nll": reply.nll.tolist()}
+            line = json.dumps({"key": self._key(job), **facts})
             file.write(f"\n{line}\n")  # the first line break ends a line that was cut off
 
     def _key(self, job: GenerationJob) -> str:

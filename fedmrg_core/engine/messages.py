@@ -82,8 +82,11 @@ class GenerateTask:
 
 @dataclass(frozen=True)
 class GenerateReply:
-    """reports [k]; head: the diagnosis head's probabilities, float32 [k, 14, 4], or None."""
+    """reports [k]; head: the diagnosis head's probabilities, float32 [k, 14, 4], or None. cut: which reports the length
+    cap cut off, [k]. nll: of each reference, its negative log-likelihood in nats and its tokens, float64 [k, 2]."""
 
     reports: list[str]
     head: np.ndarray | None
     seconds: float
+    cut: list[bool]
+    nll: np.ndarray

@@ -114,10 +114,15 @@ class ReplyCheck:
 
 
 def check_generation(reply: Any, films: int, who: str) -> None:
-    """Raise ClientError unless a reply has one report per film and, with a diagnosis head, its probabilities."""
+    """Raise ClientError unless a reply has one report per film, its reference's likelihood and, with a diagnosis head,
+    its probabilities."""
     reports = getattr(reply, "reports", None)
     if not isinstance(reports, list) or len(reports) != films or not all(isinstance(text, str) for text in reports):
         raise ClientError(f"{who}: {films} films were sent, and no {films} reports came back", "wrong_payload")
+    if not isinstance(reply.cut, list) or len(reply.cut) != films:
+        raise ClientError(f"{who}: it is not said of {films} reports whether they were cut off", "wrong_payload")
+    if np.shape(reply.nll) != (films, 2) or not np.isfinite(reply.nll).all():
+        raise ClientError(f"{who}: the likelihoods of references are not {[films, 2]} finite numbers", "wrong_payload")
     shape = (films, len(CONDITIONS), len(LabelState))
     if reply.head is not None and (np.shape(reply.head) != shape or not np.isfinite(reply.head).all()):
         raise ClientError(f"{who}: the head's probabilities are not {list(shape)} finite numbers", "wrong_payload")

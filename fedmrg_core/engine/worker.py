@@ -69,7 +69,7 @@ class Worker(Replica):
         )
 
     def generate(self, task: GenerateTask, broadcast: Packed, alloc: tree.Allocator = tree.alloc) -> GenerateReply:
-        """Report on one batch of films."""
+        """Report on one batch of films, and say how likely their references were."""
         start = time.perf_counter()
         algorithm = self.spec.algorithm
         client = None if task.private is None else client_state(task.client_id, unpack(task.private))
@@ -79,8 +79,10 @@ class Worker(Replica):
         self.model.eval()
         rows = np.array(task.rows)
         with autocast(self.spec.device):
-            states = self.states(rows) if task.oracle else None
+            batch, states = self.batch(rows), self.states(rows) if task.oracle else None
             weights = lambda vision: algorithm.study_weights(vision, client)  # noqa: E731
-            made = self.model.generate(self.images(rows), weights, states, algorithm.prompt_guidance())
+            made = self.model.generate(batch.images, weights, states, algorithm.prompt_weight())
+            nats = self.model.reference_nll(batch, weights, states, algorithm.prompt_weight())
         head = None if made.head is None else made.head.numpy()
-        return GenerateReply(made.reports, head, time.perf_counter() - start)
+        nll = np.stack([nats.numpy(), batch.mask.sum(dim=1).cpu().double().numpy()], axis=1)
+        return GenerateReply(made.reports, head, time.perf_counter() - start, made.cut, nll)

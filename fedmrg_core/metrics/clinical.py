@@ -13,7 +13,8 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from fedmrg_core.metrics.stats import Combine, Floats, SumMeasure
+from fedmrg_core.metrics.definitions import condition_key
+from fedmrg_core.metrics.stats import Combine, Floats, SumMeasure, ratio
 from fedmrg_core.types import CONDITIONS, FIVE_CONDITIONS, LabelState
 
 States = npt.NDArray[np.int8]
@@ -82,6 +83,22 @@ def measures(
         for name, rows, combine in _averages(table):
             found.append(SumMeasure(f"{prefix}_{name}{suffix}", rows, combine, version))
     return found
+
+
+def condition_measures(reference: States, hypothesis: States, version: str) -> list[SumMeasure]:
+    """The F1 of each condition, positives only; undefined where no text of the corpus is positive."""
+    table = counts(is_positive(reference, False), is_positive(hypothesis, False))
+    columns = [[c, c + len(CONDITIONS), c + 2 * len(CONDITIONS)] for c in range(len(CONDITIONS))]
+    return [
+        SumMeasure(condition_key(condition), table[:, own], single_f1, version)
+        for condition, own in zip(CONDITIONS, columns, strict=True)
+    ]
+
+
+def single_f1(sums: Floats) -> Floats:
+    """F1 of summed hits, false alarms and misses [.., 3] -> [..]; NaN where all are 0."""
+    hits, wrong = sums[..., 0], sums[..., 1] + sums[..., 2]
+    return ratio(np.stack([2 * hits, 2 * hits + wrong], axis=-1))
 
 
 def _averages(table: Floats) -> Iterator[tuple[str, Floats, Combine]]:

@@ -77,7 +77,8 @@ def _label_measures(table: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]])
     versions = [fact["version"] for name, fact in facts.items() if find(name).rebuilt_from == "label states"]
     if not versions or states[0] is None or states[1] is None:
         return []
-    return clinical.measures(states[0], states[1], versions[0])
+    measures = clinical.measures(states[0], states[1], versions[0])
+    return [*measures, *clinical.condition_measures(states[0], states[1], versions[0])]
 
 
 def _rebuilt(table: pd.DataFrame, metric: Metric, fact: Mapping[str, Any]) -> Measure | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -61,7 +61,8 @@ def scorecard(
 
     Args:
         generations: one row per study, part and view, with the columns of `COLUMNS`; optional `labels` and
-            `head_states` (14 `LabelState` integers per row) and `head_probs` (14 values of P(positive) per row).
+            `head_states` (14 `LabelState` integers per row), `head_probs` (14 values of P(positive) per row), and
+            `nll`, `tokens`, `cut` and `truth`, as `Reports` has them.
         train_reports: training reports of the hospitals that trained, for `verbatim`; None leaves it out.
         labeler: "rules", "chexbert" (with `weights`), or a function from reports to `Labels`.
         resamples: bootstrap resamples of the patients; 0: no intervals (low and high equal the value).
@@ -80,7 +81,8 @@ def scorecard(
     texts, missing = nlg.measures(references, hypotheses, corpora, conventions)
     states = labels[: len(table)], labels[len(table) :]
     common: list[Measure] = [*texts, *clinical.measures(*states, version)]
-    common += registered_measures(Reports(references, hypotheses, *states, train_reports))
+    common += clinical.condition_measures(*states, version)
+    common += registered_measures(Reports(references, hypotheses, *states, train_reports, **_told(table)))
     common += [*(extra(references, hypotheses) if extra else ()), diversity.DistinctMeasure(tuple(hypotheses))]
     return _scored(table, common, labels, missing, (resamples, seed))
 
@@ -103,6 +105,18 @@ def _scored(
         scored = _score_part(table, rows, [*common, *heads], *bootstrap)
         scores |= {f"{part}/{view}/{key}": score for key, score in scored}
     return Scorecard(scores, missing, per_study.build(table, found, labels))
+
+
+def _told(table: pd.DataFrame) -> dict[str, Any]:
+    """The fields of `Reports` that come from optional columns."""
+    found: dict[str, Any] = {}
+    if {"nll", "tokens"} <= set(table.columns):
+        found["nll"] = table[["nll", "tokens"]].to_numpy(np.float64, na_value=0.0)
+    if "cut" in table.columns:
+        found["cut"] = table["cut"].to_numpy(np.float64)
+    if "truth" in table.columns:
+        found["truth"] = list(table["truth"])
+    return found
 
 
 def _checked(generations: pd.DataFrame) -> pd.DataFrame:
@@ -179,17 +193,22 @@ def _score_part(
     weights = bootstrap_weights(list(patients.iloc[rows]), resamples, rng)
     for measure in measures:
         yield from _keyed(measure.name, measure.score(weights, rows), len(rows), measure)
-    by_hospital: dict[str, list[Floats]] = {measure.name: [] for measure in measures}
+    split = [measure for measure in measures if find(measure.name).by_hospital]
+    by_hospital: dict[str, list[Floats]] = {measure.name: [] for measure in split}
     hospitals = table["hospital"].iloc[rows].astype(str)
     for hospital in sorted(set(hospitals)):
         own = rows[(hospitals == hospital).to_numpy()]
         weights = bootstrap_weights(list(patients.iloc[own]), resamples, generator(seed, "bootstrap", part, hospital))
-        for measure in measures:
+        for measure in split:
             draws = measure.score(weights, own)
             by_hospital[measure.name].append(draws)
             yield from _keyed(f"{hospital}/{measure.name}", draws, len(own), measure)
-    for measure in measures:
+    for measure in split:
         yield from _over_hospitals(np.stack(by_hospital[measure.name]), measure)
+        if find(measure.name).worst_tables and len(set(hospitals)) > 1:
+            rng = generator(seed, "shuffled hospitals", str(part), str(view))
+            order = np.argsort(table["study_id"].iloc[rows].astype(str).to_numpy())
+            yield _shuffled_worst(measure, rows[order], list(hospitals.iloc[order]), rng)
 
 
 def _keyed(key: str, draws: Floats, n: int, measure: Measure) -> Iterator[tuple[str, Score]]:
@@ -211,3 +230,21 @@ def _over_hospitals(draws: Floats, measure: Measure) -> Iterator[tuple[str, Scor
     spread = known.max(0) - known.min(0)
     value, low, high = interval(spread)
     yield f"spread_{measure.name}", Score(value, low, high, len(known), measure.version, False)
+
+
+SHUFFLES = 500
+"""Permutations of the hospitals' labels."""
+
+
+def _shuffled_worst(measure: Measure, rows: Ints, hospitals: list[str], rng: np.random.Generator) -> tuple[str, Score]:
+    """What the worst hospital would score if hospitals were alike: their labels are permuted among the studies, sizes
+    kept. Value: mean over permutations; low, high: their 95 % range."""
+    names, label = np.unique(hospitals, return_inverse=True)
+    shuffled = np.stack([rng.permutation(label) for _ in range(SHUFFLES)])
+    member = (shuffled[:, None, :] == np.arange(len(names))[:, None]).reshape(-1, len(rows))
+    values = measure.score(member.astype(np.float64), rows).reshape(SHUFFLES, len(names))
+    worst = np.nanmin(values, axis=1) if measure.higher_is_better else np.nanmax(values, axis=1)
+    low, high = np.quantile(worst, [0.025, 0.975])
+    better = measure.higher_is_better
+    score = Score(float(worst.mean()), float(low), float(high), len(names), measure.version, better)
+    return f"shuffled_worst_{measure.name}", score

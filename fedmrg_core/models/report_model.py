@@ -5,7 +5,7 @@ tokens from the table Q. [prefix][prompts][instruction] -> language model -> rep
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from fedmrg_core.models.base_files import read_weights
 from fedmrg_core.models.config import ModelConfig
-from fedmrg_core.models.guidance import guidance_processors
+from fedmrg_core.models.contrastive_decoding import contrasted, contrastive_processors
 from fedmrg_core.models.registry import build_encoder, get_language_model
 from fedmrg_core.models.tokenizer import ReportTokenizer
 from fedmrg_core.models.tuning import AdapterSwitch, AdapterWeights, Tuning, add_adapter, init_adapters
@@ -63,11 +63,27 @@ class DecoderOutput:
 
 @dataclass(frozen=True)
 class Generation:
-    """Generated reports, B of them; and the diagnosis head's probabilities float32 [B, 14, 4] on the CPU, or None
-    without a diagnosis branch."""
+    """Generated reports, B of them; the diagnosis head's probabilities float32 [B, 14, 4] on the CPU, or None without a
+    diagnosis branch; which reports `max_tokens` cut off."""
 
     reports: list[str]
     head: Tensor | None
+    cut: list[bool] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What the language model continues: a context per film, B of them, or 2 B where `contrast`: the second half is of
+    the blank prompt. adapters: for these rows. head: the diagnosis head's probabilities."""
+
+    context: Tensor
+    adapters: Sequence[str] | AdapterWeights
+    head: Tensor | None
+    contrast: bool
+
+
+Adapters = Sequence[str] | AdapterWeights | Callable[[VisionOutput], AdapterWeights]
+"""Names of LoRA adapters, weights by name, or a function that gives each study its weights."""
 
 
 class ReportModel(nn.Module):
@@ -184,44 +200,63 @@ class ReportModel(nn.Module):
 
     @torch.no_grad()
     def generate(
-        self,
-        images: Tensor,
-        adapters: Sequence[str] | AdapterWeights | Callable[[VisionOutput], AdapterWeights],
-        states: Tensor | None = None,
-        guidance: float = 1.0,
+        self, images: Tensor, adapters: Adapters, states: Tensor | None = None, prompt_weight: float = 1.0
     ) -> Generation:
         """Greedy reports for films uint8 [B, S, S].
 
         adapters: names, weights, or a function that gives each study its weights.
         states: label states [B, 14] for the prompt (an oracle: results must say so). Default: the head's argmax.
-        guidance: 1 = the prompt as it is, 0 = no prompt. Otherwise each token's log-probability is
-        blank + guidance x (prompted - blank), where `blank` has a prompt that names no finding. That costs twice the
-        time (classifier-free guidance, Ho and Salimans 2022; for language models Sanchez et al., ICML 2024).
+        prompt_weight: 1 = the prompt as it is, 0 = no prompt; any other is contrastive decoding
+        (models/contrastive_decoding.py), which costs twice the time.
         """
+        read = self._read(images, adapters, states, prompt_weight)
+        with self.adapters.path(read.adapters):
+            tokens = self.lm.generate(
+                inputs_embeds=read.context,
+                attention_mask=torch.ones(read.context.shape[:2], dtype=torch.int64, device=read.context.device),
+                max_new_tokens=self.config.max_tokens,
+                do_sample=False,
+                pad_token_id=self.tokenizer.pad,
+                eos_token_id=self.tokenizer.end,
+                logits_processor=contrastive_processors(prompt_weight) if read.contrast else None,
+            )
+        rows, head = tokens[: len(images)].tolist(), None if read.head is None else read.head.cpu()
+        cut = [self.tokenizer.end not in row for row in rows]
+        return Generation([self.tokenizer.decode(row) for row in rows], head, cut)
+
+    @torch.no_grad()
+    def reference_nll(
+        self, batch: Batch, adapters: Adapters, states: Tensor | None = None, prompt_weight: float = 1.0
+    ) -> Tensor:
+        """How unlikely the reports of a batch are where `generate` would write: negative log-likelihood in nats, summed
+        over a report's tokens (its end token included), float64 [B] on the CPU. Arguments as in `generate`."""
+        read = self._read(batch.images, adapters, states, prompt_weight)
+        tokens = torch.cat([batch.tokens, batch.tokens]) if read.contrast else batch.tokens
+        with self.adapters.path(read.adapters):
+            inputs = torch.cat([read.context, self.lm.get_input_embeddings()(tokens[:, :-1])], dim=1)
+            logits = self.lm(inputs_embeds=inputs, logits_to_keep=tokens.shape[1], use_cache=False).logits
+        count, total = len(batch.images), torch.zeros(len(batch.images), dtype=torch.float64)
+        for row, mask in enumerate(batch.mask):  # one by one: a large vocabulary's float32 logits need no second copy
+            said = logits[row, mask].float()
+            if read.contrast:
+                said = contrasted(said, logits[count + row, mask], prompt_weight)
+            total[row] = F.cross_entropy(said, batch.tokens[row, mask], reduction="none").double().sum().cpu()
+        return total
+
+    def _read(self, images: Tensor, adapters: Adapters, states: Tensor | None, prompt_weight: float) -> _Reading:
+        """Films, prompts and instruction, as `generate` describes them."""
         vision = self.encode(images)
         adapters = adapters(vision) if callable(adapters) else adapters
         head = None if vision.diagnosis is None else vision.diagnosis.float().softmax(dim=-1)
         if head is not None and states is None:
             states = head.argmax(dim=-1)
-        prompts = None if head is None or states is None or guidance == 0 else self.prompts(states)
-        context, processors = self._context(vision.prefix, prompts), None
-        if states is not None and prompts is not None and guidance != 1:
-            blank = self.prompts(torch.full_like(states, int(LabelState.BLANK)))
-            context = torch.cat([context, self._context(vision.prefix, blank)])
-            adapters = twice(adapters)
-            processors = guidance_processors(guidance)
-        with self.adapters.path(adapters):
-            tokens = self.lm.generate(
-                inputs_embeds=context,
-                attention_mask=torch.ones(context.shape[:2], dtype=torch.int64, device=context.device),
-                max_new_tokens=self.config.max_tokens,
-                do_sample=False,
-                pad_token_id=self.tokenizer.pad,
-                eos_token_id=self.tokenizer.end,
-                logits_processor=processors,
-            )
-        reports = [self.tokenizer.decode(row) for row in tokens[: len(images)].tolist()]
-        return Generation(reports, None if head is None else head.cpu())
+        prompts = None if head is None or states is None or prompt_weight == 0 else self.prompts(states)
+        context = self._context(vision.prefix, prompts)
+        if states is None or prompts is None or prompt_weight == 1:
+            return _Reading(context, adapters, head, contrast=False)
+        blank = self.prompts(torch.full_like(states, int(LabelState.BLANK)))
+        both = torch.cat([context, self._context(vision.prefix, blank)])
+        return _Reading(both, twice(adapters), head, contrast=True)
 
 
 def twice(adapters: Sequence[str] | AdapterWeights) -> Sequence[str] | AdapterWeights:

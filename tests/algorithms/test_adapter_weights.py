@@ -109,12 +109,12 @@ def test_gradient_checkpointing_repeats_a_pass_with_its_own_weights(toy_cache: P
     assert max(float(grad.abs().max()) for name, grad in gradients[0].items() if ".specialised." in name) > 0
 
 
-def test_generation_takes_weights_per_study_with_and_without_guidance(worker: Worker) -> None:
+def test_generation_takes_weights_per_study_with_and_without_contrastive_decoding(worker: Worker) -> None:
     images = worker.images(worker.federation.hospitals[0].rows["train"][:3])
-    for guidance in (1.0, 1.5):
-        whole, none = (worker.model.eval().generate(images, names, guidance=guidance).reports
+    for prompt_weight in (1.0, 1.5):
+        whole, none = (worker.model.eval().generate(images, names, prompt_weight=prompt_weight).reports
                        for names in (("generic", "specialised"), ("generic",)))  # fmt: skip
         assert whole != none
         weights = lambda vision: {"generic": 1.0, "specialised": torch.tensor([1.0, 0.0, 1.0])}  # noqa: E731
-        mixed = worker.model.generate(images, weights, guidance=guidance).reports
+        mixed = worker.model.generate(images, weights, prompt_weight=prompt_weight).reports
         assert mixed == [whole[0], none[1], whole[2]]

@@ -9,7 +9,7 @@ import torch
 
 from fedmrg_core.algorithms.fedlora_dx import diagnosis_cross_entropy, training_prompts
 from fedmrg_core.engine.worker import Worker
-from fedmrg_core.models.report_model import Batch
+from fedmrg_core.models.report_model import Batch, ReportModel
 from tests.toy import Run, same, toy_spec
 
 
@@ -45,20 +45,25 @@ def test_diagnosis_loss_adds_log_p_to_the_positive_logit_only() -> None:
     assert float(diagnosis_cross_entropy(logits, states, prior)) == pytest.approx(float(expected), rel=1e-6)
 
 
-@pytest.mark.parametrize("guidance", [0.0, 1.0, 1.5])
-def test_each_word_is_the_likeliest_under_guidance(
-    worker: Worker, guidance: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, tokenizer = worker.model.eval(), worker.model.tokenizer
+def _randomise(model: ReportModel) -> None:
+    """So that words differ and prompts matter."""
     draw = torch.Generator().manual_seed(0)
-    with torch.no_grad():  # so that words differ and prompts matter
+    with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.startswith(("dx_prompts", "dx_head", "lm.")) and "norm" not in name and "embed" not in name:
                 parameter.normal_(generator=draw)
+
+
+@pytest.mark.parametrize("prompt_weight", [0.0, 1.0, 1.5])
+def test_each_word_is_the_likeliest_under_contrastive_decoding(
+    worker: Worker, prompt_weight: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer = worker.model.eval(), worker.model.tokenizer
+    _randomise(model)
     written: list[list[int]] = []
     monkeypatch.setattr(tokenizer, "decode", lambda row: written.append(row) or "")
     images = worker.images(worker.federation.hospitals[0].rows["train"][:4])
-    head = model.generate(images, ("generic",), guidance=guidance).head
+    head = model.generate(images, ("generic",), prompt_weight=prompt_weight).head
     assert head is not None
     tokens, states = torch.tensor(written), head.argmax(dim=-1)
     ended = (tokens == tokenizer.end).cumsum(dim=1)
@@ -68,7 +73,29 @@ def test_each_word_is_the_likeliest_under_guidance(
         model.decode(batch, prefix, prompts).logits.log_softmax(dim=-1)
         for prompts in (model.prompts(states), model.prompts(torch.zeros_like(states)), None)
     )
-    likeliest = (none if guidance == 0 else blank + guidance * (said - blank)).argmax(dim=-1)
+    likeliest = (none if prompt_weight == 0 else blank + prompt_weight * (said - blank)).argmax(dim=-1)
     assert likeliest[batch.mask].equal(tokens[batch.mask])
-    others = {0.0: said, 1.0: none, 1.5: said}[guidance].argmax(dim=-1)
-    assert not others[batch.mask].equal(tokens[batch.mask]), "guidance changes nothing"
+    others = {0.0: said, 1.0: none, 1.5: said}[prompt_weight].argmax(dim=-1)
+    assert not others[batch.mask].equal(tokens[batch.mask]), "the prompt changes nothing"
+
+
+@pytest.mark.parametrize("prompt_weight", [0.0, 1.0, 1.5])
+def test_the_likelihood_of_a_reference_is_that_of_the_words_as_generation_weighs_them(
+    worker: Worker, prompt_weight: float
+) -> None:
+    model = worker.model.eval()
+    _randomise(model)
+    batch = worker.batch(worker.federation.hospitals[0].rows["train"][:4])
+    nats = model.reference_nll(batch, ("generic",), prompt_weight=prompt_weight)
+    with torch.no_grad():
+        vision = model.encode(batch.images)
+        assert vision.diagnosis is not None
+        states = vision.diagnosis.argmax(dim=-1)
+        said, blank, none = (
+            model.decode(batch, vision.prefix, prompts).logits.log_softmax(dim=-1)
+            for prompts in (model.prompts(states), model.prompts(torch.zeros_like(states)), None)
+        )
+    p = none if prompt_weight == 0 else (blank + prompt_weight * (said - blank)).log_softmax(dim=-1)
+    expected = -(p.gather(-1, batch.tokens[..., None]).squeeze(-1) * batch.mask).sum(dim=1)
+    assert nats.tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+    assert len(set(nats.tolist())) == 4

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-METRICS = ("ce_f1_micro14", "ce_f1_macro14", "bleu4", "rougeL", "worst_ce_f1_micro14")
+from fedmrg_core.metrics.catalogue import shown
+
+METRICS = tuple(metric.key for metric in shown("board"))
 VIEWS = ("test/personal", "test/global", "unseen/global")
 
 

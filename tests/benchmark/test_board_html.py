@@ -37,7 +37,7 @@ def page(make_result) -> str:
 def test_the_page_is_well_formed_and_loads_nothing(page):
     outline = Outline(page)
     assert outline.open == []
-    assert outline.cells == 2 * (3 * (1 + 5) + (1 + 4))  # two rows: three score tables of 5 metrics, one of costs
+    assert outline.cells == 2 * (3 * (1 + 7) + (1 + 4))  # two rows: three score tables of 7 metrics, one of costs
     assert outline.loaded == []
     assert "url(" not in page
 

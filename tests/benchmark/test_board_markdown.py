@@ -15,8 +15,9 @@ def test_a_board_in_markdown(make_result):
     at = lines.index("## Own hospitals, personal view")
     assert lines[0] == "# phantom/ci, preset tiny"
     assert lines[at + 4 : at + 6] == [
-        "| | CE F1 micro | CE F1 macro | BLEU-4 | ROUGE-L | CE F1 micro, worst hospital |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| | CE F1 micro | CE F1 macro | BLEU-4 | ROUGE-L | NLL, nats per token \u2193 | CE F1 micro, worst hospital | "
+        "CE F1 micro, worst by chance |",
+        f"|---|{7 * '---:|'}",
     ]
     assert lines[at + 6].startswith("| **fedmrg\\*** | .550 <sub>")
     assert lines[at + 7].startswith("| *constant* | .200 | .200")

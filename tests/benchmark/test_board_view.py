@@ -27,7 +27,8 @@ def texts(table: Table) -> list[list[str]]:
 def test_a_view_is_a_table_of_ranked_rows(make_result):
     page = page_of([make_result("constant", value=0.2), make_result(value=0.5)])
     (table,) = section(page, "Own hospitals, personal view").tables
-    assert table.columns == ("CE F1 micro", "CE F1 macro", "BLEU-4", "ROUGE-L", "CE F1 micro, worst hospital")
+    worst = ("CE F1 micro, worst hospital", "CE F1 micro, worst by chance")
+    assert table.columns == ("CE F1 micro", "CE F1 macro", "BLEU-4", "ROUGE-L", "NLL, nats per token \u2193", *worst)
     assert [row[:2] for row in texts(table)] == [["fedmrg", ".500 .450 to .550"], ["constant", ".200 .150 to .250"]]
     assert [(line.noted, line.trivial) for line in table.lines] == [(True, False), (False, True)]
 
@@ -71,12 +72,40 @@ def test_the_head_is_shown_next_to_the_text_for_rows_that_have_one(make_result):
     assert not [found for found in page_of([make_result()]).sections if "head" in found.title]
 
 
+def test_scores_that_older_results_lack_are_dashes(make_result):
+    older = make_result("fedavg", value=0.4)
+    for key in [key for key in older["scores"] if key.endswith(("/nll", "/shuffled_worst_ce_f1_micro14"))]:
+        del older["scores"][key]
+    page = page_of([older, make_result(value=0.5)])
+    (table,) = section(page, "Own hospitals, personal view").tables
+    assert texts(table)[1] == ["fedavg", *[".400 .350 to .450"] * 4, "-", ".400 .350 to .450", "-"]
+    assert not {"What the reports are like", "Condition by condition"} & {found.title for found in page.sections}
+
+
+def test_form_and_conditions_have_tables_of_their_own(make_result):
+    result = make_result(value=0.5)
+    likeness = {**result["scores"]["test/personal/bleu4"], "value": 0.43, "low": 0.4, "high": 0.5}
+    new = ("repeated", "contradiction", "ce_f1_pleural_effusion")
+    result["scores"] |= {f"test/personal/{key}": likeness for key in new}
+    page = page_of([result])
+    (form,) = section(page, "What the reports are like").tables
+    found = dict(zip(form.columns, texts(form)[0][1:], strict=True))
+    assert {title for title, text in found.items() if text == ".430 .400 to .500"} == {
+        "say a sentence twice \u2193",
+        "contradict themselves \u2193",
+    }
+    assert found["cut off at the length cap \u2193"] == found["distinct reports"] == "-"
+    (conditions,) = section(page, "Condition by condition").tables
+    assert len(conditions.columns) == 14
+    assert texts(conditions)[0][1 + conditions.columns.index("Pleural Effusion")] == ".430"
+
+
 def test_differences_from_the_reference_carry_interval_and_p(make_result):
     values = {"fedavg": (0.1, 0.2, 0.3), "fedmrg": (0.2, 0.4, 0.6)}
     results = [make_result(name, seed=s, value=v) for name, row in values.items() for s, v in enumerate(row)]
     table = section(page_of(results), "Differences from fedavg").tables[0]
     # differences .1 .2 .3: mean .2, s = .1, t(.975, 2) = 4.303, half width .248; t = 3.464, p = .0742
-    assert texts(table) == [["fedmrg", *["+.200 -.048 to +.448, p .074"] * 5]]
+    assert texts(table) == [["fedmrg", *["+.200 -.048 to +.448, p .074"] * 7]]
 
 
 def test_a_single_common_draw_gives_a_difference_in_a_table_of_its_own(make_result):
@@ -85,7 +114,7 @@ def test_a_single_common_draw_gives_a_difference_in_a_table_of_its_own(make_resu
     page = page_of([*results, make_result("fedmrg", seed=1, value=0.5)])
     own, single, *_ = section(page, "Differences from fedavg").tables
     assert [row[0] for row in texts(own)] == ["fedprox"]
-    assert texts(single) == [["fedmrg", *["+.300"] * 5]]
+    assert texts(single) == [["fedmrg", *["+.300"] * 7]]
     assert "compare no number" in single.note
 
 

@@ -28,7 +28,7 @@ OUT_OF_RANGE = [
     "device=tpu", "precision=fp16", "keep_checkpoints=-1", "keep_checkpoints=0",
     "parts=", "parts=train", "evaluate.batch_size=0", "labeler=gpt", "resamples=-5",
     "kd_g2l=-1", "kd_l2g=-1", "tau=0", "temperature=0", "lambda_inter=-1", "lambda_intra=-1", "prototype_decay=2",
-    "dx_weight=-4", "guidance=11", "aggregation=mean",
+    "dx_weight=-4", "contrastive_decoding=11", "aggregation=mean",
 ]  # fmt: skip
 
 

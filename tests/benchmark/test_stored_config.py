@@ -18,6 +18,7 @@ def test_a_stored_configuration_comes_back_whole():
 
 def test_a_setting_that_is_newer_than_a_result_and_off_leaves_its_hash():
     stored = Task("fedmrg", "phantom/ci", 0, "tiny").config().as_dict()
-    older = {**stored, "algorithm": {k: v for k, v in stored["algorithm"].items() if k != "guidance"}}
+    older = {**stored, "algorithm": {k: v for k, v in stored["algorithm"].items() if k != "contrastive_decoding"}}
     assert settings.from_dict(older).hash() == settings.from_dict(stored).hash()
-    assert Task("fedmrg-guided", "phantom/ci", 0, "tiny").config().hash() != settings.from_dict(stored).hash()
+    contrasting = Task("fedmrg-contrastive-decoding", "phantom/ci", 0, "tiny").config()
+    assert contrasting.hash() != settings.from_dict(stored).hash()

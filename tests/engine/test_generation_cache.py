@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,7 +20,7 @@ from fedmrg_core.engine.messages import GenerateReply, GenerateTask
 SERVER = ServerState({"w": torch.ones(2)}, {"residual": {"w": torch.ones(2)}}, round=3)
 PRIVATE = {"personal": {"s": torch.ones(1)}, "memory:own": {"w": torch.ones(2)}}
 JOB = GenerationJob(0, 0, GenerateTask((1, 2), client_id="h01", round=3), "h01", 1, lambda: pack(PRIVATE))
-REPLY = GenerateReply(["clear lungs", "effusion"], None, 0.0)
+REPLY = GenerateReply(["clear lungs", "effusion"], None, 0.0, [False, True], np.array([[3.5, 4.0], [0.1, 2.0]]))
 
 
 def cache(
@@ -43,7 +44,7 @@ def private(**groups: Any) -> GenerationJob:
 def test_the_same_batch_is_found(file: Path) -> None:
     found = cache(file).find(JOB)
     assert found is not None
-    assert found.reports == REPLY.reports
+    assert (found.reports, found.cut, found.nll.tolist()) == (REPLY.reports, REPLY.cut, REPLY.nll.tolist())
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_the_same_batch_is_found(file: Path) -> None:
     [
         {"facts": {"max_tokens": 61}},
         {"data": "other films"},
-        {"algorithm": FedLoRADx(guidance=1.5)},
+        {"algorithm": FedLoRADx(contrastive_decoding=1.5)},
         {"algorithm": FedLoRADx(dx_weight=1.0)},
         {"server": replace(SERVER, params={"w": torch.zeros(2)})},
         {"server": replace(SERVER, memory={"residual": {"w": torch.zeros(2)}})},

@@ -159,11 +159,12 @@ def test_an_algorithm_that_does_not_declare_a_group_is_told_where_to() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reports", "head"),
-    [(["a"], None), ("ab", None), (["a", 1], None), (["a", "b"], np.zeros((2, 14))),
-     (["a", "b"], np.full((2, 14, 4), np.nan))],
+    "wrong",
+    [{"reports": ["a"]}, {"reports": "ab"}, {"reports": ["a", 1]}, {"head": np.zeros((2, 14))},
+     {"head": np.full((2, 14, 4), np.nan)}, {"cut": [True]}, {"nll": np.zeros(2)}, {"nll": np.full((2, 2), np.inf)}],
 )  # fmt: skip
-def test_a_generation_has_one_report_per_film_and_a_finite_head(reports: Any, head: Any) -> None:
-    check_generation(GenerateReply(["a", "b"], np.zeros((2, 14, 4)), 0.0), 2, "h01")
+def test_a_generation_has_one_report_per_film_and_finite_figures(wrong: dict[str, Any]) -> None:
+    right = GenerateReply(["a", "b"], np.zeros((2, 14, 4)), 0.0, [False, True], np.ones((2, 2)))
+    check_generation(right, 2, "h01")
     with pytest.raises(ClientError, match="h01: "):
-        check_generation(GenerateReply(reports, head, 0.0), 2, "h01")
+        check_generation(replace(right, **wrong), 2, "h01")

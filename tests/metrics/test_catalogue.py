@@ -13,7 +13,8 @@ from fedmrg_core.metrics.scorecard import scorecard
 
 
 def test_every_metric_of_a_scorecard_is_in_it_and_the_other_way_round(java: str, generations: pd.DataFrame) -> None:
-    frame = generations.assign(labels=[[1] + [0] * 13] * 12, head_states=[[0] * 14] * 12, head_probs=[[0.1] * 14] * 12)
+    head = {"labels": [[1] + [0] * 13] * 12, "head_states": [[0] * 14] * 12, "head_probs": [[0.1] * 14] * 12}
+    frame = generations.assign(**head, nll=2.0, tokens=3.0, cut=0.0, truth=[{"Pleural Effusion": ("left", 0)}] * 12)
     measured = scorecard(frame, ["Lungs are clear."], resamples=0).per_study.attrs["metrics"]
     assert set(measured) == set(catalogue.metrics())
     assert all(catalogue.find(key).higher_is_better == fact["higher_is_better"] for key, fact in measured.items())
@@ -38,7 +39,8 @@ def test_a_name_is_found_with_its_prefix(name: str, title: str, group: str, bett
 
 def test_tables_hold_what_a_reader_asks_first() -> None:
     keys = {table: [metric.key for metric in catalogue.shown(table)] for table in catalogue.TABLES}
-    assert keys["board"] == ["ce_f1_micro14", "ce_f1_macro14", "bleu4", "rougeL", "worst_ce_f1_micro14"]
+    worst = ["worst_ce_f1_micro14", "shuffled_worst_ce_f1_micro14"]
+    assert keys["board"] == ["ce_f1_micro14", "ce_f1_macro14", "bleu4", "rougeL", "nll", *worst]
     assert keys["head"] == ["ce_f1_micro14", "head_f1_micro14", "head_accuracy", "head_auroc"]
     assert keys["hospitals"] == ["ce_f1_micro14", "bleu4"]
     assert catalogue.RANKED_BY in {f"{view.key}/{key}" for view in catalogue.VIEWS for key in keys["board"]}

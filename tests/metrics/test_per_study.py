@@ -11,6 +11,7 @@ import pytest
 from fedmrg_core.errors import DataError
 from fedmrg_core.metrics import java as java_module
 from fedmrg_core.metrics import per_study
+from fedmrg_core.metrics.catalogue import PREFIXES
 from fedmrg_core.metrics.scorecard import scorecard
 from fedmrg_core.metrics.stats import Measure
 
@@ -24,6 +25,9 @@ def with_heads(generations: pd.DataFrame) -> pd.DataFrame:
         labels=[[1] + [0] * 13, [0] * 14] * 6,
         head_states=[row if here else None for row, here in zip(states, known, strict=True)],
         head_probs=[[0.1 * i] * 14 if here else None for i, here in enumerate(known)],
+        nll=[2.5 * i if here else np.nan for i, here in enumerate(known)],
+        tokens=[1.0 + i if here else np.nan for i, here in enumerate(known)],
+        cut=[float(i % 2) if here else np.nan for i, here in enumerate(known)],
     )
 
 
@@ -43,7 +47,7 @@ def check(frame: pd.DataFrame, path: Path) -> set[str]:
         head = f"{part}/global/"
         found = rescored(per_study.measures(table), len(table))
         pooled = {key.removeprefix(head) for key in card.scores if key.startswith(head)}
-        pooled = {name for name in pooled if "/" not in name and not name.startswith(("mean_", "worst_", "spread_"))}
+        pooled = {name for name in pooled if "/" not in name and not name.startswith(tuple(PREFIXES))}
         assert found == {name: card.scores[head + name].value for name in pooled}
         names |= set(found)
     return names

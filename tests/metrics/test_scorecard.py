@@ -11,6 +11,7 @@ import pytest
 
 from fedmrg_core.errors import ConfigError, DataError
 from fedmrg_core.metrics import java as java_module
+from fedmrg_core.metrics.catalogue import PREFIXES
 from fedmrg_core.metrics.scorecard import scorecard
 from fedmrg_core.types import CONDITIONS
 from tests.metrics.conftest import PAIRS
@@ -41,6 +42,42 @@ def test_hospitals_mean_worst_and_spread_follow_from_the_hospitals(generations: 
     assert "test/global/worst_verbatim" not in values
 
 
+def test_the_worst_of_shuffled_hospitals_keeps_their_sizes_and_loses_their_differences() -> None:
+    """Hospital a (1 study) always fails and b (3) never does; a shuffled label puts the failure at a in 1 of 4 cases:
+    its F1 is then 0, else b's 2 / 3 x 2 / (2 / 3 + 1) = .8 of two hits and one miss."""
+    rows = [
+        {"study_id": str(i), "patient_id": str(i), "hospital": "abbb"[i], "part": "test", "view": "global",
+         "reference": "Cardiomegaly.", "hypothesis": "Cardiomegaly." if i else ""}
+        for i in range(4)
+    ]  # fmt: skip
+    scores = scorecard(pd.DataFrame(rows), None, resamples=0, conventions=["r2gen"]).scores
+    assert scores["test/global/worst_ce_f1_micro14"].value == 0
+    chance = scores["test/global/shuffled_worst_ce_f1_micro14"]
+    assert chance.value == pytest.approx(0.75 * 0.8, abs=0.05)
+    assert (chance.low, chance.high, chance.n) == (0.0, pytest.approx(0.8), 2)
+
+
+def test_the_f1_of_a_condition_is_pooled_and_absent_where_nobody_names_it(generations: pd.DataFrame) -> None:
+    frame = generations.assign(
+        reference=["Cardiomegaly.", "Cardiomegaly.", "Edema."] * 4, hypothesis=["Cardiomegaly.", "", "Fracture."] * 4
+    )
+    values = {key: value for key, value in score(frame).items() if key.startswith("test/")}
+    assert values["test/global/ce_f1_cardiomegaly"] == pytest.approx(2 / 3)
+    assert values["test/global/ce_f1_edema"] == values["test/global/ce_f1_fracture"] == 0
+    assert "test/global/ce_f1_pneumonia" not in values
+    assert "test/global/h01/ce_f1_cardiomegaly" not in values
+
+
+def test_the_likelihood_is_a_ratio_of_sums_and_absent_where_no_model_told(generations: pd.DataFrame) -> None:
+    known = (generations["part"] == "test").to_numpy()
+    told = {"nll": np.where(known, 3.0 * np.arange(12), np.nan), "tokens": np.where(known, 1.0 + np.arange(12), np.nan)}
+    values = score(generations.assign(**told, cut=np.where(known, 1.0, np.nan)))
+    test = np.flatnonzero(known)
+    assert values["test/global/nll"] == pytest.approx(3 * test.sum() / (1 + test).sum())
+    assert values["test/global/cut"] == 1
+    assert not [key for key in values if key.startswith("unseen") and key.endswith(("/nll", "/cut"))]
+
+
 def test_a_hospitals_cider_takes_its_frequencies_from_the_whole_part(generations: pd.DataFrame) -> None:
     values = score(generations)
     own = [values[f"test/global/{hospital}/cider"] for hospital in ("h01", "h02", "h03")]
@@ -60,7 +97,7 @@ def test_scores_carry_n_version_and_an_interval_around_the_value(generations: pd
     for key, found in scores.items():
         assert np.isfinite([found.value, found.low, found.high]).all(), key
         assert found.low <= found.high, key
-        assert found.n == (6 if key.count("/") == 2 and not key.split("/")[2].startswith(("mean", "worst", "spread"))
+        assert found.n == (6 if key.count("/") == 2 and not key.split("/")[2].startswith(tuple(PREFIXES))
                            else 2 if key.count("/") == 3 else 3), key  # fmt: skip
     assert scores["test/global/bleu4"].version == "pycocoevalcap 1.2, r2gen"
     assert scores["test/global/ce_f1_micro14"].version.startswith("rules")

@@ -9,7 +9,7 @@ The rules are the TOML files in this folder; docs/labeler.md has their agreement
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from fedmrg_core.metrics.labeler.rules import OTHER
@@ -36,6 +36,12 @@ def _sentence(sentence: str) -> tuple[Stated, ...]:
     return tuple(statement for piece in pieces for statement in stated(piece))
 
 
+def statements(report: str) -> Iterator[tuple[str, tuple[Stated, ...]]]:
+    """Each sentence of a report, in lower case, with the (condition, state) pairs that it states."""
+    for sentence in sentences(prepare_report(report)):
+        yield sentence, _sentence(sentence)
+
+
 def label(report: str) -> Labels:
     """The 14 states of one report, in the order of `CONDITIONS`.
 
@@ -45,9 +51,9 @@ def label(report: str) -> Labels:
     """
     states: dict[str, LabelState] = {}
     empty = True
-    for sentence in sentences(prepare_report(report)):
+    for _, stated_there in statements(report):
         empty = False
-        for condition, state in _sentence(sentence):
+        for condition, state in stated_there:
             if _STRENGTH[state] > _STRENGTH[states.get(condition, LabelState.BLANK)]:
                 states[condition] = state
     if not empty and not _abnormal(states):
@@ -70,4 +76,4 @@ def label_many(reports: Iterable[str]) -> list[Labels]:
     return [labels[report] for report in items]
 
 
-__all__ = ["OTHER", "VERSION", "label", "label_many"]
+__all__ = ["OTHER", "VERSION", "label", "label_many", "statements"]
