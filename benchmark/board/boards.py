@@ -1,36 +1,26 @@
 """Committed results grouped into boards: one per split, preset and overrides, with one row per algorithm.
 
-A board ranks only comparable results: one `bench_version`, one board key (hospitals, model, budget, evaluation,
-precision, fault policy), one version of each metric and library, and for each seed the same data and base. The seeds of
-an algorithm become one row: mean and 95 % interval over the draws of data and base.
+A board ranks only results that compare (`comparable`); it lists the others with the reason. The seeds of an algorithm
+become one row: mean and 95 % interval over the draws of data and base.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from benchmark.board.results import (
-    TRIVIAL,
-    Result,
-    bench_version,
-    board_key,
-    config_hash,
-    digest,
-    draw,
-    libraries,
-    metric_versions,
-    overrides_hash,
-)
+from benchmark.board.comparable import Comparable, most_common, ranked, reason
+from benchmark.board.results import TRIVIAL, Result, config_hash, cpu_seconds, digest, draw, overrides_hash
 from benchmark.board.schema import possible_range
 from fedmrg_core.metrics.catalogue import RANKED_BY, VIEWS, shown
 
-COSTS = ("upload_mb_round", "upload_mb")
-"""Bytes only: the seconds of one training differ several times over with the machine's other work."""
+COSTS = ("upload_mb_round", "upload_mb", "train_cpu_s")
+"""Bytes, and the CPU seconds of the clients' training: the time on the clock differs several times over with the
+machine's other work."""
 
 SCORE_TABLES = ("board", "head", "text", "conditions")
 """The tables of metrics on a board."""
@@ -68,15 +58,6 @@ class Row:
         return self.algorithm in TRIVIAL
 
 
-class Comparable(NamedTuple):
-    """What the rows of a board have in common."""
-
-    bench_version: str
-    board_key: str
-    metrics: str
-    libraries: str
-
-
 @dataclass(frozen=True)
 class Board:
     """Everything committed for a split, a preset and a suite's overrides of it."""
@@ -92,6 +73,8 @@ class Board:
     """All seeds share data and base, as on a real data set: seeds are the repetitions, and show training noise only."""
     incomparable: tuple[Result, ...] = ()
     """Finished results that differ in `Comparable`, or in the data or base of their seed."""
+    reasons: tuple[str, ...] = ()
+    """Why each of them does not compare."""
 
     @property
     def complete(self) -> tuple[Row, ...]:
@@ -120,32 +103,17 @@ def boards(results: Iterable[Result]) -> list[Board]:
 def _board(group: Sequence[Result]) -> Board:
     finished = [result for result in group if result["status"] == "finished"]
     failed = tuple(result for result in group if result["status"] != "finished")
-    counts = Counter(map(_comparable, finished))
-    common = max(
-        counts, key=lambda c: (len(c.bench_version), c.bench_version, counts[c], c), default=Comparable("", "", "", "")
-    )
-    ranked = _same_draw([result for result in finished if _comparable(result) == common])
-    others = tuple(result for result in finished if not any(result is member for member in ranked))
-    one_draw = len({draw(result) for result in ranked}) == 1
-    rows = [_row(name, results, one_draw) for name, results in _by_algorithm(ranked).items()]
+    common = most_common(finished)
+    members = ranked(finished, common)
+    others = tuple(result for result in finished if not any(result is member for member in members))
+    one_draw = len({draw(result) for result in members}) == 1
+    rows = [_row(name, results, one_draw) for name, results in _by_algorithm(members).items()]
     most = max((row.draws for row in rows), default=0)
     rows.sort(key=lambda row: (row.draws < most, *_rank(row)))  # draws differ in difficulty
     first = group[0]
     overrides = tuple(sorted(first.get("overrides", [])))
-    return Board(first["split"], first["preset"], overrides, common, tuple(rows), failed, one_draw, others)
-
-
-def _comparable(result: Result) -> Comparable:
-    return Comparable(bench_version(result), board_key(result), metric_versions(result), libraries(result))
-
-
-def _same_draw(results: Sequence[Result]) -> list[Result]:
-    """Results with the data and the base that most results of their seed have."""
-    counts: dict[int, Counter[str]] = defaultdict(Counter)
-    for result in results:
-        counts[result["seed"]][draw(result)] += 1
-    usual = {seed: max(count, key=lambda key: (count[key], key)) for seed, count in counts.items()}
-    return [result for result in results if draw(result) == usual[result["seed"]]]
+    why = tuple(reason(result, members) for result in others)
+    return Board(first["split"], first["preset"], overrides, common, tuple(rows), failed, one_draw, others, why)
 
 
 def _by_algorithm(results: Sequence[Result]) -> dict[str, list[Result]]:
@@ -195,6 +163,8 @@ def _costs(results: Sequence[Result], name: str) -> list[Score]:
 
 
 def _cost(result: Result, name: str) -> float | None:
+    if name == "train_cpu_s":
+        return cpu_seconds(result)
     communication = result.get("communication", {})
     total = communication.get("upload_bytes")
     if total is None:

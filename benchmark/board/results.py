@@ -14,12 +14,14 @@ from fedmrg_core.metrics.catalogue import shown
 from fedmrg_core.paths import ROOT
 
 RESULTS = Path("leaderboards/results")
-TRIVIAL = ("constant", "commonest", "random_train", "untrained")
+TRIVIAL = ("constant", "constant-bleu", "commonest", "random_train", "untrained")
 """Rows that read no film or were never trained: they show what a score is worth."""
 BUDGET = ("rounds", "participation", "local_epochs", "local_steps", "batch_size")
 """Settings of [train] that all rows of a board share; learning rates and the like belong to an algorithm."""
 LIBRARIES = ("torch", "transformers", "peft", "numpy")
 """Libraries whose versions the rows of a board share."""
+LOST = ("drop", "reuse_last")
+"""What a fault policy does about a client that failed (`policy` of an entry of `failures`)."""
 FLOAT32 = "float32"
 
 Result = dict[str, Any]
@@ -110,6 +112,19 @@ def libraries(result: Mapping[str, Any]) -> str:
     """The versions of the libraries that change scores, without their build tags: `torch 2.13.0, ..`."""
     versions = result.get("provenance", {}).get("versions", {})
     return ", ".join(f"{name} {str(versions[name]).partition('+')[0]}" for name in LIBRARIES if name in versions)
+
+
+def lost_updates(result: Mapping[str, Any]) -> int:
+    """How many clients' updates a run did without, or replaced by an older one, because the clients failed."""
+    failures = result.get("failures") or []
+    return sum(failure.get("policy") in LOST for failure in failures if isinstance(failure, dict))
+
+
+def cpu_seconds(result: Mapping[str, Any]) -> float | None:
+    """CPU seconds of the clients' training; None where none were recorded, or a GPU did the work."""
+    facts = result.get("provenance", {})
+    seconds = facts.get("client_cpu_seconds")
+    return float(seconds) if seconds and str(facts.get("device", "")).startswith("cpu") else None
 
 
 def draw(result: Mapping[str, Any]) -> str:

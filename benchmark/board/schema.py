@@ -98,6 +98,9 @@ def _costs(result: Mapping[str, Any]) -> str:
     for key in ("upload_bytes", "download_bytes"):
         if key in communication and not (is_number(communication[key]) and communication[key] >= 0):
             return f"{key} is {_shown(communication[key])}, not a number of 0 or more"
+    seconds = result.get("provenance", {}).get("client_cpu_seconds", 0)
+    if not (is_number(seconds) and seconds >= 0):
+        return f"client_cpu_seconds is {_shown(seconds)}, not a number of 0 or more"
     rounds = communication.get("per_round", [])
     return "" if isinstance(rounds, list) else f"per_round is {_shown(rounds)}, not a list"
 

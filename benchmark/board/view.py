@@ -12,13 +12,14 @@ from dataclasses import replace
 from benchmark.board.boards import Board, Estimate, Row
 from benchmark.board.differences import LEVEL, Difference, differences, indistinguishable, reference
 from benchmark.board.page import Bar, Cell, Entry, Index, Line, Page, Section, Table
-from benchmark.board.results import Result, bench_version
+from benchmark.board.results import Result
 from fedmrg_core.errors import first_line
 from fedmrg_core.metrics.catalogue import RANKED_BY, VIEWS, Metric, View, find, shown
 
 COST_TITLES = {
     "upload_mb_round": "upload per round, MB",
     "upload_mb": "total upload, MB",
+    "train_cpu_s": "training, CPU s",
 }
 FORMALISATION = (
     "this project's formalisation, made from the abstract of arXiv 2506.17562, not checked against the paper's text"
@@ -49,7 +50,7 @@ CONDITIONS_MEANING = (
     "CE F1 of each condition, test studies of the own hospitals, each with its own model. Conditions are ordered as in "
     "CheXpert; rare ones have few positives, and wide intervals, which the result files have."
 )
-INCOMPARABLE = "They differ in bench_version, board key, metric or library versions, data or base."
+INCOMPARABLE = "Finished runs that differ in more than the algorithm. The first difference is named."
 NO_RESULT = "No finished result yet."
 NO_BOARD = "No result is committed yet: make suite makes them."
 DASH = "-"
@@ -205,10 +206,11 @@ def _difference_tables(board: Board, base: Row, view: View) -> Iterator[Table]:
 
 
 def _costs(board: Board) -> Section:
+    known = {key: title for key, title in COST_TITLES.items() if any(key in row.estimates for row in board.rows)}
     tables = []
     for rows, note in _row_groups(board):
-        lines = [_line(row, [*(_cost(row.estimates.get(key)) for key in COST_TITLES), *_counts(row)]) for row in rows]
-        tables.append(Table((*COST_TITLES.values(), "seeds", "draws"), tuple(lines), note=note))
+        lines = [_line(row, [*(_cost(row.estimates.get(key)) for key in known), *_counts(row)]) for row in rows]
+        tables.append(Table((*known.values(), "seeds", "draws"), tuple(lines), note=note))
     return Section("Costs", tables=tuple(tables))
 
 
@@ -220,12 +222,18 @@ def _problems(board: Board) -> Iterator[Section]:
     if board.failed:
         yield Section("Failed runs", items=tuple(f"{_run(r)}: {r['status']}: {_reason(r)}" for r in board.failed))
     if board.incomparable:
-        items = tuple(f"{_run(r)} (bench_version {bench_version(r)})" for r in board.incomparable)
+        pairs = zip(board.incomparable, board.reasons, strict=True)
+        items = tuple(f"{_run(result)}{_ranked_score(result)}: {why}" for result, why in pairs)
         yield Section("Not comparable with the rows above", INCOMPARABLE, items=items)
 
 
 def _run(result: Mapping[str, object]) -> str:
     return f"{result['algorithm']}, seed {result['seed']}"
+
+
+def _ranked_score(result: Result) -> str:
+    value = result["scores"].get(RANKED_BY, {}).get("value")
+    return "" if value is None else f" ({find(RANKED_BY).title} {_decimal(value)})"
 
 
 def _reason(result: Result) -> str:

@@ -87,6 +87,7 @@ class Record:
         self.result["failures"] = [failure for row in rows for failure in row["failures"]] + self.late_failures
         provenance["seconds"] = {name: round(value, 3) for name, value in self.clock.seconds.items()}
         provenance["client_seconds"] = round(sum(row["seconds"]["clients"] for row in rows), 3)
+        provenance["client_cpu_seconds"] = round(sum(row["seconds"].get("clients_cpu", 0.0) for row in rows), 3)
         provenance["round_seconds"] = round(sum(row["seconds"]["total"] for row in rows), 3)
         self.folder.write_result(self.result)
 

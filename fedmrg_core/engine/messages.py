@@ -51,8 +51,9 @@ class TrainTask:
 class TrainReply:
     """What comes back: the upload (codec applied), the next private state, and figures for the log.
 
-    losses: means over the steps. studies: how many were trained on, each as often as it was in a batch. events: what
-    went wrong and was mended on the worker, for the round's `failures`.
+    losses: means over the steps. studies: how many were trained on, each as often as it was in a batch. cpu_seconds: of
+    the worker's process, which other work on the machine does not lengthen as it does `seconds`. events: what went
+    wrong and was mended on the worker, for the round's `failures`.
     """
 
     client_id: str
@@ -62,6 +63,7 @@ class TrainReply:
     losses: dict[str, float]
     steps: int
     seconds: float
+    cpu_seconds: float = 0.0
     events: tuple[dict[str, Any], ...] = ()
     studies: int = 0
 

@@ -53,7 +53,7 @@ class ReplyCheck:
             said = one_line(str(reply.weight), 60)
             raise ClientError(f"{who}: claims a weight of {said}, but has {studies:g} studies", "wrong_weight")
         counts = all(isinstance(count, int) and count >= 0 for count in (reply.steps, reply.studies))
-        if not counts or not _is_number(reply.seconds):
+        if not counts or not _is_number(reply.seconds) or not _is_number(reply.cpu_seconds):
             raise ClientError(f"{who}: its steps, studies or seconds are not finite numbers", "wrong_payload")
         _check_losses(reply.losses, who)
         if not isinstance(reply.events, tuple) or not all(_is_event(event, client) for event in reply.events):

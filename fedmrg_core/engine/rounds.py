@@ -124,7 +124,7 @@ class _Round:
         self.log = RoundRecord(server.round)
         self.check = ReplyCheck(algorithm, server, self.finishing)
         self._losses: dict[str, float] = {}
-        self._weight = self._work = 0.0
+        self._weight = self._work = self._cpu = 0.0
         self._steps = self._trained = 0
 
     def run(self, rng: np.random.Generator) -> ServerState:
@@ -140,7 +140,7 @@ class _Round:
         self.store.commit()
         server = replace(server, round=self.server.round + 1)
         done = time.perf_counter()
-        seconds = {"transfer": sent - start, "clients": self._work, "total": done - start}
+        seconds = {"transfer": sent - start, "clients": self._work, "clients_cpu": self._cpu, "total": done - start}
         self._write_row(server, seconds, self.pool.events[events:])
         return server
 
@@ -220,6 +220,7 @@ class _Round:
             self._losses[name] = self._losses.get(name, 0.0) + value * studies
         self._weight += studies
         self._work += reply.seconds
+        self._cpu += reply.cpu_seconds
         self._steps += reply.steps
         self._trained += reply.studies
 

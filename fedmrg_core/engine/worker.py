@@ -41,7 +41,7 @@ class Worker(Replica):
 
     def train(self, task: TrainTask, broadcast: Packed, alloc: tree.Allocator = tree.alloc) -> TrainReply:
         """Run one client for one round. alloc: gives the buffer in which the upload is made."""
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         spec, algorithm = self.spec, self.spec.algorithm
         received, private = {SHARED: {}, **unpack(broadcast)}, unpack(task.private)
         rank = algorithm.rank_of(task.client_id)
@@ -64,6 +64,7 @@ class Worker(Replica):
             losses=context.mean_losses(),
             steps=context.steps,
             seconds=time.perf_counter() - start,
+            cpu_seconds=time.process_time() - cpu,
             events=context.events(),
             studies=context.studies,
         )

@@ -148,11 +148,24 @@ def test_costs_and_seeds(make_result):
     assert texts(table) == [["fedmrg", "2.00", "4.00", "2", "2"]]
 
 
+def test_training_costs_cpu_seconds_where_they_were_recorded_and_no_gpu_did_the_work(make_result):
+    def run(name: str, device: str):
+        made = make_result(name)
+        return {**made, "provenance": {**made["provenance"], "device": device, "client_cpu_seconds": 123.4}}
+
+    page = page_of([run("fedavg", "cpu x, float32"), run("fedprox", "NVIDIA H100, float32"), make_result()])
+    (table,) = section(page, "Costs").tables
+    assert table.columns[2] == "training, CPU s"
+    assert {row[0]: row[3] for row in texts(table)} == {"fedavg": "123.4", "fedprox": "-", "fedmrg": "-"}
+
+
 def test_failed_and_incomparable_runs_are_listed(make_result):
     failed = make_result("fedprox", status="failed", scores={}, error="ClientError: loss is not finite\nat round 3")
     page = page_of([make_result(bench_version="2"), make_result("fedavg", bench_version="1"), failed])
     assert section(page, "Failed runs").items == ("fedprox, seed 0: failed: ClientError: loss is not finite",)
-    assert section(page, "Not comparable with the rows above").items == ("fedavg, seed 0 (bench_version 1)",)
+    assert section(page, "Not comparable with the rows above").items == (
+        "fedavg, seed 0 (CE F1 micro .500): bench_version 1, not 2",
+    )
 
 
 def test_a_board_without_a_finished_run_says_so(make_result):

@@ -43,20 +43,29 @@ def test_only_the_newest_bench_version_is_ranked(make_result):
 
 
 @pytest.mark.parametrize(
-    ("section", "change"),
+    ("section", "change", "why"),
     [
-        ("train", {"rounds": 99}),
-        ("model", {"lm_hidden": 99}),
-        ("evaluate", {"labeler": "other"}),
-        ("engine", {"precision": "bf16"}),
-        ("faults", {"policy": {"on_failure": "drop"}}),
+        ("train", {"rounds": 99}, "train.rounds = 99, not 2"),
+        ("model", {"lm_hidden": 99}, "model.lm_hidden = 99, not 128"),
+        ("evaluate", {"labeler": "other"}, "evaluate.labeler = other, not rules"),
+        ("engine", {"precision": "bf16"}, "engine.precision = bf16, not float32"),
+        ("faults", {"policy": {"on_failure": "drop"}}, "another fault policy"),
     ],
 )
-def test_another_budget_model_evaluation_precision_or_fault_policy_is_not_ranked(make_result, section, change):
+def test_another_budget_model_evaluation_precision_or_fault_policy_is_not_ranked(make_result, section, change, why):
     odd = make_result("fedlora")
     odd["config"] = {**odd["config"], section: {**odd["config"].get(section, {}), **change}}
     (board,) = boards([make_result(), make_result("fedavg"), odd])
     assert [result["algorithm"] for result in board.incomparable] == ["fedlora"]
+    assert board.reasons == (why,)
+
+
+def test_a_run_that_lost_updates_of_clients_is_not_ranked(make_result):
+    lost = [{"client": "h01", "round": r, "policy": policy} for r, policy in enumerate(("drop", "reuse_last"))]
+    mended = [{"client": "h01", "round": 0, "kind": "out_of_memory"}]
+    (board,) = boards([make_result("a"), make_result("b", failures=mended), make_result("c", failures=lost)])
+    assert [row.algorithm for row in board.rows] == ["a", "b"]
+    assert board.reasons == ("2 updates of clients were lost, not 0",)
 
 
 def test_an_algorithms_own_learning_rate_does_not_set_it_apart(make_result):
@@ -66,13 +75,16 @@ def test_an_algorithms_own_learning_rate_does_not_set_it_apart(make_result):
     assert len(board.rows) == 2
 
 
-@pytest.mark.parametrize("name", ["data_sha256", "split_sha256", "model_sha256"])
-def test_a_result_with_other_data_or_base_is_not_ranked_with_its_seed(make_result, name):
+@pytest.mark.parametrize(
+    ("name", "what"), [("data_sha256", "data"), ("split_sha256", "division into hospitals"), ("model_sha256", "base")]
+)
+def test_a_result_with_other_data_or_base_is_not_ranked_with_its_seed(make_result, name, what):
     odd = make_result("fedlora")
     odd["provenance"] = {**odd["provenance"], name: "other"}
     (board,) = boards([make_result(), make_result("fedavg"), make_result(seed=1), odd])
     assert [result["algorithm"] for result in board.incomparable] == ["fedlora"]
     assert {row.algorithm: row.seeds for row in board.rows} == {"fedavg": (0,), "fedmrg": (0, 1)}
+    assert board.reasons == (f"another {what} than the other rows of seed 0",)
 
 
 def test_scores_of_another_labeler_version_are_not_ranked_with_the_rest(make_result):
@@ -81,6 +93,7 @@ def test_scores_of_another_labeler_version_are_not_ranked_with_the_rest(make_res
     (board,) = boards([make_result(), make_result("fedavg"), odd])
     assert [result["algorithm"] for result in board.incomparable] == ["fedlora"]
     assert board.common.metrics == "1"
+    assert board.reasons == ("scored by rules 9, 1, not by 1",)
 
 
 def test_one_name_with_two_configurations_gives_two_rows(make_result):
@@ -94,12 +107,14 @@ def test_failed_runs_are_no_rows(make_result):
     assert [result["error"] for result in board.failed] == ["no memory"]
 
 
-@pytest.mark.parametrize(("versions", "rows"), [({"torch": "2.14.0"}, 2), ({"torch": "2.13.0+cu126"}, 3)])
-def test_another_library_version_is_not_ranked_but_another_build_of_it_is(make_result, versions, rows):
+@pytest.mark.parametrize(
+    ("versions", "reasons"), [({"torch": "2.14.0"}, ("torch 2.14.0, not 2.13.0",)), ({"torch": "2.13.0+cu126"}, ())]
+)
+def test_another_library_version_is_not_ranked_but_another_build_of_it_is(make_result, versions, reasons):
     odd = make_result("fedlora")
     odd["provenance"] = {**odd["provenance"], "versions": {**odd["provenance"]["versions"], **versions}}
     (board,) = boards([make_result(), make_result("fedavg"), odd])
-    assert len(board.rows) == rows
+    assert (len(board.rows), board.reasons) == (3 - len(reasons), reasons)
     assert "torch 2.13.0" in board.common.libraries
 
 

@@ -57,6 +57,7 @@ def test_a_number_too_large_for_a_float_is_refused(tmp_path, make_result):
         ({"scores": {"x": 3}}, "score 'x' is 3, not a table"),
         ({"scores": {"x": {"value": 1, "low": 2, "high": 0}}}, "its interval is from 2 to 0"),
         ({"communication": {"upload_bytes": -4}}, "upload_bytes is -4"),
+        ({"provenance": {"client_cpu_seconds": -4}}, "client_cpu_seconds is -4"),
         ({"overrides": ["a=\n"]}, "overrides hold"),
         ({"bench_version": "99999999"}, "bench_version is '99999999', not a number of up to four digits"),
         ({"params_sha256": None}, "params_sha256 is None, not text"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +54,12 @@ def test_every_step_and_study_of_every_fit_counts() -> None:
     row = run(script).logs[0].row
     assert seen == [(1, 1), (2, 3), (3, 6), (0, 6)]
     assert (row["steps"], row["studies"]) == (6, 6 * 4)
+
+
+def test_a_rounds_cpu_seconds_are_those_of_the_workers_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(0.0, 1.5)  # asked when a client begins and when it ends
+    monkeypatch.setattr(time, "process_time", lambda: next(clock))
+    assert StubRun(Algorithm()).logs[1].row["seconds"]["clients_cpu"] == 3 * 1.5, "three hospitals"
 
 
 @pytest.mark.parametrize("parts", [["encoder."], lambda name: "encoder" in name])
