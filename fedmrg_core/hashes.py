@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from collections.abc import Mapping
@@ -31,6 +32,26 @@ def core_sha256() -> str:
     for path in sorted((ROOT / "fedmrg_core").rglob("*.py")):
         digest.update(f"{path.relative_to(ROOT).as_posix()}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def code_sha256(source: str) -> str:
+    """Hash of a program without comments, layout and docstrings; the same under every version of Python."""
+    return json_sha256(_plain(ast.parse(source)))
+
+
+def _plain(node: Any) -> Any:
+    """A syntax tree as lists. Empty fields are left out: newer versions of Python add some."""
+    if isinstance(node, list):
+        return [_plain(item) for item in node if not _is_docstring(item)]
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = [[name, _plain(value)] for name, value in ast.iter_fields(node) if value not in (None, [])]
+    return [type(node).__name__, *fields]
+
+
+def _is_docstring(node: Any) -> bool:
+    """Whether a statement is a text that nobody uses, as docstrings are."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,6 +63,14 @@ class CachesHashes(Protocol):
         """Whether `image_key` tells if a film's content is not what was decoded earlier."""
 
 
+@runtime_checkable
+class HasRecipe(Protocol):
+    """A source that a program makes, so that its fingerprint can be known before anything is made."""
+
+    def recipe(self) -> str:
+        """Hash of all that the fingerprint follows from."""
+
+
 Metadata = dict[str, dict[str, str]]
 """Study id -> what is known of it besides text and film, by field; several values of one field are joined by ";"."""
 

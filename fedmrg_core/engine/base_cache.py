@@ -11,14 +11,15 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from fedmrg_core.data.source import Source
+from fedmrg_core.data.source import HasRecipe, Source
 from fedmrg_core.engine.base_key import base_key, warmup_code
 from fedmrg_core.engine.warmup import FORMAT, build_base
 from fedmrg_core.errors import DataError, first_line
@@ -51,7 +52,7 @@ def ensure_base(
     warm-up goes on after its last phase. made_by: commit, versions and machine, for `base.json`. on_build: called
     before a base is built. Raises DataError if the cache cannot be read or written.
     """
-    key = base_key(config, corpus.fingerprint(), seed)
+    key = base_key(config, corpus_fingerprint(corpus, (shipped or SHIPPED, cache / "bases")), seed)
     if folder := find_shipped(key, shipped):
         return folder
     target = cache / "bases" / key
@@ -66,6 +67,18 @@ def ensure_base(
         why = f"the base cannot be cached ({error.strerror}): free space there, or choose another cache folder"
         raise DataError(why, str(target)) from error
     return target
+
+
+def corpus_fingerprint(corpus: Source, bases: Iterable[Path]) -> str:
+    """The corpus's fingerprint. It takes seconds, so it is read from a base that was made of this corpus, if there is
+    one in the folders."""
+    recipe = corpus.recipe() if isinstance(corpus, HasRecipe) else None
+    for file in (path for folder in bases for path in sorted(folder.glob(f"[!.]*/{FACTS}")) if recipe):
+        with suppress(DataError):
+            facts = unsealed(_facts(file.parent))
+            if facts and facts.get("corpus_recipe") == recipe:
+                return str(facts["corpus"])
+    return corpus.fingerprint()
 
 
 def find_shipped(key: str, shipped: Path | None = None) -> Path | None:
@@ -130,7 +143,10 @@ def build(
     start = time.process_time()
     sha256 = build_base(temporary, config, corpus, seed, progress)
     recipe = {**(made_by or {}), "cpu_seconds": round(time.process_time() - start, 1)}
-    write_facts(temporary, base_facts(config, corpus.fingerprint(), seed, sha256, recipe))
+    facts = base_facts(config, corpus.fingerprint(), seed, sha256, recipe)
+    if isinstance(corpus, HasRecipe):
+        facts["corpus_recipe"] = corpus.recipe()
+    write_facts(temporary, facts)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(temporary, target)
     sync(target.parent)

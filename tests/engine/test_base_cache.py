@@ -13,10 +13,11 @@ from safetensors.torch import load_file, save_file
 
 from fedmrg_core.data.phantom import PhantomConfig, PublicCorpus
 from fedmrg_core.engine import warmup
-from fedmrg_core.engine.base_cache import FACTS, check_base, ensure_base
-from fedmrg_core.engine.base_key import code_sha256, warmup_code
+from fedmrg_core.engine.base_cache import FACTS, SHIPPED, check_base, ensure_base
+from fedmrg_core.engine.base_key import warmup_code
 from fedmrg_core.engine.warmup import model_sha256
 from fedmrg_core.errors import DataError
+from fedmrg_core.hashes import code_sha256
 from fedmrg_core.models.report_model import build_model
 from tests.toy import toy_config
 
@@ -80,13 +81,30 @@ def test_a_shipped_base_is_used_if_it_is_whole(
     def opened_beside() -> Path:
         return ensure_base(CONFIG, corpus(), 0, tmp_path / "cache", progress=False, shipped=base.parent)
 
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PublicCorpus, "fingerprint", lambda self: pytest.fail("the corpus is drawn, which takes seconds"))
         assert opened_beside() == base
     assert f"the base is the shipped one: {base}" in caplog.text
     assert not (tmp_path / "cache").exists(), "nothing is copied"
     (base / "base.safetensors").write_bytes(b"")
     assert contents(opened_beside()) == contents(built)
     assert "the shipped base is damaged" in caplog.text
+
+
+def test_shipped_bases_know_their_corpus_by_its_recipe() -> None:
+    """If this fails, a file of the phantom changed: store the new recipe, or build the bases again if films or reports
+    changed too."""
+    for folder in sorted(path.parent for path in SHIPPED.glob(f"*/{FACTS}")):
+        facts = check_base(folder)
+        public = PublicCorpus(PhantomConfig.load(), facts["model"]["warmup_studies"], facts["seed"])
+        assert facts["corpus_recipe"] == public.recipe(), folder
+
+
+def test_a_recipe_is_of_settings_size_and_draw() -> None:
+    other = PhantomConfig.load(overrides={"shift": {"image": 0.5}})
+    made = [PublicCorpus(*given) for given in ((PhantomConfig.load(), 9, 0), (other, 9, 0))]
+    made += [PublicCorpus(PhantomConfig.load(), *given) for given in ((8, 0), (9, 1))]
+    assert len({source.recipe() for source in made}) == 4
 
 
 @pytest.mark.parametrize("killed_in", ["seeing", "reading", "reporting"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +24,22 @@ from fedmrg_core.data.phantom.public import plan_public, public_report
 from fedmrg_core.data.phantom.reporting import Habits, Report, hospital_habits, write_report
 from fedmrg_core.data.source import fingerprint_studies
 from fedmrg_core.errors import DataError
+from fedmrg_core.hashes import code_sha256, json_sha256
+from fedmrg_core.paths import ROOT
 from fedmrg_core.seeding import generator
 from fedmrg_core.types import Labels, Study
+
+SHARED = ("data/source.py", "seeding.py", "types.py")
+"""Files outside this folder that decide what is written and drawn."""
+
+
+@cache
+def _program() -> list[str]:
+    """Hashes of the files that decide what is written and drawn; comments and docstrings do not count."""
+    own = sorted(Path(__file__).parent.iterdir())
+    files = [*own, *(ROOT / "fedmrg_core" / name for name in SHARED)]
+    texts = {path: path.read_text(encoding="utf-8") for path in files if path.suffix in (".py", ".toml")}
+    return [code_sha256(text) if path.suffix == ".py" else json_sha256(text) for path, text in texts.items()]
 
 
 class _Films:
@@ -32,6 +47,7 @@ class _Films:
 
     credentialed = partial = False
     generated = True
+    num_studies = 0
 
     def __init__(self, config: PhantomConfig, seed: int) -> None:
         self.config, self.seed = config, seed
@@ -95,6 +111,11 @@ class _Films:
     def has_films(self) -> bool:
         """Always: they are drawn."""
         return True
+
+    def recipe(self) -> str:
+        """Hash of what the fingerprint follows from: program, version of numpy, settings, draw. It takes no drawing."""
+        what = (type(self).__name__, self.num_studies, self.seed, repr(self.config))
+        return json_sha256([*what, np.__version__, _program()])
 
     def fingerprint(self) -> str:
         """SHA-256 over ids, texts, labels and what every film follows from."""
