@@ -63,10 +63,11 @@ def test_each_word_is_the_likeliest_under_contrastive_decoding(
     written: list[list[int]] = []
     monkeypatch.setattr(tokenizer, "decode", lambda row: written.append(row) or "")
     images = worker.images(worker.federation.hospitals[0].rows["train"][:4])
-    head = model.generate(images, ("generic",), prompt_weight=prompt_weight).head
-    assert head is not None
-    tokens, states = torch.tensor(written), head.argmax(dim=-1)
+    made = model.generate(images, ("generic",), prompt_weight=prompt_weight)
+    assert made.head is not None
+    tokens, states = torch.tensor(written), made.head.argmax(dim=-1)
     ended = (tokens == tokenizer.end).cumsum(dim=1)
+    assert made.cut == [not row[-1] for row in ended.tolist()]
     batch = Batch(images, tokens, (ended == 0) | (ended.diff(prepend=torch.zeros(4, 1)) == 1), states)
     prefix = model.encode(images).prefix
     said, blank, none = (
