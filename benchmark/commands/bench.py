@@ -35,6 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--faults", metavar="FILE", default="", help="TOML: what to do about failing clients, and faults to inject")
     add("--resume", metavar="RUN_ID", default="", help="continue a run as it was begun (--actors may change)")
     add("--set", metavar="K=V", nargs="+", action="extend", default=[], help="any setting of defaults.toml")
+    add("--hospitals", action="store_true", help="a line of scores per hospital below the table")
     add("--quiet", action="store_true", help="no progress and no table")
     add("--json", action="store_true", help="print result.json on stdout instead of the table")
 
@@ -56,9 +57,10 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(result, indent=1))
     elif not args.quiet:
-        from benchmark.run.score_table import next_steps, score_table
+        from benchmark.run.score_table import board_rows, hospital_table, next_steps, score_table
 
-        print(score_table(result), next_steps(result), sep="\n\n")
+        by_hospital = [hospital_table(result)] if args.hospitals else []
+        print(score_table(result, board_rows(result)), *by_hospital, next_steps(result), sep="\n\n")
     folder = options.runs / result["run_id"]
     print(f"result: {_short(folder)}/result.json", file=sys.stderr if args.json else sys.stdout)
     return 0
