@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from math import prod
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -121,39 +122,124 @@ class Int8(Codec):
 
 
 @dataclass(frozen=True)
-class Int4(Codec):
-    """4 bits per value, two values per byte: q = round(x / s) in -7 .. 7, with one scale per row (first axis) of a
-    matrix, or one for a vector. Coarse: use it with error feedback."""
+class Packed(Codec):
+    """A few bits per value, several values per byte, and one scale per row. A row is along a matrix's longer side (a
+    convolution is out x rest), so that scales are few. Coarse: use it with error feedback."""
+
+    bits: ClassVar[int]
 
     @property
     def lossless(self) -> bool:
         return False
 
+    def scales(self, rows: Tensor) -> Tensor:
+        """The scale of each row [R, n] -> [R, 1], never 0."""
+        raise NotImplementedError
+
+    def codes(self, scaled: Tensor) -> Tensor:
+        """Scaled values as codes from 0 to 2^bits - 1."""
+        raise NotImplementedError
+
+    def values(self, codes: Tensor) -> Tensor:
+        """Codes as scaled values."""
+        raise NotImplementedError
+
     def encode_tensor(self, name: str, tensor: Tensor) -> State:
-        if tensor.numel() <= 8 or (tensor.numel() == tensor.shape[0] and tensor.dim() > 1):
-            return {name: tensor}  # with its scales it would be no smaller
-        rows = tensor.reshape(tensor.shape[0] if tensor.dim() > 1 else 1, -1)
-        scale = rows.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny) / 7.0
-        codes = ((rows / scale).round().clamp(-7, 7) + 8).to(torch.uint8).reshape(-1)
-        codes = F.pad(codes, (0, len(codes) % 2))
+        if tensor.numel() <= 8:
+            return {name: tensor}  # with its scale it would be no smaller
+        rows = _along_the_longer_side(tensor, list(tensor.shape))
+        scale = self.scales(rows).clamp_min(torch.finfo(torch.float32).tiny)
+        codes = self.codes(rows / scale).to(torch.uint8).reshape(-1)
+        per_byte = 8 // self.bits
+        codes = F.pad(codes, (0, -len(codes) % per_byte)).reshape(-1, per_byte)
+        packed = codes[:, 0].clone()
+        for at in range(1, per_byte):
+            packed |= codes[:, at] << (self.bits * at)
         shape = torch.tensor(tensor.shape, dtype=torch.int32)
-        packed = codes[0::2] | (codes[1::2] << 4)
         return {f"{name}{MARK}q": packed, f"{name}{MARK}scale": scale.squeeze(1), f"{name}{MARK}shape": shape}
 
     def decode_tensor(self, parts: dict[str, Tensor]) -> Tensor:
         scale, shape = parts["scale"], parts["shape"].tolist()
-        codes = torch.stack([parts["q"] & 15, parts["q"] >> 4], dim=1).reshape(-1)[: prod(shape)]
-        return ((codes.to(scale.dtype) - 8).reshape(len(scale), -1) * scale[:, None]).reshape(shape)
+        mask, per_byte = 2**self.bits - 1, 8 // self.bits
+        codes = torch.stack([(parts["q"] >> (self.bits * at)) & mask for at in range(per_byte)], dim=1).reshape(-1)
+        rows = self.values(codes[: prod(shape)].to(scale.dtype)).reshape(len(scale), -1) * scale[:, None]
+        return (rows.T if _is_tall(shape) else rows).reshape(shape)
+
+
+def _is_tall(shape: list[int]) -> bool:
+    """Whether a tensor's first axis is longer than all others together."""
+    return len(shape) > 1 and shape[0] ** 2 > prod(shape)
+
+
+def _along_the_longer_side(tensor: Tensor, shape: list[int]) -> Tensor:
+    matrix = tensor.reshape(shape[0] if len(shape) > 1 else 1, -1)
+    return matrix.T if _is_tall(shape) else matrix
+
+
+@dataclass(frozen=True)
+class Int4(Packed):
+    """-7 .. 7 times a row's scale, max|x| / 7."""
+
+    bits = 4
+
+    def scales(self, rows: Tensor) -> Tensor:
+        return rows.abs().amax(dim=1, keepdim=True) / 7.0
+
+    def codes(self, scaled: Tensor) -> Tensor:
+        return scaled.round().clamp(-7, 7) + 8
+
+    def values(self, codes: Tensor) -> Tensor:
+        return codes - 8
+
+
+@dataclass(frozen=True)
+class Int2(Packed):
+    """-1.5, -0.5, 0.5 or 1.5 times a row's scale, its root mean square (near the best uniform steps for normal values:
+    Max, IRE Trans. Inf. Theory 1960)."""
+
+    bits = 2
+
+    def scales(self, rows: Tensor) -> Tensor:
+        return rows.square().mean(dim=1, keepdim=True).sqrt()
+
+    def codes(self, scaled: Tensor) -> Tensor:
+        return scaled.floor().clamp(-2, 1) + 2
+
+    def values(self, codes: Tensor) -> Tensor:
+        return codes - 1.5
+
+
+@dataclass(frozen=True)
+class Sign(Packed):
+    """The sign of each value times a row's scale, mean|x| (EF-SignSGD, Karimireddy et al., ICML 2019)."""
+
+    bits = 1
+
+    def scales(self, rows: Tensor) -> Tensor:
+        return rows.abs().mean(dim=1, keepdim=True)
+
+    def codes(self, scaled: Tensor) -> Tensor:
+        return scaled >= 0
+
+    def values(self, codes: Tensor) -> Tensor:
+        return 2 * codes - 1
 
 
 IDENTITY = Codec()
-CODECS: dict[str, type[Codec]] = {"identity": Codec, "lowrank": LowRank, "int8": Int8, "int4": Int4}
+CODECS: dict[str, type[Codec]] = {
+    "identity": Codec,
+    "lowrank": LowRank,
+    "int8": Int8,
+    "int4": Int4,
+    "int2": Int2,
+    "sign": Sign,
+}
 
 
 @dataclass(frozen=True)
 class CodecConfig:
-    """The section [codec]. kind: identity, lowrank, int8 or int4. rank: of lowrank. error_feedback: add what a lossy
-    codec cut off to the client's next update."""
+    """The section [codec]. kind: a name in `CODECS`. rank: of lowrank. error_feedback: add what a lossy codec cut off
+    to the client's next update."""
 
     kind: str
     rank: int

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fedmrg_core import tree
-from fedmrg_core.codec import IDENTITY, Codec, Int4, Int8, LowRank
+from fedmrg_core.codec import IDENTITY, Codec, Int2, Int4, Int8, LowRank, Packed, Sign
 
 
 def delta(seed: int = 0) -> dict[str, torch.Tensor]:
@@ -39,19 +39,39 @@ def test_int8_is_off_by_half_a_step_at_most() -> None:
     assert float((Int8().decode(sent)["w"] - tensor).abs().max()) <= float(tensor.abs().max()) / 254 * 1.001
 
 
+@pytest.mark.parametrize("codec", [Int4(), Int2(), Sign()])
+@pytest.mark.parametrize("shape", [(24, 40), (40, 3), (5, 3, 3), (23,)])
+def test_packed_bits_and_scales_are_all_that_is_sent(codec: Packed, shape: tuple[int, ...]) -> None:
+    tensor = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    sent = codec.encode_tensor("w", tensor)
+    assert sent["w//q"].numel() == -(-tensor.numel() * codec.bits // 8)
+    assert sent["w//scale"].numel() == {(24, 40): 24, (40, 3): 3, (5, 3, 3): 5, (23,): 1}[shape]
+    assert codec.decode(sent)["w"].shape == tensor.shape
+
+
+def test_a_row_by_hand() -> None:
+    row = torch.tensor([-7.0, -3.4, 0.2, 3.6, 0.0, 1.0, 2.0, -1.0, 5.0])
+
+    def back(codec: Packed) -> list[float]:
+        return codec.decode(codec.encode_tensor("w", row))["w"].tolist()
+
+    assert back(Int4()) == [-7.0, -3.0, 0.0, 4.0, 0.0, 1.0, 2.0, -1.0, 5.0]
+    rms, mean = float(row.square().mean().sqrt()), float(row.abs().mean())
+    steps = [-1.5, -0.5, 0.5, 1.5, 0.5, 0.5, 0.5, -0.5, 1.5]  # rms is 3.41
+    assert back(Int2()) == pytest.approx([rms * step for step in steps])
+    assert back(Sign()) == pytest.approx([-mean, -mean, mean, mean, mean, mean, mean, -mean, mean])
+
+
 @pytest.mark.parametrize("shape", [(24, 40), (5, 3, 3), (23,)])
 def test_int4_is_off_by_half_a_step_of_its_row_at_most(shape: tuple[int, ...]) -> None:
     tensor = torch.randn(shape, generator=torch.Generator().manual_seed(1))
-    sent = Int4().encode_tensor("w", tensor)
-    assert sent["w//q"].numel() == (tensor.numel() + 1) // 2
-    back = Int4().decode(sent)["w"]
+    back = Int4().decode(Int4().encode_tensor("w", tensor))["w"]
     rows = (lambda t: t.flatten(1)) if len(shape) > 1 else (lambda t: t[None])
     step = rows(tensor).abs().amax(dim=1, keepdim=True) / 7
-    assert back.shape == tensor.shape
     assert bool((rows(back - tensor).abs() <= step / 2 * 1.001).all())
 
 
-@pytest.mark.parametrize("codec", [LowRank(rank=1), Int8(), Int4()])
+@pytest.mark.parametrize("codec", [LowRank(rank=1), Int8(), Int4(), Int2(), Sign()])
 def test_error_feedback_loses_nothing_for_good(codec: Codec) -> None:
     """What was sent over the rounds + the last residue = what was to be sent."""
     residue: dict[str, torch.Tensor] = {}
@@ -76,5 +96,6 @@ def test_running_statistics_go_whole_so_that_no_variance_turns_negative(codec: C
 def test_lossy_codecs_send_fewer_bytes() -> None:
     whole = tree.num_bytes(delta())
     assert tree.num_bytes(Int8().encode(delta(), {})[0]) < whole / 3
-    assert tree.num_bytes(Int4().encode(delta(), {})[0]) < whole / 5
+    for codec, share in ((Int4(), 5), (Int2(), 9), (Sign(), 13)):
+        assert tree.num_bytes(codec.encode(delta(), {})[0]) < whole / share
     assert tree.num_bytes(LowRank(rank=1).encode(delta(), {})[0]) < whole / 3
