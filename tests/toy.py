@@ -25,7 +25,7 @@ from fedmrg_core.engine.worker import Worker
 
 SMALL = (
     "lm_hidden=32", "lm_layers=1", "lm_heads=2", "lm_intermediate=64", "encoder_channels=8,8,16,16",
-    "vocab_size=400", "warmup_studies=64", "warmup_vision_steps=2", "warmup_prompt_steps=2",
+    "vocab_size=400", "image_size=64", "warmup_studies=64", "warmup_vision_steps=2", "warmup_prompt_steps=2",
     "warmup_steps=4", "max_tokens=24",
     "train.rounds=2", "local_steps=2", "train.batch_size=8", "engine.actors=0", "tuning.rank=2", "resamples=20",
 )  # fmt: skip

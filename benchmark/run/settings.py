@@ -15,7 +15,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from benchmark.run.setting_values import parse, same_type, type_name
 from fedmrg_core.errors import ConfigError, choose, in_range, not_empty, shortened
+from fedmrg_core.models.config import NEWER as NEWER_MODEL
 
 if TYPE_CHECKING:
     from fedmrg_core.algorithms.base import Algorithm
@@ -35,6 +37,9 @@ UNRANKED = ("engine", "data")
 of data and split cover what [data] changes."""
 FLOAT32 = "float32"
 """The precision that is left out of the config hash; other precisions give other numbers."""
+
+NEWER: dict[str, dict[str, Any]] = {"model": NEWER_MODEL, "algorithm": {"contrastive_decoding": 1.0}}
+"""Settings that are newer than the boards' results, with the values that change nothing: left out of the hash."""
 
 Table = dict[str, dict[str, Any]]
 """Plain values by section and name, as in a TOML file."""
@@ -100,8 +105,8 @@ class Config:
         """SHA-256 over what decides the numbers, without the seed and the machine's settings."""
         table: dict[str, Any] = {name: values for name, values in self.table().items() if name not in UNRANKED}
         table["run"] = {key: value for key, value in table["run"].items() if key != "seed"}
-        off = {"contrastive_decoding": 1.0}  # newer than the boards' results; this value changes nothing
-        table["algorithm"] = {key: value for key, value in table["algorithm"].items() if off.get(key) != value}
+        for section, off in NEWER.items():
+            table[section] = {key: value for key, value in table[section].items() if off.get(key) != value}
         if self.device.precision != FLOAT32:
             table["engine"] = {"precision": self.device.precision}
         if self.faults:
@@ -165,8 +170,12 @@ def load(
     overrides: Sequence[str] = (),
 ) -> Config:
     """Resolve one experiment. Raises ConfigError, in one line, for any wrong name, value or type."""
+    from fedmrg_core.models.image_size import size_of_checkpoint
+    from fedmrg_core.models.registry import is_checkpoint
+
     choose("algorithm", algo, algorithm_names())
     table = _read(CONFIGS / "defaults.toml")
+    default_size, table["model"]["image_size"] = table["model"]["image_size"], 0
     preset = choose("preset", preset or str(table["run"]["preset"]), preset_names())
     chosen = _read(CONFIGS / "algos" / f"{algo}.toml")
     method = str(chosen.pop("method"))
@@ -181,6 +190,9 @@ def load(
             _set(table, "run", key, given)
     for override in overrides:
         _override(table, override)
+    model = table["model"]
+    if not model["image_size"]:
+        model["image_size"] = size_of_checkpoint(model["encoder"]) if is_checkpoint(model["encoder"]) else default_size
     return build(algo, method, table)
 
 
@@ -199,7 +211,7 @@ def from_dict(stored: Mapping[str, Any]) -> Config:
     for section in SECTIONS:
         for key, value in stored[section].items():
             _set(table, section, key, value)
-        newer = [key for key in table[section] if key not in stored[section]]
+        newer = [key for key in table[section] if key not in stored[section] and key not in NEWER.get(section, {})]
         if newer and section not in (*UNRANKED, "algorithm"):
             raise ConfigError(f"the stored configuration is older than the setting {section}.{newer[0]}.")
     return build(str(stored["name"]), method, table, dict(stored.get("faults", {})))
@@ -229,7 +241,7 @@ def _override(table: Table, text: str) -> None:
     if section == "algorithm" and name not in table[section]:
         _elsewhere(name)
     choose(f"setting of [{section}]", name, table[section])
-    _set(table, section, name, _parse(f"{section}.{name}", value.strip(), table[section][name]))
+    _set(table, section, name, parse(f"{section}.{name}", value.strip(), table[section][name]))
 
 
 def _elsewhere(key: str) -> None:
@@ -251,22 +263,6 @@ def _section_of(table: Table, key: str) -> str:
     return homes[0]
 
 
-def _parse(name: str, text: str, default: Any) -> Any:
-    """A text of the command line as a value of the default's type."""
-    if isinstance(default, bool):
-        return choose(name, text.lower(), ("true", "false")) == "true"
-    if isinstance(default, list | tuple):
-        items = [item.strip() for item in text.strip("[]").split(",") if item.strip()]
-        return [_parse(name, item.strip("\"'"), default[0]) for item in items]
-    if isinstance(default, int | float):
-        kind = "a whole number" if isinstance(default, int) else "a number"
-        try:
-            return type(default)(text)
-        except ValueError:
-            raise ConfigError(f"{name} takes {kind}, not '{shortened(text)}'.") from None
-    return text
-
-
 def _set(table: Table, section: str, key: str, value: Any) -> None:
     """Replace a value by one of the same type."""
     choose("section", section, table)
@@ -274,23 +270,11 @@ def _set(table: Table, section: str, key: str, value: Any) -> None:
     default = table[section][key]
     if isinstance(default, float) and type(value) is int:
         value = float(value)
-    if not _same_type(value, default):
-        raise ConfigError(f"{section}.{key} takes {_type_name(default)}, not {shortened(repr(value))}.")
+    if not same_type(value, default):
+        raise ConfigError(f"{section}.{key} takes {type_name(default)}, not {shortened(repr(value))}.")
     if isinstance(value, list | tuple):
         not_empty(f"{section}.{key}", value)
     table[section][key] = value
-
-
-def _same_type(value: Any, default: Any) -> bool:
-    if isinstance(default, list | tuple):
-        return isinstance(value, list | tuple) and all(type(item) is type(default[0]) for item in value)
-    return type(value) is type(default)
-
-
-def _type_name(default: Any) -> str:
-    if isinstance(default, list | tuple):
-        return f"a list of {type(default[0]).__name__}"
-    return type(default).__name__
 
 
 def _frozen(value: Any) -> Any:

@@ -13,7 +13,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +156,7 @@ def base_facts(
 ) -> dict[str, Any]:
     """The content of `base.json` without the hashes of files. sha256: of all weights."""
     key = {"key": base_key(config, corpus, seed), "format": FORMAT, "code": warmup_code()}
-    facts = {"seed": seed, "model": asdict(config), "sha256": sha256, "corpus": corpus}
+    facts = {"seed": seed, "model": config.recipe(), "sha256": sha256, "corpus": corpus}
     return {**facts, "recipe": {**key, **recipe}}
 
 

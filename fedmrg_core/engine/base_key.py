@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from fedmrg_core.models.config import ModelConfig
 
 def base_key(config: ModelConfig, corpus_fingerprint: str, seed: int) -> str:
     """The first 20 hex digits of the hash over format, code of the warm-up, [model] settings, corpus and seed."""
-    facts = {"format": warmup.FORMAT, "code": warmup_code(), "model": asdict(config)}
+    facts = {"format": warmup.FORMAT, "code": warmup_code(), "model": config.recipe()}
     return json_sha256({**facts, "corpus": corpus_fingerprint, "seed": seed})[:20]
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from fedmrg_core.errors import ConfigError, in_range, not_empty
+from fedmrg_core.errors import ConfigError, choose, in_range, not_empty
+
+NEWER = {"begin": "auto", "max_patches": 256}
+"""Settings that are newer than the shipped bases, with the values that leave a model as it was without them."""
 
 
 @dataclass(frozen=True)
@@ -13,11 +17,14 @@ class ModelConfig:
 
     encoder: a registered name ("conv") or the Hugging Face id or path of a vision model.
     lm: a registered name ("tiny") or the Hugging Face id or path of a causal language model.
-    image_size: pixels per side; films are resized to squares of it.
+    image_size: pixels per side; films are resized to squares of it. 0 = what the encoder's checkpoint was trained on;
+        it is a number from the start of a run on.
+    max_patches: most patches of an encoder's checkpoint that the language model reads; a finer grid is averaged down.
     encoder_channels: channels of the conv encoder's stages. Each stage halves the side; the last is the feature width.
     lm_hidden, lm_layers, lm_heads, lm_intermediate, vocab_size: sizes of a language model that is trained here.
     max_tokens: longest report in tokens, end token included. Longer references are cut in training only.
     instruction: the text before the report, after the visual prefix and the prompts.
+    begin: whether the language model's begin token comes first: "auto" = if its tokenizer begins texts with it.
     prompt_states: 4 = blank and negative differ in the diagnosis prompt; 3 = they are one. Which negatives a report
         mentions depends on the hospital's style, which a true label would leak (leaderboards/LOG.md).
     prompt_from_head: share of training samples whose prompt is the diagnosis head's argmax instead of the label
@@ -30,6 +37,7 @@ class ModelConfig:
     encoder: str
     lm: str
     image_size: int
+    max_patches: int
     encoder_channels: tuple[int, ...]
     lm_hidden: int
     lm_layers: int
@@ -38,6 +46,7 @@ class ModelConfig:
     vocab_size: int
     max_tokens: int
     instruction: str
+    begin: str
     prompt_states: int
     prompt_from_head: float
     warmup_studies: int
@@ -50,7 +59,10 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name in ("encoder", "lm", "encoder_channels"):
             not_empty(f"model.{name}", getattr(self, name))
-        in_range("model.image_size", self.image_size, 16, 2048, unit="pixels")
+        if self.image_size:
+            in_range("model.image_size", self.image_size, 16, 2048, unit="pixels")
+        in_range("model.max_patches", self.max_patches, 1)
+        choose("model.begin", self.begin, ("auto", "yes", "no"))
         for channels in self.encoder_channels:
             in_range("model.encoder_channels", channels, 1)
         for name in ("lm_hidden", "lm_layers", "lm_heads", "lm_intermediate", "warmup_studies", "warmup_batch"):
@@ -66,3 +78,7 @@ class ModelConfig:
                 f"model.lm_hidden = {self.lm_hidden} is no multiple of twice model.lm_heads = {self.lm_heads}:"
                 " each head needs an even, whole number of features."
             )
+
+    def recipe(self) -> dict[str, Any]:
+        """What a base is known by: all settings, without newer ones that change nothing."""
+        return {key: value for key, value in asdict(self).items() if NEWER.get(key) != value}

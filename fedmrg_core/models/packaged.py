@@ -99,6 +99,11 @@ def checkpoint_path(name: str) -> str:
     return str(folder)
 
 
+def is_packaged(name: str) -> bool:
+    """Whether the package index carries a model of that name."""
+    return name in MODELS
+
+
 def is_fetched(name: str) -> bool:
     """Whether the converted model is in the cache, of the file and the conversion that are known now."""
     try:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from fedmrg_core.errors import ConfigError, first_line
 from fedmrg_core.models.packaged import checkpoint_path
@@ -18,17 +21,36 @@ def load_pretrained(setting: str, path: str, load: Callable[..., Any], **options
 
     Raises ConfigError that names the setting and the first reason.
     """
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.disable_progress_bar()  # loading takes seconds
     try:
-        return load(checkpoint_path(path), **options)
+        with _quiet():
+            return load(checkpoint_path(path), **options)
     except ConfigError:
         raise
     except Exception as error:  # the package raises errors of many types
         mismatch = "ignore_mismatched_sizes" in str(error)
         reason = "its weights have other shapes than its config.json says" if mismatch else first_line(error)
         raise refusal(setting, path, reason) from error
+
+
+def load_weights(setting: str, path: str, load: Callable[..., Any]) -> tuple[Any, set[str]]:
+    """A model in float32, from safetensors only, and the names of its parameters that the checkpoint lacks."""
+    options = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
+    model, info = load_pretrained(setting, path, load, **options)
+    return model, set(info["missing_keys"])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' progress bars, which last seconds, and its report of weights that were left out."""
+    from transformers.utils import logging as transformers_logging
+
+    before = transformers_logging.get_verbosity()
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(before)
 
 
 def refusal(setting: str, path: str, reason: str) -> ConfigError:

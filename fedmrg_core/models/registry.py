@@ -27,11 +27,13 @@ BuildEncoder = TypeVar("BuildEncoder", bound="Callable[[ModelConfig], Encoder]")
 class Encoder(nn.Module):
     """Grey films uint8 [B, S, S] -> patch features float [B, P, C].
 
-    width: C. A subclass takes a ModelConfig and defines `forward`. It must have no state between calls: a batch's
+    width: C. unused: names of parameters that do not matter for the features (a pooler's): they neither train nor
+    travel. A subclass takes a ModelConfig and defines `forward`. It must have no state between calls: a batch's
     features may depend on that batch and the weights only.
     """
 
     width: int
+    unused: frozenset[str] = frozenset()
 
     def __call__(self, images: Tensor) -> Tensor:
         features: Tensor = super().__call__(images)
@@ -103,6 +105,11 @@ def encoder_names() -> list[str]:
     """Registered names of encoders."""
     _find("encoders", _encoders, CHECKPOINT)
     return sorted(_encoders.keys() - {CHECKPOINT})
+
+
+def is_checkpoint(encoder: str) -> bool:
+    """Whether this value of `encoder` names a checkpoint, not a registered encoder."""
+    return encoder not in encoder_names()
 
 
 def language_model_names() -> list[str]:

@@ -5,7 +5,7 @@ tokens from the table Q. [prefix][prompts][instruction] -> language model -> rep
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,59 +16,25 @@ from torch import Tensor, nn
 from fedmrg_core.models.base_files import read_weights
 from fedmrg_core.models.config import ModelConfig
 from fedmrg_core.models.contrastive_decoding import contrasted, contrastive_processors
+from fedmrg_core.models.language_facts import check_positions, embedding_scale
+from fedmrg_core.models.outputs import Batch as Batch
+from fedmrg_core.models.outputs import DecoderOutput as DecoderOutput
+from fedmrg_core.models.outputs import Generation as Generation
+from fedmrg_core.models.outputs import VisionOutput as VisionOutput
 from fedmrg_core.models.registry import build_encoder, get_language_model
 from fedmrg_core.models.tokenizer import ReportTokenizer
-from fedmrg_core.models.tuning import AdapterSwitch, AdapterWeights, Tuning, add_adapter, init_adapters
+from fedmrg_core.models.tuning import (
+    AdapterSwitch,
+    AdapterWeights,
+    Tuning,
+    add_adapter,
+    init_adapters,
+    switch_off_dropout,
+)
 from fedmrg_core.seeding import torch_seed
 from fedmrg_core.types import CONDITIONS, LabelState, State
 
 STATES = len(LabelState)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Training inputs. images uint8 [B, S, S]; tokens int64 [B, L] with end token; mask bool [B, L];
-    states int64 [B, 14] (`LabelState`)."""
-
-    images: Tensor
-    tokens: Tensor
-    mask: Tensor
-    states: Tensor
-
-    def part(self, start: int, stop: int) -> Batch:
-        """Studies `start` to `stop` of the batch."""
-        return Batch(self.images[start:stop], self.tokens[start:stop], self.mask[start:stop], self.states[start:stop])
-
-
-@dataclass(frozen=True)
-class VisionOutput:
-    """Encoded films: patches [B, P, C]; their mean [B, C]; visual prefix [B, P, H]; diagnosis logits [B, 14, 4], or
-    None without a diagnosis branch. All float."""
-
-    patches: Tensor
-    mean: Tensor
-    prefix: Tensor
-    diagnosis: Tensor | None
-
-
-@dataclass(frozen=True)
-class DecoderOutput:
-    """One decoder pass over the reports: logits [B, L, V], last hidden states [B, L, H], and loss [], the mean
-    cross-entropy over report tokens. All float."""
-
-    logits: Tensor
-    hidden: Tensor
-    loss: Tensor
-
-
-@dataclass(frozen=True)
-class Generation:
-    """Generated reports, B of them; the diagnosis head's probabilities float32 [B, 14, 4] on the CPU, or None without a
-    diagnosis branch; which reports `max_tokens` cut off."""
-
-    reports: list[str]
-    head: Tensor | None
-    cut: list[bool] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -100,29 +66,35 @@ class ReportModel(nn.Module):
         self.config, self.tokenizer = config, tokenizer
         self.encoder = build_encoder(config)
         self.lm: Any = get_language_model(config.lm).build(config, tokenizer)
-        width = int(self.lm.config.hidden_size)
+        words = self.lm.get_input_embeddings()
+        width = int(words.weight.shape[1])
         self.connector = nn.Linear(self.encoder.width, width)
         self.dx_head = nn.Linear(self.encoder.width, len(CONDITIONS) * STATES)
         self.dx_prompts = nn.Embedding(STATES, width)
         self.dx_positions = nn.Embedding(len(CONDITIONS), width)
-        spread = float(self.lm.get_input_embeddings().weight.detach().std())
+        spread = float(words.weight.detach().std()) * embedding_scale(words)
         for table in (self.dx_prompts, self.dx_positions):
             nn.init.normal_(table.weight, std=spread)  # the scale of word embeddings
-        self.register_buffer("instruction", torch.tensor(tokenizer.encode(config.instruction)), persistent=False)
+        begin, instruction = [] if tokenizer.begin is None else [tokenizer.begin], tokenizer.encode(config.instruction)
+        for name, tokens in (("begin", begin), ("instruction", instruction)):
+            self.register_buffer(name, torch.tensor(tokens, dtype=torch.int64), persistent=False)
         self.diagnosis = True
         self.adapters = AdapterSwitch(self.lm)
+        if not get_language_model(config.lm).trained_here:
+            check_positions(config, self.lm, self.encoder, len(begin) + len(CONDITIONS) + len(instruction))
 
     def tune(self, tuning: Tuning, adapters: Sequence[str], diagnosis: bool, seed: int) -> None:
         """Make trainable what an algorithm trains: E and P always, D and Q with `diagnosis`, the language model in
         full or through the named adapters. Called once per process, after the base is loaded."""
         self.diagnosis = diagnosis
-        for parameter in self.parameters():
-            parameter.requires_grad_(True)
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(name.removeprefix("encoder.") not in self.encoder.unused)
         for module in (self.dx_head, self.dx_prompts):
             module.requires_grad_(diagnosis)
         self.dx_positions.requires_grad_(False)
         if tuning.lora:
             self.lm.requires_grad_(False)
+            switch_off_dropout(self.lm)
             for name in adapters:
                 add_adapter(self.lm, tuning, name)
             init_adapters(self.lm, seed)
@@ -173,8 +145,10 @@ class ReportModel(nn.Module):
         return tokens
 
     def _context(self, prefix: Tensor, prompts: Tensor | None) -> Tensor:
-        instruction = self.lm.get_input_embeddings()(self.instruction).expand(prefix.shape[0], -1, -1)
-        return torch.cat([prefix, instruction] if prompts is None else [prefix, prompts, instruction], dim=1)
+        words = self.lm.get_input_embeddings()
+        begin, instruction = (words(ids).expand(len(prefix), -1, -1) for ids in (self.begin, self.instruction))
+        parts = [begin, prefix, instruction] if prompts is None else [begin, prefix, prompts, instruction]
+        return torch.cat([part for part in parts if part.shape[1]], dim=1)
 
     def decode(
         self,

@@ -36,11 +36,12 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
 
 class ReportTokenizer:
     """Encodes and decodes reports. pad, end: ids of the padding and end tokens. max_tokens: longest report in tokens,
-    end token included."""
+    end token included. begin: id of the token with which the language model's input begins, if there is one."""
 
-    def __init__(self, tokenizer: Any, pad: int, end: int, max_tokens: int) -> None:
+    def __init__(self, tokenizer: Any, pad: int, end: int, max_tokens: int, begin: int | None = None) -> None:
         """tokenizer: a `tokenizers.Tokenizer`."""
         self._tokenizer, self.pad, self.end, self.max_tokens = tokenizer, pad, end, max_tokens
+        self.begin = begin
 
     @property
     def vocab_size(self) -> int:

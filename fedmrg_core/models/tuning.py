@@ -48,21 +48,66 @@ FULL = Tuning("full")
 LORA = Tuning("lora")
 
 
+AUTO, ALL_LINEAR = "auto", "all-linear"
+QUERY_VALUE = (
+    ("q_proj", "v_proj"), ("query", "value"), ("q", "v"), ("wq", "wv"), ("q_lin", "v_lin"), ("query_key_value",),
+    ("qkv_proj",), ("c_attn",), ("Wqkv",), ("qkv",), ("in_proj",),
+)  # fmt: skip
+"""Names of the query and value matrices of attention, or of the matrix that holds both: `auto` takes the first that a
+model has."""
+
+
 def add_adapter(lm: nn.Module, tuning: Tuning, name: str) -> None:
     """Add one named LoRA adapter to `lm` in place. Raises ConfigError if no layer has a target's name."""
     from peft import LoraConfig, inject_adapter_in_model
 
-    ends = tuple(tuning.targets)
-    layers = {path.removesuffix(".base_layer").rsplit(".", 1)[-1] for path, _ in lm.named_modules()}
-    missing = [target for target in ends if target not in layers]
-    if missing:
-        linear = sorted({p.rsplit(".", 1)[-1] for p, m in lm.named_modules() if isinstance(m, nn.Linear)})
-        raise ConfigError(f"LoRA target '{missing[0]}' is no layer of this model. Linear layers: {', '.join(linear)}.")
+    ends = targets_of(lm, tuning.targets)
     config = LoraConfig(r=tuning.rank, lora_alpha=tuning.alpha, target_modules=list(ends), lora_dropout=0.0)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # several adapters are intended
         warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False")  # GPT-2's layers; peft adjusts
         inject_adapter_in_model(config, lm, name)
+
+
+def targets_of(model: nn.Module, targets: Sequence[str]) -> tuple[str, ...]:
+    """Names of the layers that LoRA adapts: `auto` = the query and value matrices of attention, `all-linear` = every
+    linear layer but the output layer, anything else = these names. Raises ConfigError if the model lacks one."""
+    layers = linear_layers(model)
+    known = f"Linear layers: {', '.join(layers)}."
+    if ALL_LINEAR in targets:
+        return layers
+    if AUTO in targets:
+        found = next((names for names in QUERY_VALUE if set(names) <= set(layers)), None)
+        if found is None:
+            raise ConfigError(f"tuning.targets = auto knows no query and value layers of this model. {known}")
+        return found
+    for target in targets:
+        if target not in layers:
+            raise ConfigError(f"LoRA target '{target}' is no layer of this model. {known}")
+    return tuple(targets)
+
+
+def linear_layers(model: nn.Module) -> tuple[str, ...]:
+    """Last names of all linear layers (GPT-2's Conv1D is one), without adapters and the output layer."""
+    from transformers.pytorch_utils import Conv1D
+
+    output = getattr(model, "get_output_embeddings", lambda: None)()
+    layers = {
+        path.removesuffix(".base_layer").rsplit(".", 1)[-1]
+        for path, layer in model.named_modules()
+        if isinstance(layer, nn.Linear | Conv1D) and layer is not output and ".lora_" not in path
+    }
+    return tuple(sorted(layers))
+
+
+def switch_off_dropout(model: nn.Module) -> None:
+    """Set the dropout of all parts of a frozen model to 0: layers of dropout, and the rates that attention reads."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        for name, value in vars(module).items():
+            if "drop" in name and isinstance(value, float):
+                setattr(module, name, 0.0)
 
 
 def init_adapters(model: nn.Module, seed: int) -> None:

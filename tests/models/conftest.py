@@ -9,6 +9,7 @@ import torch
 
 from fedmrg_core.models.tokenizer import END, PAD, train_tokenizer
 
+torch.set_num_threads(1)  # more slow a small model down
 TEXTS = ["The heart is normal in size.", "There is a small left pleural effusion.", "No pneumothorax.", "Mild edema."]
 
 

@@ -111,9 +111,13 @@ def test_an_encoder(harm: Harm, reason: str, vit_checkpoint: Path, tmp_path: Pat
         load_encoder(path)
 
 
-def test_an_encoder_for_films_of_another_size(vit_checkpoint: Path) -> None:
-    with pytest.raises(FedMRGError, match="it cannot encode films of image_size=96: "):
-        build_encoder(toy_config("fedavg", f"encoder={vit_checkpoint}", "image_size=96").model)
+def test_an_encoder_of_which_needed_weights_are_missing(vit_checkpoint: Path, tmp_path: Path) -> None:
+    folder = Path(harmed(vit_checkpoint, lambda folder: None, tmp_path))
+    state = load_file(folder / "model.safetensors")
+    (name,) = [name for name in state if name.endswith("0.layernorm_before.weight")]
+    save_file({n: t for n, t in state.items() if n != name}, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(FedMRGError, match=r"it lacks 1 weights that are needed, as .*0\.layernorm_before\.weight"):
+        build_encoder(toy_config("fedavg", f"encoder={folder}").model)
 
 
 def test_a_language_model_as_encoder(language_checkpoint: Path) -> None:

@@ -46,7 +46,7 @@ def test_films_are_normalised_as_the_encoder_was_trained(resnet_checkpoint: Path
     assert vit.mean.flatten().tolist() == [0.5]
     films = torch.randint(0, 256, (2, 64, 64), dtype=torch.uint8)
     assert resnet.eval()(films).shape == (2, 64, 16)
-    assert vit.eval()(films).shape == (2, 17, 32)
+    assert vit.eval()(films).shape == (2, 16, 32)
 
 
 @pytest.mark.parametrize("setting", ["lm", "encoder"])

@@ -79,7 +79,7 @@ def test_a_vit_and_a_language_model_from_checkpoints(
     toy_cache: Path, vit_checkpoint: Path, language_checkpoint: Path
 ) -> None:
     model = built(toy_cache, f"encoder={vit_checkpoint}", f"lm={language_checkpoint}")
-    check(model, patches=17, width=32, hidden=32, vocabulary=model.tokenizer.vocab_size)
+    check(model, patches=16, width=32, hidden=32, vocabulary=model.tokenizer.vocab_size)
 
 
 def test_a_resnet_map_becomes_patches(toy_cache: Path, resnet_checkpoint: Path) -> None:

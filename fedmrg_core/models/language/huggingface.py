@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import torch
-
+from fedmrg_core.errors import ConfigError
 from fedmrg_core.models.config import ModelConfig
-from fedmrg_core.models.pretrained import load_pretrained, refusal
+from fedmrg_core.models.pretrained import load_pretrained, load_weights, refusal
 from fedmrg_core.models.registry import CHECKPOINT, language_model
 from fedmrg_core.models.tokenizer import ReportTokenizer
 
@@ -16,30 +16,54 @@ from fedmrg_core.models.tokenizer import ReportTokenizer
 def own_tokenizer(config: ModelConfig, base: Path) -> ReportTokenizer:
     """The checkpoint's tokenizer. Its end token serves as padding if it has no padding token.
 
-    Raises ConfigError if it has no fast tokenizer, no end token, or cannot encode English.
+    Raises ConfigError if it has no end token, or cannot encode English.
     """
     from transformers import AutoTokenizer
 
     wrapped = load_pretrained("lm", config.lm, AutoTokenizer.from_pretrained)
-    fast, end = getattr(wrapped, "backend_tokenizer", None), wrapped.eos_token_id
-    if fast is None:
-        raise refusal("lm", config.lm, "it has no fast tokenizer (tokenizer.json)")
+    inner, end = getattr(wrapped, "backend_tokenizer", None) or _Slow(wrapped), wrapped.eos_token_id
     if end is None:
         raise refusal("lm", config.lm, "its tokenizer has no end token (eos_token in tokenizer_config.json)")
     pad = wrapped.pad_token_id if wrapped.pad_token_id is not None else end
-    tokenizer = ReportTokenizer(fast, pad, end, config.max_tokens)
+    tokenizer = ReportTokenizer(inner, pad, end, config.max_tokens, _begin(config, wrapped))
     if "heart" not in tokenizer.decode(tokenizer.encode("the heart is normal")).lower():
         raise refusal("lm", config.lm, "its tokenizer is empty or cannot encode English (is tokenizer.json missing?)")
     return tokenizer
 
 
+def _begin(config: ModelConfig, tokenizer: Any) -> int | None:
+    """The id of the token that comes first, if one does. Raises ConfigError if one is asked for and there is none."""
+    token: int | None = tokenizer.bos_token_id
+    if config.begin == "yes" and token is None:
+        raise ConfigError(f"model.begin = yes, but the tokenizer of lm={config.lm} has no begin token")
+    habit = token is not None and tokenizer("heart").input_ids[:1] == [token]
+    return token if config.begin == "yes" or (config.begin == "auto" and habit) else None
+
+
+class _Slow:
+    """A tokenizer written in Python, with the interface of a fast one (`tokenizers.Tokenizer`)."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self.decode = tokenizer.decode
+
+    def encode(self, text: str, add_special_tokens: bool) -> Any:
+        return SimpleNamespace(ids=self._tokenizer.encode(text, add_special_tokens=add_special_tokens))
+
+    def get_vocab_size(self) -> int:
+        return len(self._tokenizer)
+
+
 @language_model(CHECKPOINT, trained_here=False, tokenizer=own_tokenizer)
 def build(config: ModelConfig, tokenizer: ReportTokenizer) -> Any:
-    """The checkpoint's model in float32. Raises ConfigError if its tokenizer has more tokens than it has embeddings."""
-    from transformers import AutoModelForCausalLM
+    """The checkpoint's model in float32, without what its `generation_config.json` says. Raises ConfigError if its
+    tokenizer has more tokens than it has embeddings, or weights are missing."""
+    from transformers import AutoModelForCausalLM, GenerationConfig
 
-    options = {"use_safetensors": True, "dtype": torch.float32}
-    model = load_pretrained("lm", config.lm, AutoModelForCausalLM.from_pretrained, **options)
+    model, missing = load_weights("lm", config.lm, AutoModelForCausalLM.from_pretrained)
+    if missing:
+        raise refusal("lm", config.lm, f"it lacks {len(missing)} of its weights, as {min(missing)}")
+    model.generation_config = GenerationConfig()
     rows = int(model.get_input_embeddings().weight.shape[0])
     if tokenizer.vocab_size > rows:
         raise refusal("lm", config.lm, f"its tokenizer has {tokenizer.vocab_size} tokens, its model {rows} embeddings")

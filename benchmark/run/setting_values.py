@@ -1,0 +1,35 @@
+"""Values of settings: from the command line's text, and of the right type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fedmrg_core.errors import ConfigError, choose, shortened
+
+
+def parse(name: str, text: str, default: Any) -> Any:
+    """A text of the command line as a value of the default's type."""
+    if isinstance(default, bool):
+        return choose(name, text.lower(), ("true", "false")) == "true"
+    if isinstance(default, list | tuple):
+        items = [item.strip() for item in text.strip("[]").split(",") if item.strip()]
+        return [parse(name, item.strip("\"'"), default[0]) for item in items]
+    if isinstance(default, int | float):
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        try:
+            return type(default)(text)
+        except ValueError:
+            raise ConfigError(f"{name} takes {kind}, not '{shortened(text)}'.") from None
+    return text
+
+
+def same_type(value: Any, default: Any) -> bool:
+    if isinstance(default, list | tuple):
+        return isinstance(value, list | tuple) and all(type(item) is type(default[0]) for item in value)
+    return type(value) is type(default)
+
+
+def type_name(default: Any) -> str:
+    if isinstance(default, list | tuple):
+        return f"a list of {type(default[0]).__name__}"
+    return type(default).__name__
