@@ -21,6 +21,7 @@ from fedmrg_core.metrics.stats import (
     Ints,
     Measure,
     Score,
+    SumMeasure,
     bootstrap_weights,
     interval,
     registered_measures,
@@ -205,10 +206,10 @@ def _score_part(
             yield from _keyed(f"{hospital}/{measure.name}", draws, len(own), measure)
     for measure in split:
         yield from _over_hospitals(np.stack(by_hospital[measure.name]), measure)
-        if find(measure.name).worst_tables and len(set(hospitals)) > 1:
+        if find(measure.name).worst_tables and isinstance(measure, SumMeasure) and len(set(hospitals)) > 1:
             rng = generator(seed, "shuffled hospitals", str(part), str(view))
-            order = np.argsort(table["study_id"].iloc[rows].astype(str).to_numpy())
-            yield _shuffled_worst(measure, rows[order], list(hospitals.iloc[order]), rng)
+            order = np.argsort(table["study_id"].iloc[rows].astype(str).to_numpy())  # the table's order tells nothing
+            yield from _shuffled_worst(measure, rows[order], list(hospitals), rng)
 
 
 def _keyed(key: str, draws: Floats, n: int, measure: Measure) -> Iterator[tuple[str, Score]]:
@@ -233,18 +234,21 @@ def _over_hospitals(draws: Floats, measure: Measure) -> Iterator[tuple[str, Scor
 
 
 SHUFFLES = 500
-"""Permutations of the hospitals' labels."""
+"""Permutations of the studies."""
 
 
-def _shuffled_worst(measure: Measure, rows: Ints, hospitals: list[str], rng: np.random.Generator) -> tuple[str, Score]:
-    """What the worst hospital would score if hospitals were alike: their labels are permuted among the studies, sizes
-    kept. Value: mean over permutations; low, high: their 95 % range."""
-    names, label = np.unique(hospitals, return_inverse=True)
-    shuffled = np.stack([rng.permutation(label) for _ in range(SHUFFLES)])
-    member = (shuffled[:, None, :] == np.arange(len(names))[:, None]).reshape(-1, len(rows))
-    values = measure.score(member.astype(np.float64), rows).reshape(SHUFFLES, len(names))
-    worst = np.nanmin(values, axis=1) if measure.higher_is_better else np.nanmax(values, axis=1)
-    low, high = np.quantile(worst, [0.025, 0.975])
-    better = measure.higher_is_better
-    score = Score(float(worst.mean()), float(low), float(high), len(names), measure.version, better)
-    return f"shuffled_worst_{measure.name}", score
+def _shuffled_worst(
+    measure: SumMeasure, rows: Ints, hospitals: Sequence[str], rng: np.random.Generator
+) -> Iterator[tuple[str, Score]]:
+    """What the worst hospital would score if hospitals were alike: the studies are dealt to them at random, sizes kept.
+    Value: mean over permutations; low, high: their 95 % range."""
+    _, sizes = np.unique(hospitals, return_counts=True)
+    starts = np.cumsum(sizes) - sizes
+    sums = (np.add.reduceat(measure.rows[rng.permutation(rows)], starts) for _ in range(SHUFFLES))
+    values, sign = np.stack([measure.combine(one) for one in sums]), 1 if measure.higher_is_better else -1
+    worst = np.where(np.isfinite(values), sign * values, np.inf).min(axis=1)
+    worst = sign * worst[np.isfinite(worst)]
+    if len(worst):
+        low, high = np.quantile(worst, [0.025, 0.975])
+        score = Score(float(worst.mean()), float(low), float(high), len(sizes), measure.version, sign > 0)
+        yield f"shuffled_worst_{measure.name}", score
