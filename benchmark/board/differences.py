@@ -1,17 +1,19 @@
-"""Does a row of a board differ from the reference row? Paired over draws, from the committed results alone.
+"""Does a row of a board differ from the reference row? Paired over draws and patients, from committed results alone.
 
-All rows share the draws of data and base, so differences are taken draw by draw: mean, 95 % t interval, two-sided p of
-the paired t test, and p after Holm's correction over the rows of one column. One common draw gives a difference without
-interval and p.
+All rows share the draws of data and base, and the patients of a draw, so both rows are resampled together
+(`resampling.py`): mean difference over their common draws, 95 % interval, two-sided p, and p after Holm's correction
+over the rows of one column.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from benchmark.board.boards import Board, Row
-from benchmark.board.schema import possible_range
+from benchmark.board.boards import Board
+from benchmark.board.resampling import interval, over_draws, p_value
+from benchmark.board.rows import Row
 
 REFERENCE = "fedavg"
 """What a federated algorithm should improve on. Without such a row, the first trained row is the reference."""
@@ -20,13 +22,12 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Difference:
-    """A row's mean less the other's over their `draws` common draws, with its 95 % interval and Holm's p; with one
-    draw, no interval (low and high are the value) and no p."""
+    """A row's mean less the other's over their `draws` common draws, with its 95 % interval and Holm's p."""
 
     value: float
     low: float
     high: float
-    p_holm: float | None
+    p_holm: float
     draws: int
 
 
@@ -39,32 +40,32 @@ def reference(board: Board) -> Row | None:
 
 def differences(rows: Sequence[Row], base: Row, key: str) -> dict[str, Difference]:
     """Differences of one score from the row `base`, by algorithm; only of rows that share a draw with it."""
+    return corrected({row.algorithm: paired(row, base, key) for row in rows if row is not base})
+
+
+def corrected(found: dict[str, Difference | None]) -> dict[str, Difference]:
+    """The known ones of these, each with its p after Holm's correction over them."""
     from fedmrg_core.metrics.compare import holm
 
-    found = {row.algorithm: one for row in rows if row is not base and (one := _difference(row, base, key))}
-    corrected = holm({name: one.p_holm for name, one in found.items() if one.p_holm is not None})
-    return {name: replace(one, p_holm=corrected.get(name)) for name, one in found.items()}
+    known = {name: one for name, one in found.items() if one is not None}
+    p = holm({name: one.p_holm for name, one in known.items()})
+    return {name: replace(one, p_holm=p[name]) for name, one in known.items()}
 
 
-def _difference(row: Row, base: Row, key: str) -> Difference | None:
-    """The difference with its own p, before Holm's correction."""
-    from fedmrg_core.metrics.compare import paired_seeds
-
+def paired(row: Row, base: Row, key: str) -> Difference | None:
+    """The difference with its own p, before Holm's correction; None without a common draw."""
     own, other = row.values.get(key, {}), base.values.get(key, {})
     draws = sorted(own.keys() & other.keys())
     if not draws:
         return None
-    found = paired_seeds([own[draw] for draw in draws], [other[draw] for draw in draws])
-    if found is None:
-        value = own[draws[0]] - other[draws[0]]
-        return Difference(value, value, value, None, 1)
-    lowest, highest = possible_range(key)
-    widest = highest - lowest
-    return Difference(found.value, max(found.low, -widest), min(found.high, widest), found.p, len(draws))
+    value = math.fsum(own[draw] - other[draw] for draw in draws) / len(draws)
+    spread = over_draws({draw: row.resampled[key][draw] - base.resampled[key][draw] for draw in draws})
+    low, high = interval(spread) or (value, value)
+    return Difference(value, low, high, p_value(spread), len(draws))
 
 
 def indistinguishable(board: Board, key: str) -> list[str]:
     """Rows with the most draws whose difference from the first is within chance (Holm's p of LEVEL or more)."""
     rows = board.complete
     found = differences(rows, rows[0], key) if rows else {}
-    return [name for name, one in found.items() if one.p_holm is not None and one.p_holm >= LEVEL]
+    return [name for name, one in found.items() if one.p_holm >= LEVEL]

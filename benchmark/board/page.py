@@ -37,12 +37,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under column titles (the first column, the algorithm, has none). title: "" continues the table before."""
+    """Rows under column titles (the first column, the algorithm, has none). title: "" continues the table before.
+    fixed: columns that do not sort, since nothing is to be ranked by them."""
 
     columns: tuple[str, ...]
     lines: tuple[Line, ...]
     title: str = ""
     note: str = ""
+    fixed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from benchmark.board.boards import Board, Estimate, Row
-from benchmark.board.view import is_noted, preset_name
+from benchmark.board.boards import Board
+from benchmark.board.cells import is_noted
+from benchmark.board.rows import Estimate, Row
+from benchmark.board.view import preset_name
 
 if TYPE_CHECKING:
     from fedmrg_core.data.describe import Measure

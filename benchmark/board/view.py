@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from benchmark.board.boards import Board, Estimate, Row
-from benchmark.board.differences import LEVEL, Difference, differences, indistinguishable, reference
-from benchmark.board.page import Bar, Cell, Entry, Index, Line, Page, Section, Table
+from benchmark.board.boards import Board
+from benchmark.board.cells import DASH, column, cost_cell, decimal, is_noted, line, row_groups, score_cell
+from benchmark.board.difference_sections import difference_sections
+from benchmark.board.differences import LEVEL, indistinguishable
+from benchmark.board.page import Cell, Entry, Index, Line, Page, Section, Table
 from benchmark.board.results import Result
+from benchmark.board.rows import Row
 from fedmrg_core.errors import first_line
-from fedmrg_core.metrics.catalogue import RANKED_BY, VIEWS, Metric, View, find, shown
+from fedmrg_core.metrics.catalogue import RANKED_BY, VIEWS, Metric, find, shown
 
 COST_TITLES = {
     "upload_mb_round": "upload per round, MB",
@@ -26,17 +29,21 @@ FORMALISATION = (
 )
 """Shown with FedMRG wherever it is ranked."""
 HOW_TO_READ = (
-    "Numbers are means over draws of data and base (one draw per seed) with 95 % t intervals, cut at the lowest and "
-    "highest possible value. A row with one draw has the 95 % bootstrap interval over its patients. CE F1 (clinical "
-    "efficacy) compares the 14 CheXpert conditions of both texts, positives only. The worst hospital is the lowest of "
-    "a few small groups, partly by chance: do not rank by it. Rows in italics read no film or were never trained: they "
-    "show what a score is worth. In columns with \u2193 lower is better."
+    "Numbers are means over draws of data and base (one draw per seed), with 95 % intervals of a bootstrap over draws "
+    "and patients together. CE F1 (clinical efficacy) compares the 14 CheXpert conditions of both texts, positives "
+    "only. "
+    "The worst hospital is the lowest of a few small groups; by chance is what it would be if hospitals were alike "
+    "(labels permuted over studies), with the range of that: nothing is ranked by it. Rows in italics read no film or "
+    "were never trained: they show what a score is worth. In columns with \u2193 lower is better."
+)
+UNCOUNTED = (
+    "Without committed values of single studies: {}. Their intervals take the patients' part from those of the single "
+    "runs, and their differences take the patients of two rows as independent, which makes them wide."
 )
 ONE_DRAW = (
     "All seeds share one draw of data and base: intervals and tests over seeds show the noise of training only, not "
     "what other patients would change."
 )
-FEWER_DRAWS = "Fewer draws than the rows above. Draws differ in difficulty, so compare no number with theirs."
 NO_LEADER = "not ranked: one seed"
 HEADS_MEANING = (
     "What the diagnosis head knew, against the data set's labels, next to what the report said. If the head scores "
@@ -53,7 +60,6 @@ CONDITIONS_MEANING = (
 INCOMPARABLE = "Finished runs that differ in more than the algorithm. The first difference is named."
 NO_RESULT = "No finished result yet."
 NO_BOARD = "No result is committed yet: make suite makes them."
-DASH = "-"
 
 
 def index_page(boards: Sequence[Board]) -> Index:
@@ -75,10 +81,10 @@ def board_page(board: Board) -> Page:
     facts = f"bench_version {common.bench_version}, board key {common.board_key}, metrics {common.metrics}"
     facts += f", libraries {common.libraries}." if common.libraries else "."
     shared = (ONE_DRAW,) if board.one_draw and board.rows[0].draws > 1 else ()
-    notes = (facts, HOW_TO_READ, *shared, *_ties(board))
+    notes = (facts, HOW_TO_READ, *shared, *_uncounted(board), *_ties(board))
     footnote = f"fedmrg: {FORMALISATION}." if any(is_noted(row.algorithm) for row in board.rows) else ""
     scores = (*_views(board), *_heads(board), *_texts(board), *_conditions(board))
-    return Page(title, notes, footnote, (*scores, *_differences(board), _costs(board), *problems))
+    return Page(title, notes, footnote, (*scores, *difference_sections(board), _costs(board), *problems))
 
 
 def preset_name(board: Board) -> str:
@@ -86,27 +92,30 @@ def preset_name(board: Board) -> str:
     return board.preset + (f" with {', '.join(board.overrides)}" if board.overrides else "")
 
 
-def is_noted(algorithm: str) -> bool:
-    """Whether the note on FedMRG applies: to it and its variants (`fedmrg-lite`)."""
-    return algorithm.split(" ")[0].split("-")[0] == "fedmrg"
-
-
 def _leader(board: Board) -> str:
     best = board.rows[0] if board.rows else None
     if best and best.draws == 1:
         return NO_LEADER
     found = best.estimates.get(RANKED_BY) if best else None
-    return f"{best.algorithm} {_decimal(found.value)}" if best and found else DASH
+    return f"{best.algorithm} {decimal(found.value)}" if best and found else DASH
+
+
+def _uncounted(board: Board) -> Iterator[str]:
+    """Which rows have no per-study values."""
+    names = [row.algorithm for row in board.rows if not row.counted]
+    if names:
+        yield UNCOUNTED.format("all rows" if len(names) == len(board.rows) else ", ".join(names))
 
 
 def _ties(board: Board) -> Iterator[str]:
     """Which rows cannot be told from the first."""
     names = indistinguishable(board, RANKED_BY)
     if names:
+        draws = board.rows[0].draws
+        over = f"{draws} draws and their patients" if draws > 1 else "the patients of one draw"
         yield (
             f"Not distinguishable from the first row in {find(RANKED_BY).title}, own hospitals, personal view (paired "
-            f"t test over {board.rows[0].draws} draws, which shows large differences only, Holm's p of "
-            f"{_decimal(LEVEL)} or more): {', '.join(names)}."
+            f"bootstrap over {over}, Holm's p of {decimal(LEVEL)} or more): {', '.join(names)}."
         )
 
 
@@ -116,33 +125,21 @@ def _views(board: Board) -> Iterator[Section]:
         yield Section(view.long_title, meaning, tuple(_score_tables(board, view.key, shown("board"))))
 
 
-def _row_groups(board: Board) -> Iterator[tuple[Sequence[Row], str]]:
-    """The rows with the most draws and, if there are any, the others with a note: they share no sortable column."""
-    complete = board.complete
-    others = [row for row in board.rows if row not in complete]
-    yield complete, ""
-    if others:
-        yield others, FEWER_DRAWS
-
-
 def _score_tables(board: Board, view: str, metrics: Sequence[Metric], title: str = "") -> Iterator[Table]:
-    columns = tuple(map(_column, metrics))
-    for rows, note in _row_groups(board):
+    metrics = [one for one in metrics if any(f"{view}/{one.key}" in row.estimates for row in board.rows)]
+    columns, fixed = tuple(map(column, metrics)), tuple(column(metric) for metric in metrics if metric.prefix)
+    for rows, note in row_groups(board):
         known = [row for row in rows if any(f"{view}/{metric.key}" in row.estimates for metric in metrics)]
         if known:
-            yield Table(columns, tuple(_score_lines(known, view, metrics)), title, note)
+            yield Table(columns, tuple(_score_lines(known, view, metrics)), title, note, fixed)
             title = ""
-
-
-def _column(metric: Metric) -> str:
-    return metric.title if metric.higher_is_better else f"{metric.title} \u2193"
 
 
 def _score_lines(rows: Sequence[Row], view: str, metrics: Sequence[Metric]) -> Iterator[Line]:
     keys = [f"{view}/{metric.key}" for metric in metrics]
     tops = {key: max((row.estimates[key].high for row in rows if key in row.estimates), default=0.0) for key in keys}
     for row in rows:
-        yield _line(row, [_score(row.estimates.get(key), tops[key] or 1.0) for key in keys])
+        yield line(row, [score_cell(row.estimates.get(key), tops[key] or 1.0) for key in keys])
 
 
 def _heads(board: Board) -> Iterator[Section]:
@@ -177,39 +174,11 @@ def _conditions(board: Board) -> Iterator[Section]:
         yield Section("Condition by condition", CONDITIONS_MEANING, tuple(tables))
 
 
-def _differences(board: Board) -> Iterator[Section]:
-    """Differences from the reference row, if the board has more than one draw."""
-    base = reference(board)
-    if base is None or base.draws < 2:
-        return
-    views = [view for view in VIEWS if view.differences]
-    tables = tuple(table for view in views for table in _difference_tables(board, base, view))
-    text = (
-        f"Each row less {base.algorithm}, draw by draw on the same data and base: mean, 95 % t interval, and p of the "
-        "paired t test after Holm's correction over the rows of a column. Few draws show large differences only; a "
-        "single draw shows a difference without interval. fedmrg compare A B compares two runs of one seed study by "
-        "study."
-    )
-    if tables:
-        yield Section(f"Differences from {base.algorithm}", text, tables)
-
-
-def _difference_tables(board: Board, base: Row, view: View) -> Iterator[Table]:
-    titles, title = tuple(map(_column, shown("board"))), view.long_title
-    for rows, note in _row_groups(board):
-        columns = [differences(rows, base, f"{view.key}/{metric.key}") for metric in shown("board")]
-        known = [row for row in rows if any(row.algorithm in column for column in columns)]
-        lines = tuple(_line(row, [_difference(column.get(row.algorithm)) for column in columns]) for row in known)
-        if lines:
-            yield Table(titles, lines, title, note)
-            title = ""
-
-
 def _costs(board: Board) -> Section:
     known = {key: title for key, title in COST_TITLES.items() if any(key in row.estimates for row in board.rows)}
     tables = []
-    for rows, note in _row_groups(board):
-        lines = [_line(row, [*(_cost(row.estimates.get(key)) for key in known), *_counts(row)]) for row in rows]
+    for rows, note in row_groups(board):
+        lines = [line(row, [*(cost_cell(row.estimates.get(key)) for key in known), *_counts(row)]) for row in rows]
         tables.append(Table((*known.values(), "seeds", "draws"), tuple(lines), note=note))
     return Section("Costs", tables=tuple(tables))
 
@@ -233,42 +202,8 @@ def _run(result: Mapping[str, object]) -> str:
 
 def _ranked_score(result: Result) -> str:
     value = result["scores"].get(RANKED_BY, {}).get("value")
-    return "" if value is None else f" ({find(RANKED_BY).title} {_decimal(value)})"
+    return "" if value is None else f" ({find(RANKED_BY).title} {decimal(value)})"
 
 
 def _reason(result: Result) -> str:
     return first_line(str(result.get("error") or ""))[:200] or "no reason recorded"
-
-
-def _line(row: Row, cells: Sequence[Cell]) -> Line:
-    return Line(row.algorithm, row.trivial, is_noted(row.algorithm), tuple(cells))
-
-
-def _score(found: Estimate | None, top: float) -> Cell:
-    if found is None:
-        return Cell(DASH)
-    interval = "" if found.low == found.high else f"{_decimal(found.low)} to {_decimal(found.high)}"
-    percent = [min(100.0, max(0.0, 100 * x / top)) for x in (found.value, found.low, found.high)]
-    return Cell(_decimal(found.value), interval, found.value, Bar(*percent))
-
-
-def _difference(found: Difference | None) -> Cell:
-    if found is None:
-        return Cell(DASH)
-    if found.p_holm is None:
-        return Cell(_decimal(found.value, "+"), number=found.value)
-    p = "< .001" if found.p_holm < 0.001 else _decimal(found.p_holm)
-    interval = f"{_decimal(found.low, '+')} to {_decimal(found.high, '+')}, p {p}"
-    return Cell(_decimal(found.value, "+"), interval, found.value)
-
-
-def _cost(found: Estimate | None) -> Cell:
-    if found is None:
-        return Cell(DASH)
-    return Cell(f"{found.value:.1f}" if found.value >= 10 else f"{found.value:.2f}", number=found.value)
-
-
-def _decimal(value: float, sign: str = "-") -> str:
-    """Three decimals without the leading zero, as scores are written: `.512`, with sign "+" `+.021`."""
-    text = f"{value:{sign}z.3f}"
-    return text.replace("0.", ".", 1) if abs(value) < 1 else text

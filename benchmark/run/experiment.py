@@ -133,6 +133,7 @@ def _stages(context: Context, federation: Federation) -> None:
         data_sha256=federation.data_sha256,
         model_sha256=check_base(base)["sha256"],
         left_out=federation.left_out,
+        private=stages.hides_text(context.config, federation),
     )
     record.result["provenance"].update(settle_origin(record.folder, record.result["provenance"]))
     if record.tracker:

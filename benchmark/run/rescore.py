@@ -47,8 +47,8 @@ def main(args: argparse.Namespace) -> int:
     write_outputs(args, {"run_id": result["run_id"], "scores": scores, "missing": card.missing}, card.per_study)
     if args.update:
         _refuse_losses(result["scores"], scores, card.per_study.attrs["metrics"])
-        done = update(again, result["scores"], folder, args.root)
         save_per_study(card.per_study, folder / PER_STUDY)
+        done = update(again, result["scores"], folder, args.root)
     print(score_table(again))
     print()
     print("\n".join(moved(result["scores"], scores) + (done if args.update else [])))
@@ -146,6 +146,7 @@ def _refuse_losses(before: Scores, after: Scores, measured: Mapping[str, Any]) -
 def update(result: dict[str, Any], before: Scores, folder: Path, root: Path) -> list[str]:
     """Store the new scores in the run's folder, and in its committed result if the tree is clean; says what it did."""
     from benchmark.board.results import committed_text, find, read
+    from benchmark.board.study_values import commit_values
     from benchmark.run import provenance
 
     code = provenance.collect(root, "cpu")
@@ -160,5 +161,7 @@ def update(result: dict[str, Any], before: Scores, folder: Path, root: Path) -> 
     if facts["dirty"]:
         return [*done, "not updated: the committed result, since the tree has uncommitted changes"]
     overrides = {key: value for key, value in read(path).items() if key == "overrides"}
-    write_atomic(path, committed_text({**result, **overrides}).encode())
+    whole = {**result, **overrides}
+    write_atomic(path, committed_text(whole).encode())
+    commit_values(whole, folder, root)
     return [*done, f"updated: {path.relative_to(root)} (`fedmrg leaderboard` rebuilds the board)"]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmark.board.results import Result, bench_version, committed_text, config_hash, read, result_path
 from benchmark.board.schema import problem
+from benchmark.board.study_values import commit_values
 from benchmark.run.interrupt import interruptible
 from benchmark.run.options import BENCH_VERSION, RUNS
 from benchmark.suites.plan import Task
@@ -126,7 +127,7 @@ def _failed_result(task: Task, since: float) -> Result:
     return {}
 
 
-def store(outcome: Outcome, root: Path = ROOT) -> Outcome:
+def store(outcome: Outcome, root: Path = ROOT, runs: Path = RUNS) -> Outcome:
     """Copy a result of a clean tree to `leaderboards/results/`; a failed one never replaces a finished one."""
     result = outcome.result
     if not result:
@@ -138,5 +139,7 @@ def store(outcome: Outcome, root: Path = ROOT) -> Outcome:
     path = committed_path(outcome.task, root)
     if outcome.status == "finished" or not path.exists():
         overrides = {"overrides": list(outcome.task.overrides)} if outcome.task.overrides else {}
-        write_atomic(path, committed_text({**result, **overrides}).encode())
+        whole = {**result, **overrides}
+        write_atomic(path, committed_text(whole).encode())
+        commit_values(whole, runs / str(result.get("run_id")), root)
     return outcome

@@ -7,6 +7,7 @@ positive only, or `_unc` with uncertain as positive; 14 conditions or CheXpert's
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 
@@ -21,6 +22,7 @@ States = npt.NDArray[np.int8]
 Flags = npt.NDArray[np.bool_]
 
 KINDS: tuple[str, ...] = ("precision", "recall", "f1")
+_CONDITION_KEYS = {condition_key(condition) for condition in CONDITIONS}
 _FIVE = [CONDITIONS.index(name) for name in FIVE_CONDITIONS]
 
 
@@ -99,6 +101,19 @@ def single_f1(sums: Floats) -> Floats:
     """F1 of summed hits, false alarms and misses [.., 3] -> [..]; NaN where all are 0."""
     hits, wrong = sums[..., 0], sums[..., 1] + sums[..., 2]
     return ratio(np.stack([2 * hits, 2 * hits + wrong], axis=-1))
+
+
+def combine_of(key: str) -> Combine | None:
+    """What maps the summed counts of a clinical metric to its value, by key; None if it is none.
+
+    >>> combine_of("ce_f1_micro14")(np.array([[2.0, 1.0, 1.0]]))
+    array([0.66666667])
+    """
+    found = re.fullmatch(r"(?:ce|head)_(precision|recall|f1)_(micro|macro|example)(?:14|5)(?:_unc)?", key)
+    if found is None:
+        return single_f1 if key in _CONDITION_KEYS else None
+    kind, average = found.groups()
+    return weighted_mean if average == "example" else partial(micro if average == "micro" else macro, kind=kind)
 
 
 def _averages(table: Floats) -> Iterator[tuple[str, Floats, Combine]]:

@@ -1,13 +1,11 @@
-"""Are two algorithms different? Means over seeds, paired tests on the same studies, Holm's correction.
+"""Are two systems different? Paired tests on the same studies, Holm's correction.
 
-    seed_interval([.412, .398, .421])                       # SeedMean(mean, low, high, n)
     paired(first, second, patients, generator(0, "test"))   # Difference of two measures of the same studies
     holm({"a against b": .01, "a against c": .04})          # adjusted p values
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,60 +18,13 @@ _BLOCK = 2_000_000
 
 
 @dataclass(frozen=True)
-class SeedMean:
-    """The mean of a score over n seeds with its 95 % t interval (equal to the mean for one seed)."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
-
-
-def seed_interval(values: Sequence[float]) -> SeedMean:
-    """Mean over seeds with a Student t interval: what runs with other seeds would show.
-
-    Raises:
-        ValueError: no value.
-    """
-    if not len(values):
-        raise ValueError("no value to average")
-    n, mean = len(values), sum(values) / len(values)
-    if n == 1:
-        return SeedMean(mean, mean, mean, 1)
-    from scipy.stats import t  # type: ignore[import-untyped]
-
-    spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1))
-    half = float(t.ppf(0.975, n - 1)) * spread / math.sqrt(n)
-    return SeedMean(mean, mean - half, mean + half, n)
-
-
-@dataclass(frozen=True)
 class Difference:
-    """first - second of a metric on the same studies (or seeds), with its 95 % interval and two-sided p."""
+    """first - second of a metric on the same studies, with its 95 % interval and two-sided p."""
 
     value: float
     low: float
     high: float
     p: float
-
-
-def paired_seeds(first: Sequence[float], second: Sequence[float]) -> Difference | None:
-    """The mean difference of two algorithms over the same seeds: paired t interval and test. None below two seeds.
-
-    With three seeds the interval is 4.3 standard errors wide on each side. Equal differences that are not 0 have p = 0:
-    they show no spread.
-    """
-    differences = [a - b for a, b in zip(first, second, strict=True)]
-    if len(differences) < 2:
-        return None
-    from scipy.stats import t
-
-    found = seed_interval(differences)
-    spread = float(np.std(differences, ddof=1)) / math.sqrt(len(differences))
-    if spread == 0.0:
-        return Difference(found.mean, found.low, found.high, 0.0 if found.mean else 1.0)
-    p = 2 * float(t.sf(abs(found.mean) / spread, len(differences) - 1))
-    return Difference(found.mean, found.low, found.high, p)
 
 
 def paired(

@@ -91,7 +91,7 @@ def _rebuilt(table: pd.DataFrame, metric: Metric, fact: Mapping[str, Any]) -> Me
         if metric.rebuilt_from == "values":
             return None  # counts of a metric that is not registered here: how they combine is not known
         rows: Floats = np.array(table[column].tolist(), dtype=np.float64)
-        return SumMeasure(metric.key, rows, _combine(metric), version, better, column)
+        return SumMeasure(metric.key, rows, combine_of(metric) or ratio, version, better, column)
     if metric.key not in table.columns:
         return None
     return mean_measure(metric.key, table[metric.key].to_numpy(float), version, better)
@@ -103,10 +103,16 @@ def counts_column(metric: Metric) -> str:
     return f"{metric.key}_counts" if family is None else family + metric.key.removeprefix(metric.name)
 
 
-def _combine(metric: Metric) -> Combine:
-    if metric.rebuilt_from == "bleu counts":
+def combine_of(metric: Metric) -> Combine | None:
+    """What maps a metric's summed counts to its value; None for metrics that are no function of sums."""
+    how = metric.rebuilt_from
+    if how == "bleu counts":
         return partial(nlg.bleu_score, n=int(metric.name[-1]))
-    return java.meteor_score if metric.rebuilt_from == "meteor counts" else metric.combine or ratio
+    if how == "meteor counts":
+        return java.meteor_score
+    if how in ("label states", "head states"):
+        return clinical.combine_of(metric.key) or (ratio if metric.key == "head_accuracy" else None)
+    return None if how == "distinct codes" else metric.combine or ratio
 
 
 def head_measures(table: pd.DataFrame) -> list[Measure]:

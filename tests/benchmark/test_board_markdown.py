@@ -20,7 +20,7 @@ def test_a_board_in_markdown(make_result):
         f"|---|{7 * '---:|'}",
     ]
     assert lines[at + 6].startswith("| **fedmrg\\*** | .550 <sub>")
-    assert lines[at + 7].startswith("| *constant* | .200 | .200")
+    assert lines[at + 7].startswith("| *constant* | .200 <sub>.15")
     assert "\\* fedmrg: this project's formalisation" in text
     assert "## Failed runs\n\n- fedprox, seed 0: failed: ClientError: loss is not finite\n" in text
     assert "\n\n\n" not in text

@@ -4,20 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmark.board.boards import Estimate, boards, over_draws
-
-
-def test_draws_become_a_mean_with_students_interval():
-    found = over_draws([[{"value": 1.0}], [{"value": 2.0}], [{"value": 3.0}]])
-    assert (found.value, found.draws) == (2.0, 3)
-    # t(.975, 2) = 4.302653 (any table), s = 1, n = 3: half width 4.302653 / sqrt(3) = 2.484138
-    assert found.high == pytest.approx(4.484138, abs=1e-6)
-    assert found.low == pytest.approx(-0.484138, abs=1e-6)
-
-
-def test_one_draw_keeps_its_bootstrap_interval_and_a_missing_value_gives_no_estimate():
-    assert over_draws([[{"value": 0.5, "low": 0.4, "high": 0.7}]]) == Estimate(0.5, 0.4, 0.7, 1)
-    assert over_draws([[], []]) is None
+from benchmark.board.boards import boards
 
 
 def test_rows_are_ordered_by_personal_clinical_f1_and_carry_costs(make_result):
@@ -116,31 +103,6 @@ def test_another_library_version_is_not_ranked_but_another_build_of_it_is(make_r
     (board,) = boards([make_result(), make_result("fedavg"), odd])
     assert (len(board.rows), board.reasons) == (3 - len(reasons), reasons)
     assert "torch 2.13.0" in board.common.libraries
-
-
-def test_seeds_of_one_draw_count_once(make_result):
-    def result(seed: int, draw: int, value: float):
-        made = make_result(seed=seed, value=value)
-        return {**made, "provenance": {**made["provenance"], "data_sha256": f"d{draw}"}}
-
-    (board,) = boards([result(0, 0, 0.2), result(3, 0, 0.4), result(1, 1, 0.5)])
-    (row,) = board.rows
-    found = row.estimates["test/global/bleu4"]
-    assert (row.seeds, row.draws, found.draws) == ((0, 1, 3), 2, 2)
-    assert found.value == pytest.approx(0.4)  # (.3 + .5) / 2, not the mean of three seeds
-
-
-def test_seeds_of_a_single_draw_span_their_intervals():
-    seeds = [{"value": 0.2, "low": 0.1, "high": 0.3}, {"value": 0.4, "low": 0.3, "high": 0.5}]
-    assert over_draws([seeds]) == Estimate(pytest.approx(0.3), 0.1, 0.5, 1)
-
-
-def test_no_interval_leaves_the_possible_values(make_result):
-    # values .02 and .10: half width 12.706 * .04 = .51, so the t interval would be -.45 to .57
-    (board,) = boards([make_result(seed=0, value=0.02), make_result(seed=1, value=0.10)])
-    found = board.rows[0].estimates["test/global/bleu4"]
-    assert found.low == 0.0
-    assert found.high == pytest.approx(0.06 + 12.7062 * 0.04, abs=1e-4)
 
 
 def test_results_of_a_suite_with_overrides_have_a_board_of_their_own(make_result):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -92,6 +93,13 @@ def test_results_of_a_clean_tree_are_committed_and_read_back(tmp_path, make_resu
     assert read["scores"]["test/global/bleu4"]["high"] == pytest.approx(0.55)
 
 
+def test_the_values_of_single_studies_are_committed_beside_a_result(tmp_path, make_result, monkeypatch):
+    folders: list[Path] = []
+    monkeypatch.setattr(execute, "commit_values", lambda result, run, root: folders.append(run))
+    execute.store(Outcome(TASK, "finished", result=make_result("fedavg")), tmp_path, runs=tmp_path / "runs")
+    assert folders == [tmp_path / "runs" / "20260101-fedavg-s0"]
+
+
 def test_results_of_a_dirty_tree_stay_in_runs(tmp_path, make_result):
     result = make_result("fedavg")
     result["provenance"] = {**result["provenance"], "dirty": True}
@@ -159,6 +167,7 @@ def test_an_interrupted_suite_says_so_in_one_line(monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(suite, "run_all", interrupted)
+    monkeypatch.setattr(suite, "refuse_to_replace", lambda tasks: None)  # whatever is committed here
     assert main(["suite", "small"]) == 130
     assert capsys.readouterr().err == (
         "fedmrg: interrupted; `fedmrg suite small` runs what has no committed result yet\n"

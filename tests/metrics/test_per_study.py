@@ -11,9 +11,9 @@ import pytest
 from fedmrg_core.errors import DataError
 from fedmrg_core.metrics import java as java_module
 from fedmrg_core.metrics import per_study
-from fedmrg_core.metrics.catalogue import PREFIXES
+from fedmrg_core.metrics.catalogue import PREFIXES, find
 from fedmrg_core.metrics.scorecard import scorecard
-from fedmrg_core.metrics.stats import Measure
+from fedmrg_core.metrics.stats import Measure, SumMeasure
 
 
 @pytest.fixture
@@ -37,6 +37,13 @@ def rescored(measures: list[Measure], n: int) -> dict[str, float]:
     return {name: value for name, value in values.items() if np.isfinite(value)}
 
 
+def of_sums(measure: SumMeasure) -> float:
+    """A metric of all studies by the function that its name alone gives."""
+    combine = per_study.combine_of(find(measure.name))
+    assert combine is not None, measure.name
+    return float(combine(measure.rows.sum(0)))
+
+
 def check(frame: pd.DataFrame, path: Path) -> set[str]:
     """Every pooled score comes back, to the bit, from a Parquet file of the numbers; returns their names."""
     card = scorecard(frame, ["Lungs are clear."], resamples=0)
@@ -46,7 +53,10 @@ def check(frame: pd.DataFrame, path: Path) -> set[str]:
     for part in ("test", "unseen"):
         table = back[back["part"] == part]
         head = f"{part}/global/"
-        found = rescored(per_study.measures(table), len(table))
+        measures = per_study.measures(table)
+        found = rescored(measures, len(table))
+        combined = {one.name: of_sums(one) for one in measures if isinstance(one, SumMeasure) and one.name in found}
+        assert combined == pytest.approx({name: found[name] for name in combined})
         pooled = {key.removeprefix(head) for key in card.scores if key.startswith(head)}
         pooled = {name for name in pooled if "/" not in name and not name.startswith(tuple(PREFIXES))}
         assert found == {name: card.scores[head + name].value for name in pooled}

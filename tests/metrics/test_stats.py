@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from fedmrg_core.metrics.compare import holm, paired_bootstrap, paired_permutation, paired_seeds, seed_interval
+from fedmrg_core.metrics.compare import holm, paired_bootstrap, paired_permutation
 from fedmrg_core.metrics.nlg import bleu_score
 from fedmrg_core.metrics.stats import Floats, bootstrap_weights, interval, mean_measure, ratio
 from fedmrg_core.seeding import generator
@@ -42,29 +42,9 @@ def test_without_resamples_or_with_one_value_the_interval_is_the_value() -> None
     assert interval(measure.score(bootstrap_weights(["p", "p"], 50, generator("b")), np.arange(2))) == (3.0, 3.0, 3.0)
 
 
-def test_seed_means_use_students_t() -> None:
-    found = seed_interval([1.0, 2.0, 3.0])
-    half = 4.303 * 1.0 / np.sqrt(3)  # t(.975, 2 degrees of freedom) of any table x standard error
-    assert (found.mean, found.low, found.high, found.n) == pytest.approx((2.0, 2.0 - half, 2.0 + half, 3), abs=1e-3)
-    assert seed_interval([0.4]).low == seed_interval([0.4]).high == 0.4
-    with pytest.raises(ValueError, match="no value"):
-        seed_interval([])
-
-
 def means(values: Floats) -> Floats:
     """Statistics of a mean: the values and ones."""
     return np.stack([values, np.ones(len(values))], axis=1)
-
-
-def test_differences_over_seeds_are_the_paired_t_test() -> None:
-    # gaps .1 .2 .3: mean .2, standard error .1 / sqrt(3), t = 3.464; two-sided p with 2 degrees of freedom is .0742
-    found = paired_seeds([0.5, 0.7, 0.9], [0.4, 0.5, 0.6])
-    assert found is not None
-    half = 4.303 * 0.1 / np.sqrt(3)
-    assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.2 - half, 0.2 + half), abs=1e-4)
-    assert found.p == pytest.approx(0.0742, abs=1e-4)
-    assert paired_seeds([0.5], [0.4]) is None
-    assert paired_seeds([0.5, 0.5], [0.5, 0.5]).p == 1.0  # type: ignore[union-attr]
 
 
 def test_exact_permutation_p_of_five_patients_who_all_gain() -> None:
