@@ -209,7 +209,7 @@ def _score_part(
         if find(measure.name).worst_tables and isinstance(measure, SumMeasure) and len(set(hospitals)) > 1:
             rng = generator(seed, "shuffled hospitals", str(part), str(view))
             order = np.argsort(table["study_id"].iloc[rows].astype(str).to_numpy())  # the table's order tells nothing
-            yield from _shuffled_worst(measure, rows[order], list(hospitals), rng)
+            yield from shuffled_worst(measure, rows[order], list(hospitals), rng)
 
 
 def _keyed(key: str, draws: Floats, n: int, measure: Measure) -> Iterator[tuple[str, Score]]:
@@ -237,7 +237,7 @@ SHUFFLES = 500
 """Permutations of the studies."""
 
 
-def _shuffled_worst(
+def shuffled_worst(
     measure: SumMeasure, rows: Ints, hospitals: Sequence[str], rng: np.random.Generator
 ) -> Iterator[tuple[str, Score]]:
     """What the worst hospital would score if hospitals were alike: the studies are dealt to them at random, sizes kept.

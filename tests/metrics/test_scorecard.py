@@ -12,7 +12,8 @@ import pytest
 from fedmrg_core.errors import ConfigError, DataError
 from fedmrg_core.metrics import java as java_module
 from fedmrg_core.metrics.catalogue import PREFIXES
-from fedmrg_core.metrics.scorecard import scorecard
+from fedmrg_core.metrics.scorecard import scorecard, shuffled_worst
+from fedmrg_core.metrics.stats import mean_measure
 from fedmrg_core.types import CONDITIONS
 from tests.metrics.conftest import PAIRS
 
@@ -55,6 +56,19 @@ def test_the_worst_of_shuffled_hospitals_keeps_their_sizes_and_loses_their_diffe
     chance = scores["test/global/shuffled_worst_ce_f1_micro14"]
     assert chance.value == pytest.approx(0.75 * 0.8, abs=0.05)
     assert (chance.low, chance.high, chance.n) == (0.0, pytest.approx(0.8), 2)
+
+
+@pytest.mark.parametrize(("shift", "least", "most"), [(0.0, 0.85, 1.0), (0.55, 0.0, 0.2)])
+def test_the_range_of_chance_holds_the_worst_of_equal_hospitals_only(shift: float, least: float, most: float) -> None:
+    """Five hospitals of 10 to 50 studies, each right with the chance .6, but the last with .6 less `shift`."""
+    hospitals, rng, inside = np.repeat([0, 1, 2, 3, 4], [10, 20, 30, 40, 50]), np.random.default_rng(0), 0
+    for _ in range(25):
+        right = (rng.random(150) < 0.6 - shift * (hospitals == 4)).astype(float)
+        measure = mean_measure("ce_f1_micro14", right, "1")
+        worst = min(right[hospitals == hospital].mean() for hospital in range(5))
+        ((_, chance),) = shuffled_worst(measure, np.arange(150), [str(hospital) for hospital in hospitals], rng)
+        inside += chance.low <= worst <= chance.high
+    assert least <= inside / 25 <= most
 
 
 def test_the_f1_of_a_condition_is_pooled_and_absent_where_nobody_names_it(generations: pd.DataFrame) -> None:
