@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fedmrg_core import tree
+from fedmrg_core.adapter_names import is_adapter
 from fedmrg_core.errors import choose, in_range
 from fedmrg_core.types import State
 
@@ -88,7 +89,7 @@ class LowRank(Codec):
 
     def encode_tensor(self, name: str, tensor: Tensor) -> State:
         matrix = tensor.reshape(tensor.shape[0], -1) if tensor.dim() >= 2 else tensor
-        if tensor.dim() < 2 or ".lora_" in name or self.rank * sum(matrix.shape) >= matrix.numel():
+        if tensor.dim() < 2 or is_adapter(name) or self.rank * sum(matrix.shape) >= matrix.numel():
             return {name: tensor}
         u, s, vt = torch.linalg.svd(matrix.double(), full_matrices=False)
         u, s, vt = u[:, : self.rank], s[: self.rank], vt[: self.rank]

@@ -16,6 +16,7 @@ from typing import Any
 from benchmark.run import settings
 from benchmark.run.options import CACHE
 from benchmark.run.traffic import traffic
+from fedmrg_core.adapter_names import adapter_of, is_adapter
 from fedmrg_core.algorithms.base import FAMILIES, Algorithm
 from fedmrg_core.algorithms.registry import algorithms
 from fedmrg_core.engine import base_cache
@@ -103,7 +104,7 @@ def _parts(names: Any) -> Iterator[str]:
 
 def _adapter(name: str) -> str:
     """ "LoRA (generic)", or "" for a parameter of no adapter."""
-    return f"LoRA ({name.split('.')[-2]})" if ".lora_" in name else ""
+    return f"LoRA ({adapter_of(name)})" if is_adapter(name) else ""
 
 
 def _text(config: settings.Config) -> str:

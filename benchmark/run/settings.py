@@ -38,7 +38,12 @@ of data and split cover what [data] changes."""
 FLOAT32 = "float32"
 """The precision that is left out of the config hash; other precisions give other numbers."""
 
-NEWER: dict[str, dict[str, Any]] = {"model": NEWER_MODEL, "algorithm": {"contrastive_decoding": 1.0}}
+NEWER: dict[str, dict[str, Any]] = {
+    "model": NEWER_MODEL,
+    "tuning": {"dropout": 0.0, "encoder_kind": "full"},
+    "train": {"encoder_lr": 0.0},
+    "algorithm": {"contrastive_decoding": 1.0},
+}
 """Settings that are newer than the boards' results, with the values that change nothing: left out of the hash."""
 
 Table = dict[str, dict[str, Any]]
@@ -107,6 +112,8 @@ class Config:
         table["run"] = {key: value for key, value in table["run"].items() if key != "seed"}
         for section, off in NEWER.items():
             table[section] = {key: value for key, value in table[section].items() if off.get(key) != value}
+        if table["tuning"]["targets"] == ("auto",):  # as it was called; where it is another layer there is no such one
+            table["tuning"]["targets"] = ("q_proj", "v_proj")
         if self.device.precision != FLOAT32:
             table["engine"] = {"precision": self.device.precision}
         if self.faults:

@@ -50,5 +50,5 @@ class FrozenLM(FedLoRADx):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.tuning.lora:
+        if self.tuning.kind == "full":
             raise ConfigError("tuning.kind = full trains the language model, which frozen-lm leaves alone: use lora.")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fedmrg_core.algorithms.base import Algorithm, ServerState, Update, register
-from fedmrg_core.errors import choose
+from fedmrg_core.errors import ConfigError, choose
 from fedmrg_core.models.tuning import LORA, Tuning
 from fedmrg_core.types import State
 
@@ -38,9 +38,11 @@ class FedLoRA(Algorithm):
 
     def __post_init__(self) -> None:
         choose("algorithm.aggregation", self.aggregation, ("factors", "svd"))
+        if self.aggregation == "svd" and not self.tuning.lora:
+            raise ConfigError(f"aggregation = svd is of LoRA's factors; tuning.kind = {self.tuning.kind} has none.")
 
     def aggregate(self, server: ServerState, updates: Iterable[Update], rng: np.random.Generator) -> ServerState:
-        names = [name for name in server.params if A in name]
+        names = [name for name in server.params if A in name and name.replace(A, ".lora_E.") not in server.params]
         products = {name: Product() for name in names}
 
         def watch(update: Update) -> Update:

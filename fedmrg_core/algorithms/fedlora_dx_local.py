@@ -30,8 +30,8 @@ class FedLoRADxLocal(FedLoRADx):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.tuning.lora:
-            raise ConfigError("tuning.kind = full makes no adapters: fedlora-dx-local takes lora.")
+        if not self.tuning.adapts:
+            raise ConfigError(f"tuning.kind = {self.tuning.kind} makes no adapters: fedlora-dx-local takes lora.")
 
     def is_shared(self, name: str) -> bool:
         return f".{LOCAL}." not in name

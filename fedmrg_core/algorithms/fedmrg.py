@@ -63,8 +63,9 @@ class FedMRG(FedLoRADx):
         for name in ("temperature", "tau"):
             in_range(f"algorithm.{name}", getattr(self, name), 0, above=True)
         in_range("algorithm.prototype_decay", self.prototype_decay, 0, 1)
-        if self.specialised and not self.tuning.lora:
-            raise ConfigError("tuning.kind = full makes no adapters: fedmrg takes lora, or specialised=false.")
+        if self.specialised and not self.tuning.adapts:
+            kind = self.tuning.kind
+            raise ConfigError(f"tuning.kind = {kind} makes no adapters: fedmrg takes lora, or specialised=false.")
 
     def configure_model(self, model: ReportModel, seed: int) -> None:
         adapters = (GENERIC, SPECIALISED) if self.specialised else (GENERIC,)

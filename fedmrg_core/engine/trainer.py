@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fedmrg_core.adapter_names import is_adapter
 from fedmrg_core.engine.device import release_memory
 from fedmrg_core.errors import FedMRGError, choose, in_range
 from fedmrg_core.models.report_model import Batch
@@ -23,7 +24,8 @@ class TrainConfig:
     rounds: federated rounds. participation: share of seen clients in a round's cohort; 1 = all; at least one is chosen.
     local_epochs: passes over the own training part in a round; local_steps: steps instead, 0 = by epochs.
     batch_size: studies. optimizer: "adamw" or "sgd". lr: encoder, connector, head and full language models;
-    adapter_lr: LoRA factors and the prompt table. schedule: "constant", or "cosine" over the rounds down to a tenth.
+    adapter_lr: adapters and the prompt table. encoder_lr: the encoder, if it has a rate of its own; 0 = as above.
+    schedule: "constant", or "cosine" over the rounds down to a tenth.
     weight_decay: AdamW's, 0 = none. clip_norm: largest gradient norm of each group (shared, personal), 0 = no bound.
     """
 
@@ -38,15 +40,22 @@ class TrainConfig:
     schedule: str
     weight_decay: float
     clip_norm: float
+    encoder_lr: float = 0.0
 
     def __post_init__(self) -> None:
         in_range("train.participation", self.participation, 0, 1, above=True)
         for name in ("batch_size", "local_epochs"):
             in_range(f"train.{name}", getattr(self, name), 1)
-        for name in ("rounds", "local_steps", "lr", "adapter_lr", "weight_decay", "clip_norm"):
+        for name in ("rounds", "local_steps", "lr", "adapter_lr", "encoder_lr", "weight_decay", "clip_norm"):
             in_range(f"train.{name}", getattr(self, name), 0)
         choose("train.optimizer", self.optimizer, ("adamw", "sgd"))
         choose("train.schedule", self.schedule, ("constant", "cosine"))
+
+    def lr_of(self, name: str) -> float:
+        """The learning rate of a parameter, before the schedule."""
+        if self.encoder_lr and name.startswith("encoder."):
+            return self.encoder_lr
+        return self.adapter_lr if is_adapter(name) or name.startswith("dx_prompts.") else self.lr
 
     def steps_of(self, studies: int, epochs: int | None = None, steps: int | None = None) -> int:
         """Optimiser steps of one fit on so many studies: `steps`, or `epochs` passes over them, or what the
@@ -98,12 +107,11 @@ def batch_rows(
 
 
 def parameter_groups(parameters: Mapping[str, nn.Parameter], config: TrainConfig, scale: float) -> list[dict[str, Any]]:
-    """Two groups: adapters and prompts at `adapter_lr`, all else at `lr`."""
-    fast = [p for n, p in parameters.items() if ".lora_" in n or n.startswith("dx_prompts.")]
-    ids = {id(p) for p in fast}
-    slow = [p for p in parameters.values() if id(p) not in ids]
-    groups = [(slow, config.lr), (fast, config.adapter_lr)]
-    return [{"params": group, "lr": lr * scale} for group, lr in groups if group]
+    """A group per learning rate: of adapters and prompts, of the encoder if it has one of its own, of all else."""
+    rates: dict[float, list[nn.Parameter]] = {config.lr: [], config.adapter_lr: []}
+    for name, parameter in parameters.items():
+        rates.setdefault(config.lr_of(name), []).append(parameter)
+    return [{"params": group, "lr": lr * scale} for lr, group in rates.items() if group]
 
 
 def build_optimizer(groups: list[dict[str, Any]], optimizer: str, weight_decay: float) -> torch.optim.Optimizer:

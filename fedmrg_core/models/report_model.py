@@ -23,14 +23,7 @@ from fedmrg_core.models.outputs import Generation as Generation
 from fedmrg_core.models.outputs import VisionOutput as VisionOutput
 from fedmrg_core.models.registry import build_encoder, get_language_model
 from fedmrg_core.models.tokenizer import ReportTokenizer
-from fedmrg_core.models.tuning import (
-    AdapterSwitch,
-    AdapterWeights,
-    Tuning,
-    add_adapter,
-    init_adapters,
-    switch_off_dropout,
-)
+from fedmrg_core.models.tuning import AdapterSwitch, AdapterWeights, Tuning, tune_encoder, tune_language_model
 from fedmrg_core.seeding import torch_seed
 from fedmrg_core.types import CONDITIONS, LabelState, State
 
@@ -78,29 +71,22 @@ class ReportModel(nn.Module):
         begin, instruction = [] if tokenizer.begin is None else [tokenizer.begin], tokenizer.encode(config.instruction)
         for name, tokens in (("begin", begin), ("instruction", instruction)):
             self.register_buffer(name, torch.tensor(tokens, dtype=torch.int64), persistent=False)
-        self.diagnosis = True
+        self.diagnosis = self.encoder_moves = True
         self.adapters = AdapterSwitch(self.lm)
         if not get_language_model(config.lm).trained_here:
             check_positions(config, self.lm, self.encoder, len(begin) + len(CONDITIONS) + len(instruction))
 
     def tune(self, tuning: Tuning, adapters: Sequence[str], diagnosis: bool, seed: int) -> None:
-        """Make trainable what an algorithm trains: E and P always, D and Q with `diagnosis`, the language model in
-        full or through the named adapters. Called once per process, after the base is loaded."""
-        self.diagnosis = diagnosis
-        for name, parameter in self.named_parameters():
-            parameter.requires_grad_(name.removeprefix("encoder.") not in self.encoder.unused)
+        """Make trainable what an algorithm trains: P always, D and Q with `diagnosis`, encoder and language model as
+        `tuning` says, the latter through the named adapters. Called once per process, after the base is loaded."""
+        self.diagnosis, self.encoder_moves = diagnosis, tuning.encoder_kind == "full"
+        self.connector.requires_grad_(True)
         for module in (self.dx_head, self.dx_prompts):
             module.requires_grad_(diagnosis)
         self.dx_positions.requires_grad_(False)
-        if tuning.lora:
-            self.lm.requires_grad_(False)
-            switch_off_dropout(self.lm)
-            for name in adapters:
-                add_adapter(self.lm, tuning, name)
-            init_adapters(self.lm, seed)
+        tune_encoder(self.encoder, tuning, seed)
+        tune_language_model(self.lm, tuning, adapters, seed)
         self.adapters = AdapterSwitch(self.lm)
-        for parameter in (p for n, p in self.lm.named_parameters() if ".lora_" in n):
-            parameter.requires_grad_(True)
 
     def checkpoint_gradients(self) -> None:
         """Recompute activations in the backward pass instead of storing them, in every model that can (Hugging Face
@@ -112,14 +98,25 @@ class ReportModel(nn.Module):
                 enable = getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)
                 enable(contexts)  # its newer name in transformers
 
+    def train(self, mode: bool = True) -> ReportModel:
+        """As of every module; but the statistics of an encoder that does not train in full stay as they are."""
+        super().train(mode)
+        for module in [] if self.encoder_moves else self.encoder.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        return self
+
     def trainable(self) -> dict[str, nn.Parameter]:
         """Parameters that training moves, by name, in the model's order."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
 
     def buffers_of_state(self) -> State:
-        """Persistent floating buffers (BatchNorm's running statistics): they travel like parameters."""
-        persistent = self.state_dict()
-        return {name: t for name, t in self.named_buffers() if name in persistent and t.is_floating_point()}
+        """Persistent floating buffers that training moves (BatchNorm's running statistics): they travel like
+        parameters."""
+        persistent, found = self.state_dict(), dict(self.named_buffers())
+        still = () if self.encoder_moves else ("encoder.",)
+        moving = (n for n in found if n in persistent and not n.startswith(still) and ".vera_" not in n)
+        return {name: found[name] for name in moving if found[name].is_floating_point()}
 
     def encode(self, images: Tensor) -> VisionOutput:
         """Encode films uint8 [B, S, S]."""

@@ -16,10 +16,11 @@ import torch
 
 from fedmrg_core.models.config import ModelConfig
 from fedmrg_core.models.language_facts import embedding_scale
+from fedmrg_core.models.lora_targets import targets_of
 from fedmrg_core.models.registry import Encoder, build_encoder, get_language_model
 from fedmrg_core.models.report_model import ReportModel
 from fedmrg_core.models.tokenizer import END, PAD, train_tokenizer
-from fedmrg_core.models.tuning import Tuning, targets_of
+from fedmrg_core.models.tuning import Tuning
 from fedmrg_core.paths import ROOT
 from tests.toy import toy_config
 

@@ -11,9 +11,9 @@ import torch
 from benchmark.run import settings
 from fedmrg_core.errors import ConfigError
 from fedmrg_core.models.encoders.huggingface import HuggingFaceEncoder
+from fedmrg_core.models.lora_targets import targets_of
 from fedmrg_core.models.registry import build_encoder, get_language_model
 from fedmrg_core.models.report_model import Batch, ReportModel
-from fedmrg_core.models.tuning import targets_of
 from tests.models.families import ENCODERS, LANGUAGE_MODELS, PAGE, SIDE, TEXTS, Family, load, row, save
 from tests.pages import text
 from tests.toy import toy_config
