@@ -13,7 +13,7 @@ from fedmrg_core.algorithms.base import Algorithm
 from fedmrg_core.algorithms.feddyn import FedDyn
 from tests.stub import POINTS, STATISTIC, E, StubRun, W, means, written
 
-EXACT = {"local_steps": 200, "batch_size": 4}
+EXACT = {"local_steps": 12, "batch_size": 4, "lr": 0.6}
 """Full batches, until a client's loss is at its least."""
 
 

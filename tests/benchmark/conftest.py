@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from fedmrg_core.metrics import java
 from fedmrg_core.metrics.catalogue import shown
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _without_java() -> Iterator[None]:
+    """METEOR takes longer than the rest of a small run; tests/metrics has its tests."""
+
+    def absent() -> str:
+        raise java.JavaError(java.INSTALL_JAVA)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(java, "_java", absent)
+        yield
+
 
 METRICS = tuple(metric.key for metric in shown("board"))
 VIEWS = ("test/personal", "test/global", "unseen/global")

@@ -54,6 +54,6 @@ def test_the_three_files_pass_the_tests_of_all_algorithms(toy_cache: Path, tmp_p
         "tests/algorithms/test_fed_demo.py",
     ]
     shown = run("pytest", "tests/algorithms", "-k", "fed-demo or fed_demo", "-p", "no:cacheprovider", "-vv")
-    for test in ("strength_0_is_fedavg", "documented_dataclass", "two_runs_and_a_resume", "the_ledger_is_the_sum"):
+    for test in ("strength_0_is_fedavg", "documented_dataclass", "a_resumed_run_ends", "the_ledger_is_the_sum"):
         assert test in shown
     assert run("ruff", "check", "-q", "fedmrg_core/algorithms", "tests/algorithms") == ""

@@ -16,15 +16,9 @@ from benchmark.cli import main
 from benchmark.run import provenance
 from benchmark.run.experiment import run_experiment
 from benchmark.run.options import Options
-from fedmrg_core.metrics import java as java_module
 from fedmrg_core.metrics import labeler
 from fedmrg_core.types import Labels
 from tests.toy import toy_config
-
-
-@pytest.fixture(autouse=True)
-def no_java(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(java_module.shutil, "which", lambda name: None)
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +27,7 @@ def made(toy_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     root = tmp_path_factory.mktemp("project")
     (root / ".cache").symlink_to(toy_cache)
     options = Options(quiet=True, runs=root / "runs", cache=toy_cache, track=False)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(java_module.shutil, "which", lambda name: None)
-        done = [run_experiment(toy_config(name), options) for name in ("fedmrg", "random_train")]
+    done = [run_experiment(toy_config(name), options) for name in ("fedmrg", "random_train")]
     path = results.result_path(done[0], root)
     path.parent.mkdir(parents=True)
     path.write_text(committed_text(json.loads((root / "runs" / done[0]["run_id"] / "result.json").read_text())))
@@ -87,7 +79,6 @@ def test_an_update_says_which_version_took_the_place_of_which(
     assert main(["compare", *made["ids"], "--root", str(made["root"])]) == 2
     assert f"ce_f1_micro14 has version 'rules 99' in {made['ids'][0]} and '{old}'" in capsys.readouterr().err
     monkeypatch.undo()
-    monkeypatch.setattr(java_module.shutil, "which", lambda name: None)
     assert score(made, "--update") == 0
 
 

@@ -154,6 +154,7 @@ def test_a_node_killed_in_mid_run_costs_time_and_no_bit(cluster: Cluster, second
     until(lambda: not living())
 
 
+@pytest.mark.slow
 def test_replies_stored_on_a_dead_node_are_computed_again(second: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """As from another machine: the memory that actors share with the driver is not to be found there."""
     acquire = SlotPool.acquire
@@ -177,6 +178,7 @@ def test_replies_stored_on_a_dead_node_are_computed_again(second: Any, monkeypat
         pool.close()
 
 
+@pytest.mark.slow
 def test_two_actors_share_a_gpu_and_a_third_is_refused(cluster: Cluster) -> None:
     half = replace(TWO_ACTORS, gpus_per_actor=0.5)
     pool = large_replies(0.0, half)
@@ -193,6 +195,7 @@ def test_two_actors_share_a_gpu_and_a_third_is_refused(cluster: Cluster) -> None
         large_replies(0.0, replace(TWO_ACTORS, gpus_per_actor=0.6))
 
 
+@pytest.mark.slow
 def test_a_pool_continues_with_the_remaining_gpus(cluster: Cluster, second: Any) -> None:
     with pytest.raises(FedMRGError, match=r"3 actors x 0.6 GPU need 3 GPUs, but 2 are available.* at most 0.5"):
         large_replies(0.0, replace(TWO_ACTORS, actors=3, gpus_per_actor=0.6))
@@ -215,6 +218,7 @@ def test_a_gpu_share_is_never_split_over_two_gpus() -> None:
     assert [actors_per_node(gpus, share) for gpus, share in nodes] == [24, 6, 0, 8]
 
 
+@pytest.mark.slow
 def test_every_node_must_see_data_and_base(
     second: Any, toy_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

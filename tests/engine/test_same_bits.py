@@ -55,6 +55,7 @@ def _two(spec: WorkerSpec, ray_instance: RayInstance) -> Iterator[RayPool]:
         yield pool
 
 
+@pytest.mark.slow  # that two actors change nothing is seen below
 @pytest.mark.usefixtures("ray_running")
 @pytest.mark.parametrize("actors", [1, 4])
 def test_the_number_of_actors_changes_nothing(

@@ -46,6 +46,7 @@ def test_a_checkpoint_that_is_mapped_as_it_is_stays_where_it_is(toy_cache: Path,
         assert [where[0][name] for name in frozen] == [where[1][name] for name in frozen]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_running")
 def test_a_base_from_a_checkpoint_is_loaded_once_by_every_actor(toy_cache: Path, half_checkpoint: Path) -> None:
     """Several clients, rounds and an evaluation, in this process and with two actors: reports and bits agree too."""

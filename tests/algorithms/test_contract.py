@@ -1,5 +1,7 @@
 """Every trained algorithm: personal tensors never travel, frozen ones never move, the ledger counts what does, and both
-agree with what the algorithm declares."""
+agree with what the algorithm declares. A resumed run ends in the same bits as a whole one, and no round writes into the
+state of the round before, on which background checkpoints rely.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +12,42 @@ import pytest
 
 from benchmark.run.traffic import traffic
 from fedmrg_core import tree
+from fedmrg_core.algorithms.base import ServerState
 from fedmrg_core.algorithms.registry import algorithms
+from fedmrg_core.engine import checkpoint
+from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.memory.wire import unpack
 from fedmrg_core.engine.messages import memory_of
-from tests.toy import Run, toy_spec
+from fedmrg_core.engine.rounds import RoundRecord, params_sha256
+from tests.toy import Run, same, toy_spec
 
 TRAINED = sorted(name for name, cls in algorithms().items() if cls.trains)
 
 
+class Watched(Run):
+    """Two rounds. Remembers the state after the first, and its hash at that time."""
+
+    def _log(self, server: ServerState, store: ClientStore, log: RoundRecord) -> None:
+        super()._log(server, store, log)
+        if log.round == 0:
+            self.first = server, ClientStore()
+            for client in store.clients():
+                self.first[1].put(client, store.get(client))
+            self.digest = params_sha256(server, store)
+
+
 @pytest.fixture(scope="module", name="run", params=TRAINED)
-def _run(request: pytest.FixtureRequest, toy_cache: Path) -> Run:
-    return Run(toy_spec(toy_cache, request.param, "train.rounds=1"))
+def _run(request: pytest.FixtureRequest, toy_cache: Path) -> Watched:
+    return Watched(toy_spec(toy_cache, request.param))
+
+
+def test_a_resumed_run_ends_in_the_same_bits_and_former_states_stay(run: Watched, tmp_path: Path) -> None:
+    assert not run.initial.params or not same(run.initial, run.server), "training moved nothing"
+    assert params_sha256(*run.first) == run.digest
+    checkpoint.save(tmp_path, *run.first)
+    resumed = Run(run.spec, start=checkpoint.load(tmp_path))
+    assert len(resumed.logs) == len(run.logs) - 1
+    assert params_sha256(resumed.server, resumed.store) == params_sha256(run.server, run.store)
 
 
 def test_personal_tensors_never_travel(run: Run) -> None:
