@@ -44,18 +44,19 @@ class Patients:
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], tuple[ViewValues, list[Hospital]]] = {}
 
-    def of(self, draw: str, view: str, values: ViewValues) -> list[Hospital]:
-        """The hospitals of a draw's view. A patient of two hospitals is drawn in both or in neither.
+    def of(self, draw: str, part: str, values: ViewValues) -> list[Hospital]:
+        """The hospitals of a draw's part, the same in every view. A patient of two hospitals is drawn in both or in
+        neither.
 
         Raises:
             DataError: another result of this draw has other studies.
         """
-        known, found = self._known.setdefault((draw, view), (values, []))
+        known, found = self._known.setdefault((draw, part), (values, []))
         same = np.array_equal(known.patients, values.patients) and np.array_equal(known.hospitals, values.hospitals)
         if not same:
-            raise DataError(f"values of {view} belong to other studies than those of other results of their draw")
+            raise DataError(f"values of part {part} belong to other studies than those of other results of their draw")
         if not found:
-            weights = _drawn(int(values.patients.max()) + 1, generator("board", "patients", draw, view))
+            weights = _drawn(int(values.patients.max()) + 1, generator("board", "patients", draw, part))
             found += [_hospital(values, number, weights) for number in range(int(values.hospitals.max()) + 1)]
         return found
 
@@ -75,12 +76,12 @@ def _hospital(values: ViewValues, number: int, weights: Floats) -> Hospital:
 
 def summed(rows: Floats, hospitals: Sequence[Hospital]) -> Floats:
     """The counts of each hospital in each resample, [hospitals, RESAMPLES, k], from counts of studies [n, k]."""
-    found = []
-    for own in hospitals:
+    found = np.empty((len(hospitals), rows.shape[1], RESAMPLES))
+    for own, counts in zip(hospitals, found, strict=True):
         sums = np.zeros((len(own.weights), rows.shape[1]))
         np.add.at(sums, own.patient, rows[own.studies])
-        found.append(sums.T @ own.weights)
-    return np.stack(found).swapaxes(1, 2)
+        np.matmul(sums.T, own.weights, out=counts)
+    return found.swapaxes(1, 2)
 
 
 def about(value: float, low: float, high: float, *words: str) -> Floats:

@@ -91,8 +91,12 @@ def shown_scores() -> list[str]:
 def _resampled(result: Result, stored: StudyValues, patients: Patients) -> dict[str, Floats]:
     """The resamples of a result's scores: from its per-study values where it has them, else about its intervals."""
     found: dict[str, Floats] = {}
+    known: list[tuple[ViewValues, dict[str, Floats]]] = []  # without personal parameters, two views are equal
     for view, values in stored.items():
-        found |= _counted(values, view, patients.of(draw(result), view, values))
+        twin = next((own for other, own in known if values.equals(other)), None)
+        own = twin or _counted(values, patients.of(draw(result), view.partition("/")[0], values))
+        known.append((values, own))
+        found |= {f"{view}/{name}": resamples for name, resamples in own.items()}
     for key in shown_scores():
         score = result["scores"].get(key, {})
         if key not in found and score.get("value") is not None:
@@ -102,7 +106,7 @@ def _resampled(result: Result, stored: StudyValues, patients: Patients) -> dict[
     return found
 
 
-def _counted(values: ViewValues, view: str, hospitals: Sequence[Hospital]) -> dict[str, Floats]:
+def _counted(values: ViewValues, hospitals: Sequence[Hospital]) -> dict[str, Floats]:
     """The resamples of the metrics of one view, and of their worst hospital where a board shows it."""
     tables = {id(rows): rows for rows in values.rows.values()}  # once each: metrics of a family share theirs
     ends = np.cumsum([rows.shape[1] for rows in tables.values()])[:-1]
@@ -113,10 +117,10 @@ def _counted(values: ViewValues, view: str, hospitals: Sequence[Hospital]) -> di
         combine = per_study.combine_of(metric)
         if combine is None:
             continue
-        found[f"{view}/{name}"] = combine(own.sum(0))
+        found[name] = combine(own.sum(0))
         if "board" in metric.worst_tables:
             worst = np.fmin if metric.higher_is_better else np.fmax
-            found[f"{view}/worst_{name}"] = worst.reduce(combine(own))
+            found[f"worst_{name}"] = worst.reduce(combine(own))
     return found
 
 

@@ -45,6 +45,12 @@ class ViewValues:
     hospitals: Ints
     rows: Mapping[str, Floats]
 
+    def equals(self, other: ViewValues) -> bool:
+        """Whether the other has the same studies and counts."""
+        pairs: list[tuple[Any, Any]] = [(self.patients, other.patients), (self.hospitals, other.hospitals)]
+        pairs += [(rows, other.rows[name]) for name, rows in self.rows.items() if name in other.rows]
+        return self.rows.keys() == other.rows.keys() and all(np.array_equal(one, two) for one, two in pairs)
+
 
 StudyValues = Mapping[str, ViewValues]
 """By part and view, such as `test/personal`."""

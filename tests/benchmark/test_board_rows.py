@@ -12,7 +12,8 @@ from benchmark.board.differences import differences
 from benchmark.board.rows import ValuesOf
 from benchmark.board.study_values import ViewValues
 
-KEY, WORST = "test/personal/ce_f1_micro14", "test/personal/worst_ce_f1_micro14"
+VIEW = "test/personal"
+KEY, WORST = f"{VIEW}/ce_f1_micro14", f"{VIEW}/worst_ce_f1_micro14"
 
 
 def counted(hits: dict[str, Sequence[int]], hospitals: Sequence[int] | None = None) -> ValuesOf:
@@ -23,7 +24,7 @@ def counted(hits: dict[str, Sequence[int]], hospitals: Sequence[int] | None = No
         rows = np.zeros((len(found), 42))
         rows[:, 0], rows[:, 28] = found, 1 - found  # hits and misses of the first condition
         places = np.array(hospitals or [0] * len(found))
-        return {"test/personal": ViewValues(np.arange(len(found)), places, {"ce_f1_micro14": rows})}
+        return {VIEW: ViewValues(np.arange(len(found)), places, {"ce_f1_micro14": rows})}
 
     return values_of
 
@@ -95,6 +96,14 @@ def test_differences_are_paired_by_patient(make_result):
     assert found["better"].p_holm == pytest.approx(2 * 2 / 2001)
     own = rows["better"].estimates[KEY]
     assert own.low < rows["a"].estimates[KEY].high, "unpaired, the two intervals overlap"
+
+
+def test_equal_views_have_equal_intervals(make_result):
+    values_of = counted({"fedmrg": [1, 0] * 20})
+    (board,) = boards([make_result()], lambda result: values_of(result) | {"test/global": values_of(result)[VIEW]})
+    found = board.rows[0].resampled
+    assert all(np.array_equal(found[KEY][name], found["test/global/ce_f1_micro14"][name]) for name in found[KEY])
+    assert not np.array_equal(*(next(iter(found[key].values())) for key in (KEY, "unseen/global/ce_f1_micro14")))
 
 
 def test_the_worst_hospital_is_taken_in_each_resample(make_result):

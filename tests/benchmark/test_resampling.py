@@ -31,7 +31,7 @@ def test_intervals_cover_the_truth_as_often_as_the_docs_say(draws, spread, least
     """Draws differ from 0 with the standard deviation `spread`; the mean over a draw's 50 patients is off by 1."""
     n, trials, rng, patients = 50, 120, np.random.default_rng(0), Patients()
     values = view(list(range(n)))
-    hospitals = {f"draw {k}": patients.of(f"draw {k}", "test/global", values) for k in range(draws)}
+    hospitals = {f"draw {k}": patients.of(f"draw {k}", "test", values) for k in range(draws)}
     covered = 0
     for _ in range(trials):
         found = {}
@@ -46,7 +46,7 @@ def test_intervals_cover_the_truth_as_often_as_the_docs_say(draws, spread, least
 
 def test_a_patients_studies_are_drawn_together_and_hospitals_are_kept_apart():
     values = view([0, 1, 1, 2], hospitals=[0, 0, 1, 1])
-    hospitals = Patients().of("d", "test/global", values)
+    hospitals = Patients().of("d", "test", values)
     first, second = summed(np.array([[1.0], [10.0], [100.0], [1000.0]]), hospitals)[..., 0]
     times = {0: first % 10, 1: first // 10, 2: second // 1000}  # how often each patient was drawn, of three in all
     assert (times[0] + times[1] + times[2] == 3).all()
@@ -55,12 +55,12 @@ def test_a_patients_studies_are_drawn_together_and_hospitals_are_kept_apart():
 
 def test_rows_of_a_draw_share_patients_and_must_have_the_same_studies():
     patients, values, rows = Patients(), view([0, 1, 2]), np.array([[1.0], [10.0], [100.0]])
-    one = patients.of("d", "test/global", values)
-    assert patients.of("d", "test/global", view([0, 1, 2])) is one
-    assert np.array_equal(summed(rows, one), summed(rows, Patients().of("d", "test/global", values)))
-    assert not np.array_equal(summed(rows, one), summed(rows, patients.of("other", "test/global", values)))
-    with pytest.raises(DataError, match="test/global belong to other studies"):
-        patients.of("d", "test/global", view([0, 1, 1]))
+    one = patients.of("d", "test", values)
+    assert patients.of("d", "test", view([0, 1, 2])) is one
+    assert np.array_equal(summed(rows, one), summed(rows, Patients().of("d", "test", values)))
+    assert not np.array_equal(summed(rows, one), summed(rows, patients.of("other", "test", values)))
+    with pytest.raises(DataError, match="part test belong to other studies"):
+        patients.of("d", "test", view([0, 1, 1]))
 
 
 def test_one_draw_less_than_there_are_is_drawn_so_that_the_spread_is_right():
