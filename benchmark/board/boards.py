@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from benchmark.board.comparable import Comparable, most_common, ranked, reason
 from benchmark.board.resampling import Patients
-from benchmark.board.results import Result, config_hash, digest, draw, overrides_hash
+from benchmark.board.results import Result, config_hash, digest, draw, overrides_hash, studies
 from benchmark.board.rows import Row, ValuesOf, make_row
 from fedmrg_core.metrics.catalogue import RANKED_BY
 
@@ -30,8 +30,8 @@ class Board:
     rows: tuple[Row, ...]
     """Ranked; rows of fewer draws than the others come last."""
     failed: tuple[Result, ...] = ()
-    one_draw: bool = False
-    """All seeds share data and base, as on a real data set: seeds are the repetitions, and show training noise only."""
+    one_data: bool = False
+    """All seeds share their studies, as on a real data set: they repeat the training, not the data."""
     incomparable: tuple[Result, ...] = ()
     """Finished results that differ in `Comparable`, or in the data or base of their seed."""
     reasons: tuple[str, ...] = ()
@@ -75,7 +75,8 @@ def _board(group: Sequence[Result], values_of: ValuesOf) -> Board:
     first = group[0]
     overrides = tuple(sorted(first.get("overrides", [])))
     why = tuple(reason(result, members) for result in others)
-    return Board(first["split"], first["preset"], overrides, common, tuple(rows), failed, one_draw, others, why)
+    one_data = len({studies(result) for result in members}) == 1
+    return Board(first["split"], first["preset"], overrides, common, tuple(rows), failed, one_data, others, why)
 
 
 def _by_algorithm(results: Sequence[Result]) -> dict[str, list[Result]]:

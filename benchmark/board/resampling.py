@@ -39,24 +39,24 @@ class Hospital(NamedTuple):
 
 
 class Patients:
-    """The resampled patients of the draws of a board: the same for every row."""
+    """The resampled patients of a board's studies: the same for every row."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], tuple[ViewValues, list[Hospital]]] = {}
 
-    def of(self, draw: str, part: str, values: ViewValues) -> list[Hospital]:
-        """The hospitals of a draw's part, the same in every view. A patient of two hospitals is drawn in both or in
-        neither.
+    def of(self, studies: str, part: str, values: ViewValues) -> list[Hospital]:
+        """The hospitals of a part, the same for all results with these studies (`results.studies`) and in every view.
+        A patient of two hospitals is drawn in both or in neither.
 
         Raises:
-            DataError: another result of this draw has other studies.
+            DataError: another result of these has other studies.
         """
-        known, found = self._known.setdefault((draw, part), (values, []))
+        known, found = self._known.setdefault((studies, part), (values, []))
         same = np.array_equal(known.patients, values.patients) and np.array_equal(known.hospitals, values.hospitals)
         if not same:
-            raise DataError(f"values of part {part} belong to other studies than those of other results of their draw")
+            raise DataError(f"values of part {part} belong to other studies than those of results with the same data")
         if not found:
-            weights = _drawn(int(values.patients.max()) + 1, generator("board", "patients", draw, part))
+            weights = _drawn(int(values.patients.max()) + 1, generator("board", "patients", studies, part))
             found += [_hospital(values, number, weights) for number in range(int(values.hospitals.max()) + 1)]
         return found
 

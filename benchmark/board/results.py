@@ -131,9 +131,16 @@ def draw(result: Mapping[str, Any]) -> str:
     """What a seed drew: the hashes of data, split and base. Seeds that share a draw are no independent repetitions.
     Without hashes, the seed itself."""
     facts = result.get("provenance", {})
+    return f"{studies(result)} {facts.get('model_sha256')}" if facts.get("data_sha256") else studies(result)
+
+
+def studies(result: Mapping[str, Any]) -> str:
+    """Which studies it trained on and was scored on: the hashes of data and split. On a real data set all seeds have
+    the same ones, whatever their base. Without hashes, the seed itself."""
+    facts = result.get("provenance", {})
     if not facts.get("data_sha256"):
         return f"seed {result['seed']}"
-    return " ".join(str(facts.get(f"{name}_sha256")) for name in ("data", "split", "model"))
+    return f"{facts['data_sha256']} {facts.get('split_sha256')}"
 
 
 def metric_versions(result: Mapping[str, Any]) -> str:

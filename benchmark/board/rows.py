@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.board.resampling import Hospital, Patients, about, interval, over_draws, summed
-from benchmark.board.results import TRIVIAL, Result, cpu_seconds, draw
+from benchmark.board.results import TRIVIAL, Result, cpu_seconds, draw, studies
 from benchmark.board.schema import possible_range
 from benchmark.board.study_values import StudyValues, ViewValues
 from fedmrg_core.metrics import per_study
@@ -94,14 +94,14 @@ def _resampled(result: Result, stored: StudyValues, patients: Patients) -> dict[
     known: list[tuple[ViewValues, dict[str, Floats]]] = []  # without personal parameters, two views are equal
     for view, values in stored.items():
         twin = next((own for other, own in known if values.equals(other)), None)
-        own = twin or _counted(values, patients.of(draw(result), view.partition("/")[0], values))
+        own = twin or _counted(values, patients.of(studies(result), view.partition("/")[0], values))
         known.append((values, own))
         found |= {f"{view}/{name}": resamples for name, resamples in own.items()}
     for key in shown_scores():
         score = result["scores"].get(key, {})
         if key not in found and score.get("value") is not None:
             ends = _end(score, "low"), _end(score, "high")
-            spread = about(float(score["value"]), *ends, result["algorithm"], draw(result))
+            spread = about(float(score["value"]), *ends, result["algorithm"], studies(result))
             found[key] = np.clip(spread, *possible_range(key))
     return found
 

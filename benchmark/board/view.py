@@ -40,9 +40,9 @@ UNCOUNTED = (
     "Without committed values of single studies: {}. Their intervals take the patients' part from those of the single "
     "runs, and their differences take the patients of two rows as independent, which makes them wide."
 )
-ONE_DRAW = (
-    "All seeds share one draw of data and base: intervals and tests over seeds show the noise of training only, not "
-    "what other patients would change."
+ONE_DATA = (
+    "All seeds share one data set and one division into hospitals: intervals and tests are over the noise of training "
+    "and over patients, not over what another data set or division would change."
 )
 NO_LEADER = "not ranked: one seed"
 HEADS_MEANING = (
@@ -80,7 +80,7 @@ def board_page(board: Board) -> Page:
     common = board.common
     facts = f"bench_version {common.bench_version}, board key {common.board_key}, metrics {common.metrics}"
     facts += f", libraries {common.libraries}." if common.libraries else "."
-    shared = (ONE_DRAW,) if board.one_draw and board.rows[0].draws > 1 else ()
+    shared = (ONE_DATA,) if board.one_data and board.rows[0].draws > 1 else ()
     notes = (facts, HOW_TO_READ, *shared, *_uncounted(board), *_ties(board))
     footnote = f"fedmrg: {FORMALISATION}." if any(is_noted(row.algorithm) for row in board.rows) else ""
     scores = (*_views(board), *_heads(board), *_texts(board), *_conditions(board))

@@ -106,6 +106,20 @@ def test_equal_views_have_equal_intervals(make_result):
     assert not np.array_equal(*(next(iter(found[key].values())) for key in (KEY, "unseen/global/ce_f1_micro14")))
 
 
+def test_seeds_on_the_same_data_share_their_patients_whatever_their_base(make_result):
+    """Two seeds of equal scores are no more patients than one."""
+
+    def result(seed: int):
+        made = make_result(seed=seed)
+        return {**made, "provenance": {**made["provenance"], "data_sha256": "real", "model_sha256": f"base {seed}"}}
+
+    values = counted({"fedmrg": [1, 0] * 20})
+    (alone,), (both,) = (boards([result(seed) for seed in seeds], values)[0].rows for seeds in ([0], [0, 1]))
+    assert (alone.draws, both.draws) == (1, 2)
+    one, two = (row.estimates[KEY] for row in (alone, both))
+    assert (one.low, one.high) == (two.low, two.high)
+
+
 def test_the_worst_hospital_is_taken_in_each_resample(make_result):
     hits = [1] * 30 + [1, 0] * 15
     (board,) = boards([make_result(value=0.85)], counted({"fedmrg": hits}, hospitals=[0] * 30 + [1] * 30))

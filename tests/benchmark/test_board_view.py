@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from benchmark.board.boards import boards
-from benchmark.board.view import FORMALISATION, ONE_DRAW, Page, Section, Table, board_page, index_page
+from benchmark.board.view import FORMALISATION, ONE_DATA, Page, Section, Table, board_page, index_page
 
 SCORES = ("CE F1 micro", "CE F1 macro", "BLEU-4", "ROUGE-L", "NLL, nats per token \u2193")
 
@@ -159,10 +159,10 @@ def test_seeds_on_the_same_data_are_ranked_with_a_warning(make_result):
         return {**made, "provenance": {**made["provenance"], "data_sha256": "real"}}
 
     results = [same_data(name, seed, value) for name, value in (("fedmrg", 0.5), ("fedavg", 0.6)) for seed in (0, 1)]
-    assert ONE_DRAW in page_of(results).notes
+    assert ONE_DATA in page_of(results).notes
     (entry,) = index_page(boards(results)).entries
     assert entry.leader == "fedavg .600"
-    assert ONE_DRAW not in page_of([make_result(seed=seed) for seed in (0, 1)]).notes
+    assert ONE_DATA not in page_of([make_result(seed=seed) for seed in (0, 1)]).notes
 
 
 def test_without_common_draws_there_is_no_section_of_differences(make_result):
