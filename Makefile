@@ -62,11 +62,11 @@ leaderboard: $(STAMP) ## rebuild leaderboards/*.md, leaderboards/html/ and docs/
 	@$(RUN) leaderboard $(ARGS)
 
 .PHONY: regress
-regress: $(STAMP) ## compare the small CI split with leaderboards/expected/ci.json; fails if a number moved
+regress: $(STAMP) ## has a number moved? small runs against leaderboards/expected/gate.json
 	@$(RUN) regress $(ARGS)
 
 .PHONY: regress-update
-regress-update: $(STAMP) ## renew leaderboards/expected/ci.json (refused on a dirty tree)
+regress-update: $(STAMP) ## renew leaderboards/expected/gate.json and its spread (refused on a dirty tree)
 	@$(RUN) regress --update $(ARGS)
 
 .PHONY: ui

@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module, what it does)
     "suite": ("benchmark.commands.suite", "every algorithm x split x seed of a suite; skips results that exist"),
     "algorithms": ("benchmark.commands.algorithms", "list the algorithms: what each sends, keeps and costs"),
     "leaderboard": ("benchmark.commands.leaderboard", "rebuild the boards from leaderboards/results/"),
-    "regress": ("benchmark.commands.regress", "compare the small CI split with the committed expectations"),
+    "regress": ("benchmark.commands.regress", "has a number moved? small runs against the committed expectations"),
     "ui": ("benchmark.commands.ui", "the MLflow UI on 127.0.0.1"),
     "splits": ("benchmark.commands.splits", "make, verify or describe the fixed splits"),
     "base": ("benchmark.commands.base", "build, verify or list the warmed-up bases"),

@@ -1,6 +1,6 @@
 """One run from its settings to its result: data -> base -> workers -> rounds -> generate -> score -> result.
 
-    result = run_experiment(settings.load("fedavg", split="phantom/ci", overrides=["rounds=1", "actors=0"]))
+result = run_experiment(settings.load("fedavg", split="phantom/ci", overrides=["rounds=1", "actors=0"]))
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _stages(context: Context, federation: Federation) -> None:
     record.result["provenance"].update(settle_origin(record.folder, record.result["provenance"]))
     if record.tracker:
         record.tracker.start(**describe(record.result), resume=bool(context.options.resume))
-    spec = stages.worker_spec(context, federation, base)
+    spec = stages.worker_spec(context.config, federation, base, context.faults.faults)
     with ExitStack() as preparing, ExitStack() as running:
         preparing.enter_context(meteor_ready(context.config, federation))
         with clock.timed("workers"):

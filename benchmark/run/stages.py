@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from fedmrg_core.engine import checkpoint
 from fedmrg_core.engine.async_checkpoint import AsyncCheckpointer
 from fedmrg_core.engine.base_cache import ensure_base
 from fedmrg_core.engine.client_store import ClientStore
-from fedmrg_core.engine.failures import Faults
+from fedmrg_core.engine.failures import Fault, Faults
 from fedmrg_core.engine.generation_cache import GenerationCache
 from fedmrg_core.engine.pool import Pool, PoolConfig
 from fedmrg_core.engine.ray.gpu_fit import fit_gpu
@@ -100,9 +100,8 @@ def public_corpus(model: ModelConfig, draw: int) -> PublicCorpus:
     return PublicCorpus(PhantomConfig.load(), model.warmup_studies, draw)
 
 
-def worker_spec(context: Context, federation: Federation, base: Path) -> WorkerSpec:
+def worker_spec(config: Config, federation: Federation, base: Path, faults: Sequence[Fault] = ()) -> WorkerSpec:
     """What a worker needs to know to build itself."""
-    config = context.config
     return WorkerSpec(
         federation=str(federation.directory),
         base=str(base),
@@ -111,7 +110,7 @@ def worker_spec(context: Context, federation: Federation, base: Path) -> WorkerS
         train=config.train,
         seed=config.run.seed,
         device=config.device,
-        faults=context.faults.faults,
+        faults=tuple(faults),
     )
 
 

@@ -1,1 +1,1 @@
-"""Suites: many experiments from one file, their committed results, and the regression check."""
+"""Suites: many experiments from one file, and their committed results."""

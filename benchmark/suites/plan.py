@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.board.schema import is_number
 from benchmark.run import settings
 from fedmrg_core.errors import ConfigError, choose, first_line, one_line
 
@@ -47,7 +46,6 @@ def read(name: str) -> list[Task]:
     """The tasks of a suite, each once. Raises ConfigError for a wrong name, value or type, before anything runs."""
     content = load(name)
     further = content.pop("also", [])
-    content.pop("tolerance", None)
     if not isinstance(further, list) or not all(isinstance(part, dict) for part in further):
         raise ConfigError(f"suite {name}: 'also' is written as [[also]]")
     parts = [content, *({**content, **part} for part in further)]
@@ -59,15 +57,6 @@ def read(name: str) -> list[Task]:
         if (config.run.split, config.run.preset, config.run.seed) != (task.split, task.preset, task.seed):
             raise ConfigError(f"suite {name}: split, preset and seed are keys of their own, not overrides.")
     return tasks
-
-
-def tolerances(name: str) -> dict[str, float]:
-    """Pattern -> absolute tolerance of a suite's scores, in the file's order. Raises ConfigError."""
-    table = load(name).get("tolerance", {})
-    for pattern, value in table.items() if isinstance(table, dict) else [("[tolerance]", table)]:
-        if not is_number(value) or value < 0:
-            raise ConfigError(f"suite {name}: tolerance of '{pattern}' = {value!r}; allowed: numbers of 0 or more.")
-    return {pattern: float(value) for pattern, value in table.items()}
 
 
 def load(name: str) -> dict[str, Any]:

@@ -36,6 +36,7 @@ def measures(
     hypotheses: Sequence[str],
     corpora: Sequence[object],
     conventions: Iterable[str],
+    meteor: bool = True,
 ) -> tuple[list[SumMeasure], dict[str, str]]:
     """All text metrics of n studies, and the metrics that are missing with the reason and what to install.
 
@@ -44,6 +45,7 @@ def measures(
         hypotheses: n generated reports.
         corpora: n keys; CIDEr takes its document frequencies from all references with the same key (a split part).
         conventions: of `text.CONVENTIONS`; `r2gen` metrics carry no suffix, `ptb` metrics `_ptb`.
+        meteor: False leaves METEOR out, which starts a Java process.
     """
     pairs = list(zip(references, hypotheses, strict=True))
     tokenised: dict[str, list[Pair]] = {}
@@ -55,11 +57,11 @@ def measures(
         except java.JavaError as error:
             missing |= {name + suffix: str(error) for name in OVERLAP}
     with ThreadPoolExecutor(1) as pool:  # METEOR is a process of its own: the other metrics run meanwhile
-        meteor = pool.submit(meteor_measures, tokenised)
+        later = pool.submit(meteor_measures, tokenised if meteor else {})
         found = rouge_measures(pairs)
         for suffix, tokens in tokenised.items():
             found += overlap_measures(tokens, corpora, suffix)
-        meteors, absent = meteor.result()
+        meteors, absent = later.result()
     return found + meteors, missing | absent
 
 
@@ -219,6 +221,8 @@ def rouge_measures(pairs: Sequence[Pair]) -> list[SumMeasure]:
 def meteor_measures(tokenised: dict[str, list[Pair]]) -> tuple[list[SumMeasure], dict[str, str]]:
     """METEOR under each convention (suffix -> pairs), all of it in one Java process; else why it is missing."""
     every = [(plain(a), plain(b)) for pairs in tokenised.values() for a, b in pairs]
+    if not tokenised:
+        return [], {}
     try:
         rows = _table(each_distinct(every, java.meteor_stats), java.METEOR_STATS)
     except java.JavaError as error:

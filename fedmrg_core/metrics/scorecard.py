@@ -57,6 +57,7 @@ def scorecard(
     conventions: Sequence[str] = CONVENTIONS,
     weights: str = "",
     extra: MeasureTexts | None = None,
+    meteor: bool = True,
 ) -> Scorecard:
     """Score a table of generations.
 
@@ -71,6 +72,7 @@ def scorecard(
         conventions: text conventions; `r2gen` metrics have no suffix, `ptb` metrics end in `_ptb` and need Java.
         weights: CheXbert's checkpoint file, with vocab.txt in the same folder.
         extra: further metrics of the texts (RadEval).
+        meteor: False leaves METEOR out, which needs Java.
 
     Raises:
         DataError: a column is missing, or a row has a wrong number of labels.
@@ -79,7 +81,7 @@ def scorecard(
     references, hypotheses = list(table["reference"]), list(table["hypothesis"])
     corpora = list(zip(table["part"], table["view"], strict=True))
     labels, version = labels_of([*references, *hypotheses], labeler_of(labeler, weights))
-    texts, missing = nlg.measures(references, hypotheses, corpora, conventions)
+    texts, missing = nlg.measures(references, hypotheses, corpora, conventions, meteor)
     states = labels[: len(table)], labels[len(table) :]
     common: list[Measure] = [*texts, *clinical.measures(*states, version)]
     common += clinical.condition_measures(*states, version)
