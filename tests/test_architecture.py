@@ -33,7 +33,7 @@ LAYERS: dict[str, list[set[str]]] = {
 }
 ONLY_IN = {  # a package -> the only places that import it
     "ray": tuple(f"fedmrg_core/engine/ray/{name}.py" for name in ("instance", "placement", "pool")),
-    "mlflow": ("fedmrg_core/tracking.py",),
+    "mlflow": ("fedmrg_core/tracking/client.py", "fedmrg_core/tracking/store.py"),
     "peft": ("fedmrg_core/models/tuning.py",),
 }
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmark.run.options import RUNS
+from benchmark.run.headline import of_round
+from benchmark.run.mirror import describe, feed
+from benchmark.run.options import CACHE, RUNS
 from fedmrg_core.errors import DataError, FedMRGError
 from fedmrg_core.paths import ROOT
-from fedmrg_core.runfolder import ARTIFACTS, CONFIG, RESULT, RunFolder, read_json, run_folder
-from fedmrg_core.tracking import Tracker, default_uri, describe
+from fedmrg_core.runfolder import CONFIG, RESULT, RunFolder, read_json, run_folder
+from fedmrg_core.tracking import Tracker, default_uri
+
+if TYPE_CHECKING:
+    from fedmrg_core.data.cache.federation import Federation
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -40,16 +46,28 @@ def sync(path: Path) -> tuple[int, int]:
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"is damaged: it lacks {error}", str(path / RESULT)) from None
     tracker = Tracker(default_uri(ROOT), patience=600.0, announce=False)
-    tracker.start(**description, resume=True)
+    tracker.start(description, resume=True)
     rows = folder.rounds()
     for row in rows:
-        tracker.log_round(row["round"], row)
-    scores = result.get("scores", {})
-    tracker.log_scores(len(rows), scores)
-    tracker.log_artifacts([path / name for name in ARTIFACTS])
+        tracker.log_metrics(row["round"], of_round(row))
+    feed(tracker, result, folder, cache(lambda: _federation(result)))
     if not tracker.finish(status):
         raise FedMRGError(f"{path.name} is not in MLflow: {tracker.failure}")
-    return len(rows), len(scores)
+    return len(rows), len(result.get("scores", {}))
+
+
+def _federation(result: dict[str, Any]) -> Federation | None:
+    """The run's data, if it is as it was."""
+    from benchmark.run import settings
+
+    try:
+        config = settings.from_dict(result["config"])
+        from benchmark.run.stages import load_data  # torch and Ray, which take seconds
+
+        found = load_data(config, CACHE)
+    except (FedMRGError, LookupError, TypeError, OSError):
+        return None
+    return found if found.data_sha256 == result.get("provenance", {}).get("data_sha256") else None
 
 
 def _unfinished(path: Path) -> dict[str, Any]:

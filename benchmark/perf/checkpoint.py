@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from benchmark.run.headline import of_round
 from fedmrg_core.algorithms.base import ServerState
 from fedmrg_core.engine import checkpoint
 from fedmrg_core.engine.async_checkpoint import AsyncCheckpointer
@@ -28,7 +29,8 @@ from fedmrg_core.engine.memory.process import configure_process
 from fedmrg_core.engine.memory.wire import pack
 from fedmrg_core.files import write_atomic
 from fedmrg_core.runfolder import RunFolder
-from fedmrg_core.tracking import Tracker, _Writer, round_metrics
+from fedmrg_core.tracking import Description, Tracker
+from fedmrg_core.tracking.store import Writer
 
 CLIENTS, TENSORS = 10, 20
 
@@ -78,10 +80,10 @@ def measure(parent: Path, megabytes: float, rounds: int, products: int) -> list[
     """A row for each round: ms that a round waits for each kind of writing, and its work's ms beside it."""
     folder = RunFolder(parent / "run")
     uri = f"sqlite:///{parent / 'mlflow.db'}"
-    direct = _Writer(uri)
-    direct.open("blocking", "perf", {}, {}, resume=False)
+    direct = Writer(uri)
+    direct.open(Description("blocking", "perf"), resume=False)
     tracker = Tracker(uri)
-    tracker.start("background", "perf", {}, {})
+    tracker.start(Description("background", "perf"))
     writer = AsyncCheckpointer(parent / "background", 2, 600.0)
     rows = []
     for number in range(rounds):
@@ -92,8 +94,8 @@ def measure(parent: Path, megabytes: float, rounds: int, products: int) -> list[
         ms["checkpoint, background"] = clocked(writer.save, *given)
         ms["work beside the checkpoint"] = work(products) * 1000
         writer.finish()
-        ms["mlflow, blocking"] = clocked(direct.metrics, number, round_metrics(row(number)))
-        ms["mlflow, background"] = clocked(tracker.log_round, number, row(number))
+        ms["mlflow, blocking"] = clocked(direct.metrics, number, of_round(row(number)))
+        ms["mlflow, background"] = clocked(tracker.log_metrics, number, of_round(row(number)))
         ms["work beside mlflow"] = work(products) * 1000
         rows.append({"mb": megabytes, "round": number, "load": round(os.getloadavg()[0], 2), "ms": ms})
     tracker.finish()

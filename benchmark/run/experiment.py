@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmark.run import provenance, stages
 from benchmark.run.interrupt import interruptible
+from benchmark.run.mirror import describe
 from benchmark.run.options import BENCH_VERSION, Options, new_run_id
 from benchmark.run.origin import ResumeRefused, settle_origin
 from benchmark.run.progress import Progress
@@ -36,7 +37,7 @@ from fedmrg_core.models.packaged import fetch_missing
 from fedmrg_core.models.pretrained import check_checkpoints
 from fedmrg_core.paths import ROOT
 from fedmrg_core.runfolder import CONFIG, RunFolder, run_folder
-from fedmrg_core.tracking import Tracker, default_uri, describe
+from fedmrg_core.tracking import Tracker, default_uri
 
 
 def run_experiment(config: Config, options: Options | None = None) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def _run(config: Config, options: Options) -> dict[str, Any]:
             raise
         except BaseException as error:
             _stopped(record, error)
-        record.complete_mirror()
+        record.complete_mirror(federation)
     return record.result
 
 
@@ -137,7 +138,7 @@ def _stages(context: Context, federation: Federation) -> None:
     )
     record.result["provenance"].update(settle_origin(record.folder, record.result["provenance"]))
     if record.tracker:
-        record.tracker.start(**describe(record.result), resume=bool(context.options.resume))
+        record.tracker.start(describe(record.result, system=True), resume=bool(context.options.resume))
     spec = stages.worker_spec(context.config, federation, base, context.faults.faults)
     with ExitStack() as preparing, ExitStack() as running:
         preparing.enter_context(meteor_ready(context.config, federation))

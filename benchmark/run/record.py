@@ -10,10 +10,12 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from benchmark.run.interrupt import deferred_interrupt
-from fedmrg_core.runfolder import ARTIFACTS, RunFolder
+from benchmark.run.mirror import feed
+from fedmrg_core.runfolder import RunFolder
 from fedmrg_core.tracking import Tracker
 
 if TYPE_CHECKING:
+    from fedmrg_core.data.cache.federation import Federation
     from fedmrg_core.metrics.scorecard import Scorecard
 
 
@@ -68,13 +70,12 @@ class Record:
         if self.tracker:
             self.tracker.finish(status)
 
-    def complete_mirror(self) -> None:
+    def complete_mirror(self, federation: Federation) -> None:
         """Give MLflow the scores and files of a finished run. Ctrl-C ends the wait, not the result."""
         if self.tracker is None:
             return
         try:
-            self.tracker.log_scores(len(self.folder.rounds()), self.result["scores"])
-            self.tracker.log_artifacts([self.folder.path / name for name in ARTIFACTS])
+            feed(self.tracker, self.result, self.folder, lambda: federation)
             self.tracker.finish("finished")
         except KeyboardInterrupt:
             said = f"the run has finished; MLflow may lack a part of it: `fedmrg sync {self.run_id}` repairs it"

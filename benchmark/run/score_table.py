@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmark.board.comparable import reason
 from benchmark.board.results import Result, bench_version, draw, metric_versions, read, result_path
+from benchmark.run.mirror import experiment_name
 from fedmrg_core.errors import one_line
 from fedmrg_core.metrics.catalogue import VIEWS, Metric, View, find, shown
 from fedmrg_core.paths import ROOT
@@ -75,7 +76,7 @@ def _other_data(result: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 def next_steps(result: Mapping[str, Any]) -> str:
     """Where to look at a run, and what to do next."""
     return (
-        f"MLflow:  make ui, experiment '{result['split']} {result['preset']}'\n"
+        f"MLflow:  make ui, experiment '{experiment_name(result)}'\n"
         f"compare: fedmrg compare {result['run_id']} OTHER_RUN_ID\n"
         "runs:    fedmrg runs"
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.run.headline import of_round
 from benchmark.run.options import DRAWS, Options
 from benchmark.run.origin import ResumeRefused
 from benchmark.run.progress import Progress
@@ -167,7 +168,7 @@ def _save_round(
     record.folder.append_ledger(log.ledger)
     record.folder.append_round(log.row)
     if record.tracker:
-        record.tracker.log_round(log.round, log.row)
+        record.tracker.log_metrics(log.round, of_round(log.row))
     saving.save(server, store)
 
 

@@ -128,10 +128,18 @@ def test_a_run_stands_in_mlflow(whole: dict[str, Any]) -> None:
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(f"sqlite:///{whole['folder']}/mlflow.db")
-    (logged,) = [one for e in client.search_experiments() for one in client.search_runs([e.experiment_id])]
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    (logged,) = client.search_runs(experiments, "tags.kind = 'run'")
     assert logged.info.status == "FINISHED"
-    assert logged.data.metrics["test/personal/ce_f1_micro14"] == whole["scores"]["test/personal/ce_f1_micro14"]["value"]
-    assert len(client.get_metric_history(logged.info.run_id, "loss")) == 6
+    score = whole["scores"]["test/personal/ce_f1_micro14"]["value"]
+    assert logged.data.metrics["ce_f1"] == pytest.approx(score, abs=1e-4)
+    assert len([name for name in logged.data.metrics if not name.startswith("system/")]) < 20
+    assert len(client.get_metric_history(logged.info.run_id, "train_loss")) == 6
+    assert {run.info.run_name for run in client.search_runs(experiments, "tags.kind = 'hospital'")} >= {"h01", "h02"}
+    assert [one["path"] for one in json.loads(logged.data.tags["mlflow.loggedArtifacts"])] == ["samples.json"]
+    (model,) = client.search_logged_models(experiments)
+    files = {path.name for path in (whole["folder"] / "mlartifacts").rglob(f"models/{model.model_id}/artifacts/*")}
+    assert files == {"shared.safetensors", "config.json"}
 
 
 def refused_without_a_line(config: settings.Config, options: Options, folder: Path) -> None:
