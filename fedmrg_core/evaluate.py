@@ -15,10 +15,11 @@ from fedmrg_core.data.cache.federation import Federation
 from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.generation_cache import GenerationCache, GenerationJob
 from fedmrg_core.engine.memory.wire import Packed, pack, unpack
-from fedmrg_core.engine.messages import RESIDUE, GenerateReply, GenerateTask, client_state, server_payload
+from fedmrg_core.engine.messages import RESIDUE, AdaptTask, GenerateReply, GenerateTask, client_state, server_payload
 from fedmrg_core.engine.pool import Call, Pool
 from fedmrg_core.engine.reply_check import check_generation
 from fedmrg_core.errors import choose, in_range, not_empty
+from fedmrg_core.metrics.catalogue import ADAPTED
 from fedmrg_core.seeding import generator
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ class EvaluateConfig:
     hospitals' validation studies: select settings on these). batch_size: films per generation batch; it is part of the
     result's identity. labeler: "rules" or "chexbert" (with `weights`). resamples: of the bootstrap. oracle: also
     generate with the true label states as prompts, as the view "oracle", which shows what a perfect diagnosis head
-    would give; never ranked.
+    would give; never ranked. adapt: for each k, also tune a fresh personal part on k studies of each unseen hospital
+    (all, if it has fewer), as the views "adapted4", "adapted16" ..; k = 0 is the view "global". Only algorithms with
+    personal parts have them. adapt_steps: optimiser steps of that.
     """
 
     parts: tuple[str, ...]
@@ -44,8 +47,13 @@ class EvaluateConfig:
     weights: str
     resamples: int
     oracle: bool
+    adapt: tuple[int, ...] = (0,)
+    adapt_steps: int = 40
 
     def __post_init__(self) -> None:
+        for count in self.adapt:
+            in_range("evaluate.adapt", count, 0)
+        in_range("evaluate.adapt_steps", self.adapt_steps, 1)
         not_empty("evaluate.parts", self.parts)
         for part in self.parts:
             choose("evaluate.parts", part, ("test", "unseen", "val"))
@@ -94,6 +102,32 @@ def plan(federation: Federation, store: ClientStore, algorithm: Algorithm, confi
     return parts
 
 
+def _adapted(
+    algorithm: Algorithm, federation: Federation, server: ServerState, pool: Pool, config: EvaluateConfig, seed: int
+) -> list[EvalPart]:
+    """The views of unseen hospitals after few-shot adaptation, which this runs. Fewer studies are among more."""
+    counts = [count for count in config.adapt if count]
+    if "unseen" not in config.parts or not algorithm.trains or not counts:
+        return []
+    shared = pool.share(pack(server_payload(server)))
+    wanted = [(hospital, count) for hospital in federation.hospitals if not hospital.seen for count in counts]
+    calls = []
+    for hospital, count in wanted:
+        rows = generator(seed, "adapt", hospital.name).permutation(hospital.rows["train"])[:count]
+        task = AdaptTask(hospital.name, tuple(sorted(rows.tolist())), config.adapt_steps, server.round)
+        calls.append(Call("adapt", task, shared, f"adaptation of {hospital.name}"))
+    parts = []
+    for (hospital, count), private in zip(wanted, pool.map(calls), strict=True):
+        if algorithm.has_personal_view(client_state(hospital.name, unpack(private))):
+            view = f"{ADAPTED}{count}"
+            parts.append(EvalPart("unseen", view, hospital.name, hospital.rows["test"], partial(_given, private)))
+    return parts
+
+
+def _given(private: Packed) -> Packed:
+    return private
+
+
 def _private(store: ClientStore, hospital: str) -> Packed:
     """A hospital's private state without the codec's residue, which no report depends on."""
     state = store.get(hospital)
@@ -122,7 +156,8 @@ def evaluate(
     corpus = {h.name: [federation.reports[row] for row in h.rows["train"]] for h in federation.hospitals if h.seen}
     done: list[Reported] = []
     todo: list[EvalPart] = []
-    for part in plan(federation, store, algorithm, config):
+    adapted = _adapted(algorithm, federation, server, pool, config, seed)
+    for part in [*plan(federation, store, algorithm, config), *adapted]:
         draw = generator(seed, "replies", part.part, part.hospital)
         replies = algorithm.replies(corpus, part.hospital, len(part.rows), draw)
         if replies is None:

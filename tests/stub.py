@@ -151,10 +151,13 @@ class Reports(Sequence[str]):
         return len(self.lengths)
 
 
-def stub_federation(points: Mapping[str, Sequence[tuple[float, float]]], unseen: Sequence[str] = ("h09",)) -> Any:
-    """Hospitals whose training studies are these points; each has two test studies, (1, 1) and (2, 2)."""
+def stub_federation(
+    points: Mapping[str, Sequence[tuple[float, float]]], unseen: Sequence[tuple[float, float]] = ()
+) -> Any:
+    """Hospitals whose training studies are these points; each has two test studies, (1, 1) and (2, 2). unseen: those of
+    h09, which takes no part."""
     hospitals, images = [], []
-    for name, own in {**points, **{name: [] for name in unseen}}.items():
+    for name, own in {**points, "h09": unseen}.items():
         start, train, test = len(images), np.arange(len(own)), len(own) + np.arange(2)
         images += [*own, (1.0, 1.0), (2.0, 2.0)]
         rows = {"train": start + train, "val": start + test, "test": start + test}
@@ -206,11 +209,12 @@ class StubRun:
     worker_class: Callable[..., StubWorker] = StubWorker
     statistic: bool = False
     seed: int = 0
+    unseen: Sequence[tuple[float, float]] = ()
 
     def __post_init__(self) -> None:
         self.config = replace(TRAIN, **self.train)
         spec = WorkerSpec("", "", None, self.algorithm, self.config, self.seed, DeviceConfig())  # type: ignore[arg-type]
-        self.federation = stub_federation(self.points)
+        self.federation = stub_federation(self.points, self.unseen)
         self.worker = self.worker_class(spec, self.federation, StubModel(self.start, self.statistic))
         self.pool = SerialPool(self.worker)
         self.logs: list[RoundRecord] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ from benchmark.board.comparable import reason
 from benchmark.board.results import Result, bench_version, draw, metric_versions, read, result_path
 from benchmark.run.mirror import experiment_name
 from fedmrg_core.errors import one_line
-from fedmrg_core.metrics.catalogue import VIEWS, Metric, View, find, shown
+from fedmrg_core.metrics.catalogue import ADAPTED, VIEWS, Metric, View, find, shown
 from fedmrg_core.paths import ROOT
 
 WIDTH = 80
@@ -87,6 +88,8 @@ def _views(scores: Mapping[str, Any]) -> list[View]:
     parts = dict.fromkeys(key.partition("/")[0] for key in scores)
     of_parts = [replace(view, key=f"{part}/{view.key.partition('/')[2]}") for part in parts for view in VIEWS[:2]]
     known = [*VIEWS, *(view for view in of_parts if view.key not in {one.key for one in VIEWS})]
+    counts = {int(found[1]) for key in scores if (found := re.match(f"unseen/{ADAPTED}([0-9]+)/", key))}
+    known += [replace(VIEWS[2], key=f"unseen/{ADAPTED}{n}", title=f"unseen, {n} studies") for n in sorted(counts)]
     return [view for view in known if any(f"{view.key}/{metric.key}" in scores for metric in shown("run"))]
 
 

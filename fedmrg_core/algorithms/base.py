@@ -224,6 +224,11 @@ class Algorithm:
         """One client's work after the last round, from the final broadcast: nothing is sent, and `client.memory` and
         personal parameters are stored."""
 
+    def client_adapt(self, client: Client, steps: int) -> None:
+        """Few-shot adaptation of a hospital that took no part, from the final broadcast: train a fresh personal part on
+        the client's studies. Nothing is sent. Default: the personal parameters, by the local loss."""
+        client.fit(parts=lambda name: not self.is_shared(name), steps=steps)
+
     def local_loss(self, client: Client, batch: Batch) -> Tensor:
         """Next-token cross-entropy on report tokens."""
         vision = client.model.encode(batch.images)

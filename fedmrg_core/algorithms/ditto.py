@@ -39,6 +39,10 @@ class Ditto(OwnModel):
         client.memory[OWN] = client.state()
         return payload
 
+    def client_adapt(self, client: Client, steps: int) -> None:
+        client.fit(loss=self.own_loss, steps=steps)
+        client.memory[OWN] = client.state()
+
     def own_loss(self, client: Client, batch: Batch) -> Tensor:
         """The loss of the own model."""
         received = client.received["shared"]

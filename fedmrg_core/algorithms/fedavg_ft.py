@@ -33,3 +33,7 @@ class FedAvgFT(OwnModel):
     def client_finish(self, client: Client) -> None:
         client.fit(epochs=self.epochs)
         client.memory[OWN] = client.state()
+
+    def client_adapt(self, client: Client, steps: int) -> None:
+        client.fit(steps=steps)
+        client.memory[OWN] = client.state()

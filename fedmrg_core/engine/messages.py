@@ -69,6 +69,16 @@ class TrainReply:
 
 
 @dataclass(frozen=True)
+class AdaptTask:
+    """Few-shot adaptation of one hospital that took no part: training rows, and optimiser steps on them."""
+
+    client_id: str
+    rows: tuple[int, ...]
+    steps: int
+    round: int
+
+
+@dataclass(frozen=True)
 class GenerateTask:
     """Films to report on: one batch of fixed rows, so that its bits do not depend on the number of workers.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from fedmrg_core.engine.messages import (
     PERSONAL,
     RESIDUE,
     SHARED,
+    AdaptTask,
     GenerateReply,
     GenerateTask,
     TrainReply,
@@ -68,6 +70,20 @@ class Worker(Replica):
             events=context.events(),
             studies=context.studies,
         )
+
+    def adapt(self, task: AdaptTask, broadcast: Packed, alloc: tree.Allocator = tree.alloc) -> Packed:
+        """Adapt the final model to a hospital that took no part; returns the private state that this makes."""
+        algorithm = self.spec.algorithm
+        server = server_state(unpack(broadcast), task.round)
+        received = {SHARED: {}, **algorithm.broadcast(server, task.client_id)}
+        self.start_from(received[SHARED])
+        self.model.train()
+        hospital = self.hospitals[task.client_id]
+        hospital = replace(hospital, rows={**hospital.rows, "train": np.array(task.rows)})
+        context = ClientContext(self, hospital, 0, received, {}, alloc)
+        with torch_seed(self.spec.seed, "adapt", task.client_id, len(task.rows)):
+            algorithm.client_adapt(context, task.steps)
+        return pack(context.private_state({}) if context.steps else {})
 
     def generate(self, task: GenerateTask, broadcast: Packed, alloc: tree.Allocator = tree.alloc) -> GenerateReply:
         """Report on one batch of films, and say how likely their references were."""

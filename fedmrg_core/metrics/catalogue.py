@@ -34,6 +34,8 @@ PREFIXES = {
     "spread_": "{}, best less worst hospital",
 }
 """Prefixes of scores over hospitals, each with its title."""
+ADAPTED = "adapted"
+"""Views of unseen hospitals after few-shot adaptation: this and the number of studies."""
 RADEVAL = "radeval_"
 """Prefix of RadEval's metrics, whose names are known only when RadEval runs."""
 _RADEVAL_LOWER_IS_BETTER = ("radcliq_v1",)
