@@ -25,22 +25,22 @@ class AdapterSwitch:
 
     def __init__(self, lm: nn.Module) -> None:
         self._layers: list[Any] = [m for m in lm.modules() if hasattr(m, "base_layer") and hasattr(m, "set_adapter")]
-        self._trainable: dict[str, list[nn.Parameter]] = {}
+        self._parameters: dict[str, list[nn.Parameter]] = {}
         self._current: tuple[Sequence[str] | AdapterWeights, Sequence[str]] = ((), ())
         for name, parameter in lm.named_parameters():
             if adapter := adapter_of(name):
-                self._trainable.setdefault(adapter, []).append(parameter)
+                self._parameters.setdefault(adapter, []).append(parameter)
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(self._trainable)
+        return tuple(self._parameters)
 
     def _activate(self, names: Sequence[str] | AdapterWeights) -> None:
+        before = [(p, p.requires_grad) for parameters in self._parameters.values() for p in parameters]
         for layer in self._layers:
             layer.set_adapter(list(names))
-        for parameters in self._trainable.values():  # set_adapter freezes the others: undo that
-            for parameter in parameters:
-                parameter.requires_grad_(True)
+        for parameter, trains in before:  # set_adapter freezes the others, and trains these: undo both
+            parameter.requires_grad_(trains)
 
     @contextmanager
     def path(self, active: Sequence[str] | AdapterWeights, constant: Sequence[str] = ()) -> Iterator[None]:
@@ -51,7 +51,7 @@ class AdapterSwitch:
             return
         self._current = active, constant
         self._activate(active)
-        constants = [parameter for name in constant for parameter in self._trainable[name]]
+        constants = [p for name in constant for p in self._parameters[name] if p.requires_grad]
         for parameter in constants:
             parameter.requires_grad_(False)
         try:

@@ -1,74 +1,147 @@
-"""The interface carries FedEx-LoRA (Singhal et al., ACL 2025): the server's memory changes the frozen base, in
-training and in scoring."""
+"""FedEx-LoRA and FLoRA: the server adds to the frozen matrices, in training and in scoring, so that what is applied is
+exactly the mean product."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
-import numpy as np
+import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from fedmrg_core.algorithms.base import Algorithm, Client, ClientState, ServerState, Update
+from fedmrg_core.algorithms._changed_base import CHANGE, ChangedBase, changed
+from fedmrg_core.algorithms.base import ServerState, Update
+from fedmrg_core.algorithms.fedex_lora import FedExLoRA
+from fedmrg_core.algorithms.fedlora import FedLoRA
+from fedmrg_core.algorithms.flora import FLoRA
+from fedmrg_core.errors import ConfigError
 from fedmrg_core.models.tuning import Tuning
-from fedmrg_core.types import Payload, State
-from tests.stub import A, B, E, StubRun, W, written
+from fedmrg_core.seeding import generator
+from fedmrg_core.types import State
+from tests.stub import POINTS, TRAIN, A, B, E, StubRun, W, means, written
 
-FACTORS = B.format("generic"), A.format("generic")
 LORA = Tuning("lora", rank=2, alpha=4.0)
+NAME_A, NAME_B = A.format("generic"), B.format("generic")
+METHODS: list[type[ChangedBase]] = [FedExLoRA, FLoRA]
+WEIGHTS = {"h01": 4 / 7, "h02": 2 / 7, "h03": 1 / 7}
 
 
-@dataclass(frozen=True)
-class FedEx(Algorithm):
-    """A and B are averaged; what that misses of the mean product, s (mean(B A) - mean(B) mean(A)), joins the base."""
-
-    tuning: Tuning = LORA
-
-    def broadcast(self, server: ServerState, client_id: str) -> Payload:
-        return {**super().broadcast(server, client_id), **server.memory}
-
-    def client_round(self, client: Client) -> Payload:
-        for name, change in client.received.get("residual", {}).items():
-            client.load({name: client.model.get_parameter(name) + change})
-        return super().client_round(client)
-
-    def aggregate(self, server: ServerState, updates: Iterable[Update], rng: np.random.Generator) -> ServerState:
-        products: list[Tensor] = []
-
-        def watch(update: Update) -> Update:
-            b, a = (server.params[name] + update.payload["delta"][name] for name in FACTORS)
-            products.append(update.weight / 7 * b @ a)
-            return update
-
-        before, moved = server, super().aggregate(server, map(watch, updates), rng)
-        scale = self.tuning.alpha / self.tuning.rank
-        residual = scale * (sum(products, torch.zeros(3, 2)) - moved.params[FACTORS[0]] @ moved.params[FACTORS[1]])
-        old = before.memory.get("residual", {W: torch.zeros(3, 2)})[W]
-        return replace(moved, memory={"residual": {W: old + residual}})
-
-    def eval_params(self, server: ServerState, client: ClientState | None, base: Mapping[str, Tensor]) -> State:
-        residual = server.memory.get("residual", {})
-        return {**server.params, **{name: base[name] + change for name, change in residual.items()}}
+def applied(run: StubRun) -> Tensor:
+    """What the server's state adds to W0."""
+    params = run.server.params
+    return run.server.memory[CHANGE][NAME_A] + 2.0 * params[NAME_B] @ params[NAME_A]
 
 
-def test_the_applied_update_is_the_mean_product() -> None:
-    """One round: W0 + residual + s mean(B) mean(A) = W0 + s mean(B A), which a run of each client alone gives."""
-    run = StubRun(FedEx(), {"rounds": 1})
-    products = []
-    for client, weight in zip(("h01", "h02", "h03"), (4, 2, 1), strict=True):
-        alone = StubRun(Algorithm(tuning=LORA), {"rounds": 1}, {client: run.points[client]}).server.params
-        products.append(weight / 7 * 2.0 * alone[FACTORS[0]] @ alone[FACTORS[1]])
-    whole = sum(products, torch.zeros(3, 2))
-    applied = run.server.memory["residual"][W] + 2.0 * run.server.params[FACTORS[0]] @ run.server.params[FACTORS[1]]
-    torch.testing.assert_close(applied, whole)
-    assert run.server.memory["residual"][W].abs().max() > 1e-3
+def mean_product(factors: dict[str, State]) -> Tensor:
+    products = (WEIGHTS[c] * 2.0 * own[NAME_B] @ own[NAME_A] for c, own in factors.items())
+    return sum(products, torch.zeros(3, 2))
 
 
-def test_scoring_sees_the_changed_base_and_the_worker_gets_its_own_back() -> None:
-    run = StubRun(FedEx())
-    product = 2.0 * (run.server.params[FACTORS[0]] @ run.server.params[FACTORS[1]])
-    expected = written(run.server.params[E], run.server.memory["residual"][W] + product)
-    assert run.reports()["test", "global", "h01"][0] == expected
+@pytest.mark.parametrize("method", METHODS)
+def test_the_applied_update_is_the_mean_product(method: type[ChangedBase]) -> None:
+    """Each hospital's product is that of a run of it alone. Public code lacks s, or takes different means."""
+    alone = {c: StubRun(FedLoRA(LORA), {"rounds": 1}, {c: POINTS[c]}).server.params for c in POINTS}
+    run = StubRun(method(LORA), {"rounds": 1})
+    torch.testing.assert_close(applied(run), mean_product(alone))
+    assert run.server.memory[CHANGE][NAME_A].abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_scoring_and_the_next_round_see_the_changed_base(method: type[ChangedBase]) -> None:
+    """In every view; and the worker gets its own base back."""
+    run = StubRun(method(LORA))
+    expected, reports = written(run.server.params[E], applied(run)), run.reports()
+    assert {report for own in reports.values() for report in own} == {expected}
     run.worker.start_from({})
     assert run.worker.model.get_parameter(W).abs().sum() == 0
+
+
+def test_flora_by_hand() -> None:
+    """Full steps a from B = 0 move B alone: by a s (M_k - W) A^T, with W of the round's start. So W += a s^2 (mean(M) -
+    W) A^T A, with a new A each round."""
+    run = StubRun(FLoRA(LORA), {"rounds": 1, "batch_size": 4, "local_steps": 1})
+    again = StubRun(FLoRA(LORA), {"rounds": 2, "batch_size": 4, "local_steps": 1})
+    mean = sum((WEIGHTS[c] * m for c, m in means().items()), torch.zeros(2)).expand(3, 2)
+    w = torch.zeros(3, 2)
+    for one in (run, again):
+        a = (run.initial if one is run else run.server).params[NAME_A]
+        w = w + TRAIN.adapter_lr * 4.0 * (mean - w) @ a.T @ a
+        torch.testing.assert_close(one.server.memory[CHANGE][NAME_A], w)
+        assert one.server.params[NAME_B].abs().sum() == 0
+
+
+def test_flora_stacks_hospitals_of_different_ranks() -> None:
+    """Rows beyond a hospital's rank are not its own, and count for nothing."""
+    run = StubRun(FLoRA(LORA, ranks=(1, 2)), {"rounds": 1})
+    alone = {c: StubRun(FLoRA(LORA, ranks=(1, 2)), {"rounds": 1}, {c: POINTS[c]}) for c in POINTS}
+    parts = (WEIGHTS[c] * one.server.memory[CHANGE][NAME_A] for c, one in alone.items())
+    torch.testing.assert_close(run.server.memory[CHANGE][NAME_A], sum(parts, torch.zeros(3, 2)))
+    assert int(torch.linalg.matrix_rank(alone["h01"].server.memory[CHANGE][NAME_A])) == 1
+
+
+def test_equal_hospitals_leave_fedex_no_residue() -> None:
+    run = StubRun(FedExLoRA(LORA), points={"h01": POINTS["h03"], "h02": POINTS["h03"]})
+    assert run.server.memory[CHANGE][NAME_A].abs().max() < 1e-6
+
+
+class Server:
+    """An algorithm's server with three hospitals' random factors of two matrices 40 x 30 and rank 2."""
+
+    def __init__(self, algorithm: ChangedBase) -> None:
+        self.algorithm = algorithm
+        names = ["q.lora_A.generic.weight", "q.lora_B.generic.weight"]
+        self.zero = {names[0]: torch.zeros(2, 30), names[1]: torch.zeros(40, 2)}
+        self.state = algorithm.init_server(self.zero, 3)
+
+    def round(self, cohort: str) -> ServerState:
+        draw = torch.Generator().manual_seed(self.state.round)
+        random = [{n: torch.randn(t.shape, generator=draw) for n, t in self.zero.items()} for _ in cohort]
+        updates = [Update(c, 1.0 + i, {"delta": random[i]}) for i, c in enumerate(cohort)]
+        moved = self.algorithm.aggregate(self.state, updates, generator(0))
+        self.state = ServerState(moved.params, moved.memory, self.state.round + 1)
+        return self.state
+
+
+@pytest.mark.parametrize(("algorithm", "rank"), [(FedExLoRA(LORA), 4), (FLoRA(LORA), 6)])
+def test_a_hospital_that_was_away_gets_the_whole_change(algorithm: ChangedBase, rank: int) -> None:
+    """The others get the last change's factors, of rank (K - 1) r in FedEx, K r in FLoRA. All end with one C."""
+    server = Server(algorithm)
+    server.round("abc")
+    kept = {c: run_client(algorithm, server.state, c, {}) for c in "abc"}
+    server.round("ab")
+    assert "base_change" in algorithm.broadcast(server.state, "c")
+    sent = algorithm.broadcast(server.state, "a")["left"]["q.lora_A.generic.weight"]
+    assert sent.shape == (40, rank - 2), "of two hospitals now"
+    for client in "abcd":
+        own = run_client(algorithm, server.state, client, kept.get(client, {}))
+        assert own["q.lora_A.generic.weight"].equal(server.state.memory[CHANGE]["q.lora_A.generic.weight"])
+
+
+def run_client(algorithm: ChangedBase, server: ServerState, client: str, kept: State) -> State:
+    """A round of a hospital that trains nothing; returns the C that it keeps."""
+    weight = nn.Parameter(torch.zeros(40, 30))
+    loaded: State = {}
+    model = SimpleNamespace(named_parameters=lambda: {"q.base_layer.weight": weight}.items())
+    context = SimpleNamespace(
+        received=algorithm.broadcast(server, client), memory={CHANGE: kept}, model=model, load=loaded.update,
+        fit=lambda: 0, delta=dict,
+    )  # fmt: skip
+    algorithm.client_round(context)  # type: ignore[arg-type]
+    assert loaded["q.base_layer.weight"].equal(context.memory[CHANGE]["q.lora_A.generic.weight"])
+    return context.memory[CHANGE]
+
+
+def test_a_transposed_layer_is_changed_in_its_own_orientation() -> None:
+    """GPT-2's layers store [in, out]."""
+    change = {"q.lora_A.generic.weight": torch.arange(6.0).reshape(3, 2)}
+    state = changed({"q.base_layer.weight": torch.ones(2, 3)}, change)
+    torch.testing.assert_close(state["q.base_layer.weight"], 1 + torch.arange(6.0).reshape(3, 2).T)
+
+
+def test_a_square_layer_of_another_type_is_refused() -> None:
+    layer = nn.Module()
+    layer.base_layer = nn.Bilinear(1, 1, 1)
+    layer.base_layer.weight = nn.Parameter(torch.zeros(2, 2))
+    model = SimpleNamespace(tune=lambda *_: None, named_modules=lambda: [("q", layer)])
+    with pytest.raises(ConfigError, match="q: a square Bilinear"):
+        FedExLoRA(LORA).configure_model(model, 0)  # type: ignore[arg-type]
