@@ -123,7 +123,7 @@ class StubModel(nn.Module):
         return DecoderOutput(off, off, loss)
 
     @torch.no_grad()
-    def generate(self, images: Tensor, adapters: Any, states: Any = None, prompt_weight: float = 1.0) -> Generation:
+    def generate(self, images: Tensor, adapters: Any, states: Any = None, *how: Any) -> Generation:
         weights = adapters(self.encode(images)) if callable(adapters) else adapters
         each = self.matrix(weights).expand(len(images), 3, 2)
         return Generation([written(self.get_parameter(E), matrix) for matrix in each], None, [False] * len(images))

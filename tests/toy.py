@@ -55,6 +55,7 @@ def toy_spec(cache_dir: Path, algo: str, *overrides: str, seed: int = 0, **field
         train=config.train,
         seed=seed,
         device=replace(config.device, device="cpu"),
+        generation=config.generation,
     )
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from benchmark.run.setting_values import parse, same_type, type_name
 from fedmrg_core.errors import ConfigError, choose, in_range, not_empty, shortened
 from fedmrg_core.models.config import NEWER as NEWER_MODEL
+from fedmrg_core.models.generation import GREEDY, GenerationConfig
 
 if TYPE_CHECKING:
     from fedmrg_core.algorithms.base import Algorithm
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from fedmrg_core.models.tuning import Tuning
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-SECTIONS = ("run", "train", "model", "tuning", "codec", "data", "engine", "evaluate", "algorithm")
+SECTIONS = ("run", "train", "model", "tuning", "codec", "data", "engine", "generation", "evaluate", "algorithm")
 UNRANKED = ("engine", "data")
 """Sections that decide how and where a run is made, not what it computes. They are not in the config hash; the hashes
 of data and split cover what [data] changes."""
@@ -42,6 +43,7 @@ NEWER: dict[str, dict[str, Any]] = {
     "model": NEWER_MODEL,
     "tuning": {"dropout": 0.0, "encoder_kind": "full"},
     "train": {"encoder_lr": 0.0},
+    "generation": asdict(GREEDY),
     "algorithm": {"contrastive_decoding": 1.0},
 }
 """Settings that are newer than the boards' results, with the values that change nothing: left out of the hash."""
@@ -87,12 +89,14 @@ class Config:
     pool: PoolConfig
     device: DeviceConfig
     keep_checkpoints: int
+    generation: GenerationConfig
     evaluate: EvaluateConfig
     algorithm: Algorithm
     faults: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         in_range("engine.keep_checkpoints", self.keep_checkpoints, 1)
+        self.generation.longest(self.model.max_tokens)
 
     def table(self) -> Table:
         """Every section as plain values."""
@@ -114,6 +118,8 @@ class Config:
             table[section] = {key: value for key, value in table[section].items() if off.get(key) != value}
         if table["tuning"]["targets"] == ("auto",):  # as it was called; where it is another layer there is no such one
             table["tuning"]["targets"] = ("q_proj", "v_proj")
+        if not table["generation"]:  # a section newer than the boards' results
+            del table["generation"]
         if self.device.precision != FLOAT32:
             table["engine"] = {"precision": self.device.precision}
         if self.faults:
@@ -149,6 +155,7 @@ def build(name: str, method: str, table: Table, faults: dict[str, Any] | None = 
         pool=_part(PoolConfig, table["engine"]),
         device=_part(DeviceConfig, table["engine"]),
         keep_checkpoints=table["engine"]["keep_checkpoints"],
+        generation=_part(GenerationConfig, table["generation"]),
         evaluate=_part(EvaluateConfig, table["evaluate"]),
         algorithm=get(method)(tuning=tuning, codec=codec.build(), **own),
         faults=faults or {},
@@ -208,6 +215,7 @@ def from_dict(stored: Mapping[str, Any]) -> Config:
 
     Raises ConfigError for a stored configuration that is damaged, or of another version of this program.
     """
+    stored = {"generation": {}, **stored}  # newer than some stored configurations
     for name in ("name", "method", *SECTIONS):
         if not isinstance(stored.get(name), Mapping if name in SECTIONS else str):
             raise ConfigError(f"the stored configuration has no '{name}'.")

@@ -112,6 +112,7 @@ def worker_spec(config: Config, federation: Federation, base: Path, faults: Sequ
         seed=config.run.seed,
         device=config.device,
         faults=tuple(faults),
+        generation=config.generation,
     )
 
 
@@ -191,7 +192,8 @@ def generate(
     context.progress.say("generating reports")
     steps = context.progress.steps("batch")
     partial = None if hides_text(config, federation) else record.folder.path / PARTIAL
-    facts = (config.model, record.result["provenance"]["model_sha256"], config.device)
+    made_by = record.result["provenance"]["model_sha256"]
+    facts = (config.model, made_by, config.device, config.generation, config.run.seed)
     cache = GenerationCache(partial, facts)  # the facts decide the reports, besides the trained parameters
     known = len(pool.events)
     try:

@@ -19,6 +19,7 @@ from fedmrg_core.engine.memory.process import configure_process
 from fedmrg_core.engine.memory.shared_weights import MIN_SHARED_BYTES, SharedWeights
 from fedmrg_core.engine.trainer import TrainConfig
 from fedmrg_core.models.config import ModelConfig
+from fedmrg_core.models.generation import GREEDY, GenerationConfig
 from fedmrg_core.models.registry import get_language_model
 from fedmrg_core.models.report_model import Batch, ReportModel, build_model, load_state
 from fedmrg_core.types import State
@@ -37,6 +38,7 @@ class WorkerSpec:
     seed: int
     device: DeviceConfig
     faults: tuple[Fault, ...] = ()
+    generation: GenerationConfig = GREEDY
     min_shared_bytes: int = MIN_SHARED_BYTES
 
 
@@ -68,6 +70,7 @@ class Replica:
         """The model as the algorithm configures it: once in a worker's life."""
         spec = self.spec
         model = build_model(spec.model, Path(spec.base), spec.seed)
+        model.check_length(spec.generation.longest(spec.model.max_tokens))
         spec.algorithm.configure_model(model, spec.seed)
         if spec.device.gradient_checkpointing:
             model.checkpoint_gradients()

@@ -31,7 +31,7 @@ from fedmrg_core.engine.messages import (
 from fedmrg_core.engine.replica import Replica
 from fedmrg_core.models.lora_ranks import pad_ranks, slice_ranks
 from fedmrg_core.models.report_model import models_built
-from fedmrg_core.seeding import torch_seed
+from fedmrg_core.seeding import derive_seed, torch_seed
 
 
 class Worker(Replica):
@@ -98,8 +98,10 @@ class Worker(Replica):
         with autocast(self.spec.device):
             batch, states = self.batch(rows), self.states(rows) if task.oracle else None
             weights = lambda vision: algorithm.study_weights(vision, client)  # noqa: E731
-            made = self.model.generate(batch.images, weights, states, algorithm.prompt_weight())
-            nats = self.model.reference_nll(batch, weights, states, algorithm.prompt_weight())
+            seeds = [derive_seed(self.spec.seed, "generation", str(self.federation.study_ids[row])) for row in rows]
+            weight, how = algorithm.prompt_weight(), self.spec.generation
+            made = self.model.generate(batch.images, weights, states, weight, how, seeds)
+            nats = self.model.reference_nll(batch, weights, states, weight)
         head = None if made.head is None else made.head.numpy()
         nll = np.stack([nats.numpy(), batch.mask.sum(dim=1).cpu().double().numpy()], axis=1)
         return GenerateReply(made.reports, head, time.perf_counter() - start, made.cut, nll)

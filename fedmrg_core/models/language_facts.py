@@ -18,9 +18,9 @@ def embedding_scale(words: Any) -> float:
         return float(words(some).std() / words.weight[some].std())
 
 
-def check_positions(config: ModelConfig, lm: Any, encoder: Encoder, fixed: int) -> None:
+def check_positions(config: ModelConfig, lm: Any, encoder: Encoder, fixed: int, longest: int) -> None:
     """Raises ConfigError where the longest input has more tokens than the language model has positions. fixed: number
-    of tokens that are neither patches nor the report's."""
+    of tokens that are neither patches nor the report's. longest: most tokens of a report."""
     positions = getattr(lm.config.get_text_config(), "max_position_embeddings", None)
     if positions is None:
         return
@@ -28,10 +28,10 @@ def check_positions(config: ModelConfig, lm: Any, encoder: Encoder, fixed: int) 
         encoder.eval()
         patches = encoder(torch.zeros(1, config.image_size, config.image_size, dtype=torch.uint8)).shape[1]
         encoder.train()
-    needed = patches + fixed + config.max_tokens
+    needed = patches + fixed + longest
     if needed > positions:
         raise ConfigError(
             f"lm={config.lm} has {positions} positions, but {patches} patches, {fixed} tokens of prompts and"
-            f" instruction and a report of {config.max_tokens} tokens are {needed}: lower model.max_tokens,"
-            " model.image_size or (of an encoder's checkpoint) model.max_patches"
+            f" instruction and a report of {longest} tokens are {needed}: lower model.max_tokens,"
+            " generation.max_new_tokens, model.image_size or (of an encoder's checkpoint) model.max_patches"
         )

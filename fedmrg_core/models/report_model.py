@@ -4,7 +4,7 @@ tokens from the table Q. [prefix][prompts][instruction] -> language model -> rep
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from fedmrg_core.models.base_files import read_weights
 from fedmrg_core.models.config import ModelConfig
-from fedmrg_core.models.contrastive_decoding import contrasted, contrastive_processors
+from fedmrg_core.models.contrastive_decoding import contrasted
+from fedmrg_core.models.decoding import arguments, for_rows, processors
+from fedmrg_core.models.generation import GREEDY, GenerationConfig
 from fedmrg_core.models.language_facts import check_positions, embedding_scale
 from fedmrg_core.models.outputs import Batch as Batch
 from fedmrg_core.models.outputs import DecoderOutput as DecoderOutput
@@ -73,8 +75,13 @@ class ReportModel(nn.Module):
             self.register_buffer(name, torch.tensor(tokens, dtype=torch.int64), persistent=False)
         self.diagnosis = self.encoder_moves = True
         self.adapters = AdapterSwitch(self.lm)
-        if not get_language_model(config.lm).trained_here:
-            check_positions(config, self.lm, self.encoder, len(begin) + len(CONDITIONS) + len(instruction))
+        self.check_length(config.max_tokens)
+
+    def check_length(self, longest: int) -> None:
+        """Raises ConfigError where a pretrained language model has too few positions for reports of so many tokens."""
+        if not get_language_model(self.config.lm).trained_here:
+            fixed = len(self.get_buffer("begin")) + len(CONDITIONS) + len(self.get_buffer("instruction"))
+            check_positions(self.config, self.lm, self.encoder, fixed, longest)
 
     def tune(self, tuning: Tuning, adapters: Sequence[str], diagnosis: bool, seed: int) -> None:
         """Make trainable what an algorithm trains: P always, D and Q with `diagnosis`, encoder and language model as
@@ -171,29 +178,36 @@ class ReportModel(nn.Module):
 
     @torch.no_grad()
     def generate(
-        self, images: Tensor, adapters: Adapters, states: Tensor | None = None, prompt_weight: float = 1.0
+        self,
+        images: Tensor,
+        adapters: Adapters,
+        states: Tensor | None = None,
+        prompt_weight: float = 1.0,
+        how: GenerationConfig = GREEDY,
+        seeds: Sequence[int] = (),
     ) -> Generation:
-        """Greedy reports for films uint8 [B, S, S].
+        """Reports for films uint8 [B, S, S].
 
         adapters: names, weights, or a function that gives each study its weights.
         states: label states [B, 14] for the prompt (an oracle: results must say so). Default: the head's argmax.
         prompt_weight: 1 = the prompt as it is, 0 = no prompt; any other is contrastive decoding
         (models/contrastive_decoding.py), which costs twice the time.
+        how: greedy, beams or sampling, with bounds and penalties. seeds: of each study, for sampling.
         """
         read = self._read(images, adapters, states, prompt_weight)
-        with self.adapters.path(read.adapters):
+        rows = for_rows(read.adapters, 1, how.width)
+        with self.adapters.path(rows):
             tokens = self.lm.generate(
                 inputs_embeds=read.context,
                 attention_mask=torch.ones(read.context.shape[:2], dtype=torch.int64, device=read.context.device),
-                max_new_tokens=self.config.max_tokens,
-                do_sample=False,
+                **arguments(how, self.config.max_tokens),
                 pad_token_id=self.tokenizer.pad,
                 eos_token_id=self.tokenizer.end,
-                logits_processor=contrastive_processors(prompt_weight) if read.contrast else None,
+                logits_processor=processors(how, self.tokenizer.end, seeds, prompt_weight if read.contrast else None),
             )
-        rows, head = tokens[: len(images)].tolist(), None if read.head is None else read.head.cpu()
-        cut = [self.tokenizer.end not in row for row in rows]
-        return Generation([self.tokenizer.decode(row) for row in rows], head, cut)
+        made, head = tokens[: len(images)].tolist(), None if read.head is None else read.head.cpu()
+        cut = [self.tokenizer.end not in row for row in made]
+        return Generation([self.tokenizer.decode(row) for row in made], head, cut)
 
     @torch.no_grad()
     def reference_nll(
@@ -227,14 +241,7 @@ class ReportModel(nn.Module):
             return _Reading(context, adapters, head, contrast=False)
         blank = self.prompts(torch.full_like(states, int(LabelState.BLANK)))
         both = torch.cat([context, self._context(vision.prefix, blank)])
-        return _Reading(both, twice(adapters), head, contrast=True)
-
-
-def twice(adapters: Sequence[str] | AdapterWeights) -> Sequence[str] | AdapterWeights:
-    """Weights for a batch that holds its studies twice, one block after the other."""
-    if not isinstance(adapters, Mapping):
-        return adapters
-    return {name: torch.cat([w, w]) if isinstance(w, Tensor) else w for name, w in adapters.items()}
+        return _Reading(both, for_rows(adapters, 2, 1), head, contrast=True)
 
 
 _models_built = 0
