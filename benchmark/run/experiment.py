@@ -29,12 +29,14 @@ from fedmrg_core.data.cache.federation import Federation
 from fedmrg_core.engine.base_cache import check_base
 from fedmrg_core.engine.device import determinism
 from fedmrg_core.engine.failures import Faults
+from fedmrg_core.engine.model_check import check_model
 from fedmrg_core.engine.rounds import params_sha256
 from fedmrg_core.errors import ConfigError, FedMRGError, Interrupted
 from fedmrg_core.files import write_atomic
 from fedmrg_core.models.image_size import with_image_size
 from fedmrg_core.models.packaged import fetch_missing
 from fedmrg_core.models.pretrained import check_checkpoints
+from fedmrg_core.models.registry import get_language_model, is_checkpoint
 from fedmrg_core.paths import ROOT
 from fedmrg_core.runfolder import CONFIG, RunFolder, run_folder
 from fedmrg_core.tracking import Tracker, default_uri
@@ -51,9 +53,19 @@ def run_experiment(config: Config, options: Options | None = None) -> dict[str, 
     fetch_missing((config.model.encoder, config.model.lm), Progress(quiet=options.quiet).say)
     check_checkpoints(config.model.encoder, config.model.lm)
     config = replace(config, model=with_image_size(config.model))
+    _check_models(config, options)
     check_labeler(config)
     with interruptible():
         return _run(config, options)
+
+
+def _check_models(config: Config, options: Options) -> None:
+    """Before anything long, if a model comes from a checkpoint: one step without weights. Raises ConfigError if the
+    models cannot work together, or not with the algorithm."""
+    model = config.model
+    if config.algorithm.trains and (is_checkpoint(model.encoder) or not get_language_model(model.lm).trained_here):
+        sizes = check_model(model, config.algorithm)
+        Progress(quiet=options.quiet).say(f"models: {model.encoder} and {model.lm}, {sizes}")
 
 
 def _on_device(config: Config) -> Config:

@@ -18,6 +18,17 @@ EVERY_S = 30.0
 """Seconds after which a step is reported, where there is no bar."""
 
 
+def duration(seconds: float) -> str:
+    """Seconds as people say them.
+
+    >>> duration(42.0), duration(400.0), duration(7200.0)
+    ('42 s', '7 min', '2.0 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 class Progress:
     """quiet: say nothing. `bars` tells whether there is a terminal to draw bars on."""
 

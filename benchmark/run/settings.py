@@ -48,6 +48,10 @@ NEWER: dict[str, dict[str, Any]] = {
 }
 """Settings that are newer than the boards' results, with the values that change nothing: left out of the hash."""
 
+NO_WARM_UP = {"warmup_studies": 1, "warmup_vision_steps": 0, "warmup_prompt_steps": 0, "warmup_steps": 0}
+"""Of a pretrained language model: connector, prompts and head start fresh and train in the federation's own rounds. On
+drawn films and reports they would learn another task, through a model that takes seconds per step."""
+
 Table = dict[str, dict[str, Any]]
 """Plain values by section and name, as in a TOML file."""
 Part = TypeVar("Part")
@@ -185,7 +189,7 @@ def load(
 ) -> Config:
     """Resolve one experiment. Raises ConfigError, in one line, for any wrong name, value or type."""
     from fedmrg_core.models.image_size import size_of_checkpoint
-    from fedmrg_core.models.registry import is_checkpoint
+    from fedmrg_core.models.registry import get_language_model, is_checkpoint
 
     choose("algorithm", algo, algorithm_names())
     table = _read(CONFIGS / "defaults.toml")
@@ -207,6 +211,8 @@ def load(
     model = table["model"]
     if not model["image_size"]:
         model["image_size"] = size_of_checkpoint(model["encoder"]) if is_checkpoint(model["encoder"]) else default_size
+    if not get_language_model(model["lm"]).trained_here:
+        model.update(NO_WARM_UP)
     return build(algo, method, table)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.run.headline import of_round
 from benchmark.run.options import DRAWS, Options
 from benchmark.run.origin import ResumeRefused
-from benchmark.run.progress import Progress
+from benchmark.run.progress import Progress, duration
 from benchmark.run.record import Record
 from benchmark.run.settings import Config
 from benchmark.run.workers import Workers
@@ -27,12 +27,14 @@ from fedmrg_core.engine.base_cache import ensure_base
 from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.failures import Fault, Faults
 from fedmrg_core.engine.generation_cache import GenerationCache
+from fedmrg_core.engine.model_check import warm_up_seconds
 from fedmrg_core.engine.pool import Pool, PoolConfig
 from fedmrg_core.engine.ray.gpu_fit import fit_gpu
 from fedmrg_core.engine.replica import WorkerSpec
 from fedmrg_core.engine.rounds import RoundRecord, run_rounds
 from fedmrg_core.errors import DataError
 from fedmrg_core.evaluate import evaluate
+from fedmrg_core.models.registry import get_language_model
 from fedmrg_core.runfolder import CHECKPOINTS, PARTIAL, PER_STUDY, RunFolder
 
 if TYPE_CHECKING:
@@ -86,7 +88,9 @@ def load_base(
     facts = {name: made_by[name] for name in BASE_FACTS} if made_by else None
 
     def on_build() -> None:
-        progress.say("base: none is shipped or cached for these [model] settings; warming one up takes minutes, once")
+        seconds = warm_up_seconds(config.model) if get_language_model(config.model.lm).trained_here else 0.0
+        cost = f"warming one up takes about {duration(seconds)}, once" if seconds else "it takes one load of the models"
+        progress.say(f"base: none is shipped or cached for these [model] settings; {cost}")
 
     corpus = public_corpus(config.model, draw)
     base = ensure_base(config.model, corpus, draw, cache, progress.bars, facts, on_build)

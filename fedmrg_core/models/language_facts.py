@@ -11,6 +11,11 @@ from fedmrg_core.models.config import ModelConfig
 from fedmrg_core.models.registry import Encoder
 
 
+def word_spread(words: Any) -> float:
+    """The standard deviation of a language model's words as it reads them; 1 if it has no values (meta device)."""
+    return 1.0 if words.weight.is_meta else float(words.weight.detach().std()) * embedding_scale(words)
+
+
 def embedding_scale(words: Any) -> float:
     """By how much a language model multiplies its word embeddings when it looks them up (Gemma, BioGPT); mostly 1."""
     some = torch.arange(min(64, len(words.weight)), device=words.weight.device)

@@ -6,6 +6,7 @@ import difflib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,25 @@ def load_pretrained(setting: str, path: str, load: Callable[..., Any], **options
         raise refusal(setting, path, reason) from error
 
 
+_without_weights: ContextVar[bool] = ContextVar("without_weights", default=False)
+
+
+@contextmanager
+def without_weights() -> Iterator[None]:
+    """Inside the block language models are loaded onto the meta device: names and shapes, compared with those of the
+    checkpoint, but no values. It takes seconds, whatever their size."""
+    token = _without_weights.set(True)
+    try:
+        yield
+    finally:
+        _without_weights.reset(token)
+
+
 def load_weights(setting: str, path: str, load: Callable[..., Any]) -> tuple[Any, set[str]]:
     """A model in float32, from safetensors only, and the names of its parameters that the checkpoint lacks."""
-    options = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
+    options: dict[str, Any] = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
+    if setting == "lm" and _without_weights.get():
+        options["device_map"] = "meta"
     model, info = load_pretrained(setting, path, load, **options)
     return model, set(info["missing_keys"])
 
@@ -68,7 +85,7 @@ def check_checkpoints(encoder: str, lm: str) -> None:
 
     Raises ConfigError for a misspelt name and for a checkpoint that cannot be loaded.
     """
-    from transformers import AutoConfig
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
 
     for setting, name, names in (("encoder", encoder, encoder_names()), ("lm", lm, language_model_names())):
         if name in names:
@@ -77,7 +94,9 @@ def check_checkpoints(encoder: str, lm: str) -> None:
         if near and not Path(name).exists():  # without asking the hub, which can take half a minute
             raise refusal(setting, name, f"it is no registered name. Did you mean '{near[0]}'?")
         _check_files(setting, Path(checkpoint_path(name)))
-        load_pretrained(setting, name, AutoConfig.from_pretrained)
+        facts = load_pretrained(setting, name, AutoConfig.from_pretrained)
+        if setting == "lm" and type(facts) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+            raise refusal(setting, name, f"a model of type {facts.model_type} is no causal language model")
 
 
 def _check_files(setting: str, folder: Path) -> None:

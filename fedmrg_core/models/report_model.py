@@ -18,7 +18,7 @@ from fedmrg_core.models.config import ModelConfig
 from fedmrg_core.models.contrastive_decoding import contrasted
 from fedmrg_core.models.decoding import arguments, for_rows, processors
 from fedmrg_core.models.generation import GREEDY, GenerationConfig
-from fedmrg_core.models.language_facts import check_positions, embedding_scale
+from fedmrg_core.models.language_facts import check_positions, word_spread
 from fedmrg_core.models.outputs import Batch as Batch
 from fedmrg_core.models.outputs import DecoderOutput as DecoderOutput
 from fedmrg_core.models.outputs import Generation as Generation
@@ -67,7 +67,7 @@ class ReportModel(nn.Module):
         self.dx_head = nn.Linear(self.encoder.width, len(CONDITIONS) * STATES)
         self.dx_prompts = nn.Embedding(STATES, width)
         self.dx_positions = nn.Embedding(len(CONDITIONS), width)
-        spread = float(words.weight.detach().std()) * embedding_scale(words)
+        spread = word_spread(words)
         for table in (self.dx_prompts, self.dx_positions):
             nn.init.normal_(table.weight, std=spread)  # the scale of word embeddings
         begin, instruction = [] if tokenizer.begin is None else [tokenizer.begin], tokenizer.encode(config.instruction)

@@ -154,6 +154,8 @@ def init_adapters(model: nn.Module, seed: int) -> None:
     B is drawn too), VeRA's b. The order of adding does not matter."""
     svd = any(".lora_E." in name for name, _ in model.named_parameters())
     for name, parameter in model.named_parameters():
+        if parameter.is_meta:
+            continue
         if ".lora_A." in name or (svd and ".lora_B." in name):
             bound = 1.0 / math.sqrt(parameter.shape[1])  # kaiming_uniform(a=sqrt(5)), as peft does
             draw = torch.Generator().manual_seed(derive_seed(seed, "init", name))

@@ -9,14 +9,19 @@ import pytest
 import torch
 
 from benchmark.run import settings
+from fedmrg_core.algorithms.fedmrg import FedMRG
+from fedmrg_core.engine.model_check import check_model
 from fedmrg_core.errors import ConfigError
 from fedmrg_core.models.encoders.huggingface import HuggingFaceEncoder
 from fedmrg_core.models.lora_targets import targets_of
 from fedmrg_core.models.registry import build_encoder, get_language_model
 from fedmrg_core.models.report_model import Batch, ReportModel
+from fedmrg_core.models.tuning import Tuning
 from tests.models.families import ENCODERS, LANGUAGE_MODELS, PAGE, SIDE, TEXTS, Family, load, row, save
 from tests.pages import text
 from tests.toy import toy_config
+
+ALGORITHM = FedMRG(tuning=Tuning("lora", rank=2, targets=("auto",)))
 
 
 def films(count: int, side: int) -> torch.Tensor:
@@ -44,6 +49,7 @@ def test_a_language_model(family: Family, tmp_path: Path) -> None:
     parameters = model.trainable()
     assert all(parameters[name].grad is not None for name in moving)
     assert all(float(parameters[name].grad.abs().sum()) > 0 for name in moving if ".lora_B." in name)
+    assert check_model(model.config, ALGORITHM).moving == sum(p.numel() for p in parameters.values())
     assert len(model.eval().generate(batch.images, ("generic",)).reports) == 2
     assert f"| {row(family, model)} |" in text(f"docs/{PAGE.name}"), "python -m tests.models.families renews the page"
 

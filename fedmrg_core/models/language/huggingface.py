@@ -40,6 +40,16 @@ def _begin(config: ModelConfig, tokenizer: Any) -> int | None:
     return token if config.begin == "yes" or (config.begin == "auto" and habit) else None
 
 
+def _causal(path: str, **options: Any) -> Any:
+    """`from_pretrained`. Of a BERT, a decoder: else its tokens would see those after them."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(path)
+    if getattr(config, "is_decoder", None) is False:
+        config.is_decoder = True
+    return AutoModelForCausalLM.from_pretrained(path, config=config, **options)
+
+
 class _Slow:
     """A tokenizer written in Python, with the interface of a fast one (`tokenizers.Tokenizer`)."""
 
@@ -58,9 +68,9 @@ class _Slow:
 def build(config: ModelConfig, tokenizer: ReportTokenizer) -> Any:
     """The checkpoint's model in float32, without what its `generation_config.json` says. Raises ConfigError if its
     tokenizer has more tokens than it has embeddings, or weights are missing."""
-    from transformers import AutoModelForCausalLM, GenerationConfig
+    from transformers import GenerationConfig
 
-    model, missing = load_weights("lm", config.lm, AutoModelForCausalLM.from_pretrained)
+    model, missing = load_weights("lm", config.lm, _causal)
     if missing:
         raise refusal("lm", config.lm, f"it lacks {len(missing)} of its weights, as {min(missing)}")
     model.generation_config = GenerationConfig()
