@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from benchmark.run.setting_values import parse, same_type, type_name
 from fedmrg_core.errors import ConfigError, choose, in_range, not_empty, shortened
 from fedmrg_core.models.config import NEWER as NEWER_MODEL
+from fedmrg_core.models.config import NO_WARM_UP
 from fedmrg_core.models.generation import GREEDY, GenerationConfig
 
 if TYPE_CHECKING:
@@ -47,10 +48,6 @@ NEWER: dict[str, dict[str, Any]] = {
     "algorithm": {"contrastive_decoding": 1.0},
 }
 """Settings that are newer than the boards' results, with the values that change nothing: left out of the hash."""
-
-NO_WARM_UP = {"warmup_studies": 1, "warmup_vision_steps": 0, "warmup_prompt_steps": 0, "warmup_steps": 0}
-"""Of a pretrained language model: connector, prompts and head start fresh and train in the federation's own rounds. On
-drawn films and reports they would learn another task, through a model that takes seconds per step."""
 
 Table = dict[str, dict[str, Any]]
 """Plain values by section and name, as in a TOML file."""

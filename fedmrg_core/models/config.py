@@ -10,6 +10,10 @@ from fedmrg_core.errors import ConfigError, choose, in_range, not_empty
 NEWER = {"begin": "auto", "max_patches": 256}
 """Settings that are newer than the shipped bases, with the values that leave a model as it was without them."""
 
+NO_WARM_UP = {"warmup_studies": 1, "warmup_vision_steps": 0, "warmup_prompt_steps": 0, "warmup_steps": 0}
+"""Of a pretrained language model: connector, prompts and head start fresh and train in the federation's own rounds. On
+drawn films and reports they would learn another task, through a model that takes seconds per step."""
+
 
 @dataclass(frozen=True)
 class ModelConfig:
