@@ -42,7 +42,8 @@ class Codec:
         whole = {name: tensor for name, tensor in delta.items() if name.endswith(STATISTICS)}
         target = tree.add({name: tensor for name, tensor in delta.items() if name not in whole}, residue)
         sent = {k: v for name, tensor in target.items() for k, v in self.encode_tensor(name, tensor).items()}
-        error = tree.subtract(target, self.decode(sent)) if self.error_feedback else {}
+        kept = {name: tensor for name, tensor in residue.items() if name not in target}  # not sent in this round
+        error = {**kept, **tree.subtract(target, self.decode(sent))} if self.error_feedback else {}
         return {**sent, **whole}, error
 
     def layout(self, delta: State) -> State:

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from fedmrg_core.algorithms._factors import A, B, FactorMethod
 from fedmrg_core.algorithms.base import Client, ClientState, ServerState, Update
 from fedmrg_core.errors import ConfigError
-from fedmrg_core.models.lora_ranks import slice_ranks
 from fedmrg_core.models.report_model import ReportModel
 from fedmrg_core.types import Payload, State
 
@@ -60,15 +59,11 @@ class ChangedBase(FactorMethod):
         return {**payload, CHANGE: memory[CHANGE]}
 
     def aggregate(self, server: ServerState, updates: Iterable[Update], rng: np.random.Generator) -> ServerState:
-        names = [name for name in server.params if A in name]
-        found: dict[str, list[Pair]] = {name: [] for name in names}
+        found: dict[str, list[Pair]] = {name: [] for name in server.params if A in name}
         seen = dict(server.memory.get(SEEN, {}))
 
         def watch(update: Update) -> Update:
-            rank, moved = self.rank_of(update.client_id), update.payload["delta"]
-            for name in names:
-                own = {n: server.params[n].double() + moved[n].double() for n in (name, name.replace(A, B))}
-                a, b = slice_ranks(own, rank).values()
+            for name, (b, a) in self.factors(server, update).items():
                 found[name].append((update.weight, b, a))
             seen[update.client_id] = torch.tensor(server.round)
             return update

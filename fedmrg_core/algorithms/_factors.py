@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fedmrg_core.algorithms.base import Algorithm
+from torch import Tensor
+
+from fedmrg_core.algorithms.base import Algorithm, Client, ServerState, Update
 from fedmrg_core.errors import ConfigError
 from fedmrg_core.models.lora_ranks import A as A
 from fedmrg_core.models.lora_ranks import B as B
+from fedmrg_core.models.lora_ranks import slice_ranks
 from fedmrg_core.models.tuning import LORA, Tuning
+from fedmrg_core.types import Payload, State
 
 
 @dataclass(frozen=True)
@@ -27,3 +31,24 @@ class FactorMethod(Algorithm):
     def scale(self) -> float:
         """s in W0 + s B A."""
         return self.tuning.alpha / self.tuning.rank
+
+    def factors(self, server: ServerState, update: Update) -> dict[str, tuple[Tensor, Tensor]]:
+        """A client's B [out, r_k] and A [r_k, in] after its training, float64, by the name of A."""
+        rank, delta = self.rank_of(update.client_id), update.payload["delta"]
+        found = {}
+        for name in (name for name in server.params if A in name):
+            both = (name.replace(A, B), name)
+            b, a = slice_ranks({n: server.params[n].double() + delta[n].double() for n in both}, rank).values()
+            found[name] = (b, a)
+        return found
+
+
+def train_without(client: Client, factor: str) -> Payload:
+    """Local training in which one of A and B rests; it is not sent either."""
+    client.fit(parts=lambda name: factor not in name)
+    return {"delta": without(client.delta(), factor)}
+
+
+def without(state: State, factor: str) -> State:
+    """The state without all A, or all B."""
+    return {name: tensor for name, tensor in state.items() if factor not in name}

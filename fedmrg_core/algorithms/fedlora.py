@@ -113,8 +113,8 @@ def product_error(params: State, products: dict[str, Product]) -> float:
     for name, product in products.items():
         left, right = product.factors()
         mean_b, mean_a = params[name.replace(A, B)].double(), params[name].double()
-        whole += _product_norm2(left, right)
-        wrong += _product_norm2(torch.cat([left, -mean_b], dim=1), torch.cat([right, mean_a]))
+        whole += product_norm2(left, right)
+        wrong += product_norm2(torch.cat([left, -mean_b], dim=1), torch.cat([right, mean_a]))
     return float((max(wrong, 0.0) / whole) ** 0.5) if whole > 0 else 0.0
 
 
@@ -125,18 +125,26 @@ def mean_product_factors(products: dict[str, Product], rank: int) -> tuple[State
     lost = whole = 0.0
     for name, product in products.items():
         left, right = product.factors()
-        q_left, r_left = torch.linalg.qr(left)
-        q_right, r_right = torch.linalg.qr(right.T)
-        u, s, vt = torch.linalg.svd(r_left @ r_right.T)
-        u, vt = q_left @ u[:, :rank], vt[:rank] @ q_right.T
-        sign = torch.sign(u.gather(0, u.abs().argmax(dim=0, keepdim=True)))
-        sign[sign == 0] = 1
+        u, s, vt = orthonormal_factors(left, right)
         root = s[:rank].sqrt()
         lost, whole = lost + float(s[rank:].square().sum()), whole + float(s.square().sum())
-        factors[name.replace(A, B)] = (u * sign * root).to(torch.float32)
-        factors[name] = (vt * sign.T * root[:, None]).to(torch.float32)
+        factors[name.replace(A, B)] = (u[:, :rank] * root).to(torch.float32)
+        factors[name] = (vt[:rank] * root[:, None]).to(torch.float32)
     return factors, float((lost / whole) ** 0.5) if whole > 0 else 0.0
 
 
-def _product_norm2(left: Tensor, right: Tensor) -> float:
+def orthonormal_factors(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """U [out, n], S [n] and V^T [n, in] of a product [out, n] [n, in], by QR of both, without the product itself. The
+    largest entry of each column of U is positive, so that bits agree."""
+    q_left, r_left = torch.linalg.qr(left)
+    q_right, r_right = torch.linalg.qr(right.T)
+    u, s, vt = torch.linalg.svd(r_left @ r_right.T)
+    u, vt = q_left @ u, vt @ q_right.T
+    sign = torch.sign(u.gather(0, u.abs().argmax(dim=0, keepdim=True)))
+    sign[sign == 0] = 1
+    return u * sign, s, vt * sign.T
+
+
+def product_norm2(left: Tensor, right: Tensor) -> float:
+    """The squared Frobenius norm of a product [out, n] [n, in], from two n x n matrices."""
     return float(((left.T @ left) * (right @ right.T)).sum())

@@ -79,7 +79,8 @@ class ReplyCheck:
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise ClientError(f"{who}: its delta cannot be decoded: {first_line(error)}", "wrong_payload") from None
         if delta is not payload["delta"]:
-            _same_layout(_layout({"delta": delta}), _layout({"delta": params}), who)
+            asked = {n: params[n] for n in self._algorithm.upload_layout(self._server)["delta"]}
+            _same_layout(_layout({"delta": delta}), _layout({"delta": asked}), who)
         whole = {**payload, "delta": delta}
         for group, state in whole.items():
             name = tree.nonfinite(state)

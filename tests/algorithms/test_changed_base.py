@@ -79,6 +79,12 @@ def test_flora_stacks_hospitals_of_different_ranks() -> None:
     assert int(torch.linalg.matrix_rank(alone["h01"].server.memory[CHANGE][NAME_A])) == 1
 
 
+def test_a_single_hospital_leaves_fedex_no_residue_and_is_fedlora_to_the_bit() -> None:
+    run, plain = (StubRun(cls(LORA), points={"h01": POINTS["h01"]}) for cls in (FedExLoRA, FedLoRA))
+    assert all(run.server.params[name].equal(tensor) for name, tensor in plain.server.params.items())
+    assert run.server.memory[CHANGE][NAME_A].abs().sum() == 0
+
+
 def test_equal_hospitals_leave_fedex_no_residue() -> None:
     run = StubRun(FedExLoRA(LORA), points={"h01": POINTS["h03"], "h02": POINTS["h03"]})
     assert run.server.memory[CHANGE][NAME_A].abs().max() < 1e-6
