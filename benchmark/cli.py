@@ -18,6 +18,7 @@ from fedmrg_core.errors import FedMRGError, choose, one_line
 COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module, what it does)
     "bench": ("benchmark.commands.bench", "run one experiment and print its scores"),
     "suite": ("benchmark.commands.suite", "every algorithm x split x seed of a suite; skips results that exist"),
+    "tune": ("benchmark.commands.tune", "choose an algorithm's settings on validation, by the same budget as all"),
     "algorithms": ("benchmark.commands.algorithms", "list the algorithms: what each sends, keeps and costs"),
     "leaderboard": ("benchmark.commands.leaderboard", "rebuild the boards from leaderboards/results/"),
     "regress": ("benchmark.commands.regress", "has a number moved? small runs against the committed expectations"),

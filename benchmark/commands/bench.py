@@ -36,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--resume", metavar="RUN_ID", default="", help="continue a run as it was begun (--actors may change)")
     add("--set", metavar="K=V", nargs="+", action="extend", default=[], help="any setting of defaults.toml")
     add("--hospitals", action="store_true", help="a line of scores per hospital below the table")
+    add("--tuned", action="store_true", help="with the settings that `fedmrg tune` chose")
     add("--quiet", action="store_true", help="no progress and no table")
     add("--json", action="store_true", help="print result.json on stdout instead of the table")
 
@@ -82,7 +83,7 @@ def _config(args: argparse.Namespace) -> Config:
 
         choose("split", args.split, names())  # before torch is imported, which takes seconds
     split = args.split or ("manifest" if args.data else None)
-    config = settings.load(args.algo or DEFAULT, split, args.preset, args.seed, overrides + args.set)
+    config = settings.load(args.algo or DEFAULT, split, args.preset, args.seed, overrides + args.set, args.tuned)
     if not args.faults:
         return config
     from fedmrg_core.engine.failures import read_table

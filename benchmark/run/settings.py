@@ -184,8 +184,10 @@ def load(
     preset: str | None = None,
     seed: int | None = None,
     overrides: Sequence[str] = (),
+    tuned: bool = False,
 ) -> Config:
-    """Resolve one experiment. Raises ConfigError, in one line, for any wrong name, value or type."""
+    """Resolve one experiment. tuned: with the settings that `fedmrg tune` chose. Raises ConfigError, in one line, for
+    any wrong name, value or type."""
     from fedmrg_core.models.image_size import size_of_checkpoint
     from fedmrg_core.models.registry import get_language_model, is_checkpoint
 
@@ -196,7 +198,8 @@ def load(
     chosen = _read(CONFIGS / "algos" / f"{algo}.toml")
     method = str(chosen.pop("method"))
     table["algorithm"] = _algorithm_defaults(method)
-    for layer in (chosen, _read(CONFIGS / "presets" / f"{preset}.toml")):
+    layers = [chosen, _tuned(algo, preset)] if tuned else [chosen]
+    for layer in (*layers, _read(CONFIGS / "presets" / f"{preset}.toml")):
         for section, values in layer.items():
             for key, value in values.items():
                 _set(table, section, key, value)
@@ -212,6 +215,18 @@ def load(
     if not get_language_model(model["lm"]).trained_here:
         model.update(NO_WARM_UP)
     return build(algo, method, table)
+
+
+def tuned_file(algo: str, preset: str) -> Path:
+    """Where the settings are that `fedmrg tune` chose for an algorithm."""
+    return CONFIGS / "tuned" / preset / f"{algo}.toml"
+
+
+def _tuned(algo: str, preset: str) -> dict[str, Any]:
+    path = tuned_file(algo, preset)
+    if not path.exists():
+        raise ConfigError(f"'{algo}' was not tuned for preset {preset}: run `fedmrg tune {algo}`.")
+    return _read(path)
 
 
 def from_dict(stored: Mapping[str, Any]) -> Config:

@@ -93,6 +93,7 @@ def run_one(task: Task, serial: bool, processes: Processes) -> Outcome:
     command = [sys.executable, "-m", "benchmark.cli", "bench", "--algo", task.algorithm, "--split", task.split]
     command += ["--preset", task.preset, "--seed", str(task.seed), "--json"]
     command += ["--actors", "0"] if serial else []
+    command += ["--tuned"] if task.tuned else []
     command += ["--set", *task.overrides] if task.overrides else []
     started = time.time()
     done = processes.run(command, ROOT)

@@ -1,5 +1,6 @@
 """Suite files, `benchmark/configs/suites/NAME.toml`: lists of algorithms, splits and seeds, with a preset, optional
-`overrides` (k=v) and further parts `[[also]]` that inherit what they do not set."""
+`overrides` (k=v), `tuned = true` (settings that `fedmrg tune` chose) and further parts `[[also]]` that inherit what
+they do not set."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from fedmrg_core.errors import ConfigError, choose, first_line, one_line
 
 SUITES = settings.CONFIGS / "suites"
 LISTS = {"algorithms": str, "splits": str, "seeds": int, "overrides": str}
-KEYS = {*LISTS, "preset"}
+KEYS = {*LISTS, "preset", "tuned"}
 REQUIRED = ("algorithms", "splits", "seeds", "preset")
 MOST_TASKS = 10_000
 
@@ -27,6 +28,7 @@ class Task:
     seed: int
     preset: str
     overrides: tuple[str, ...] = ()
+    tuned: bool = False
 
     @property
     def name(self) -> str:
@@ -34,7 +36,7 @@ class Task:
 
     def config(self) -> settings.Config:
         """Its resolved settings. Raises ConfigError for a wrong name, value or type."""
-        return settings.load(self.algorithm, self.split, self.preset, self.seed, self.overrides)
+        return settings.load(self.algorithm, self.split, self.preset, self.seed, self.overrides, self.tuned)
 
 
 def suite_names() -> list[str]:
@@ -84,6 +86,8 @@ def _check(name: str, part: Mapping[str, Any]) -> None:
         raise ConfigError(f"suite {name}: seeds = {part['seeds']}; allowed: 0 or more.")
     if type(part["preset"]) is not str:
         raise ConfigError(f"suite {name}: preset = {part['preset']!r}; allowed: the name of a preset.")
+    if type(part.get("tuned", False)) is not bool:
+        raise ConfigError(f"suite {name}: tuned = {part['tuned']!r}; allowed: true, false.")
     count = len(part["algorithms"]) * len(part["splits"]) * len(part["seeds"])
     if count > MOST_TASKS:
         raise ConfigError(f"suite {name} has {count} experiments; allowed: up to {MOST_TASKS}.")
@@ -97,4 +101,5 @@ def _tasks(part: Mapping[str, Any]) -> Iterator[Task]:
     for split in part["splits"]:
         for algorithm in part["algorithms"]:
             for seed in part["seeds"]:
-                yield Task(algorithm, split, seed, part["preset"], tuple(part.get("overrides", ())))
+                tuned = part.get("tuned", False)
+                yield Task(algorithm, split, seed, part["preset"], tuple(part.get("overrides", ())), tuned)
