@@ -1,10 +1,23 @@
-"""Values of settings: from the command line's text, and of the right type."""
+"""Values of settings: from the command line's text, of the right type, and those that are newer than stored results."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from fedmrg_core.errors import ConfigError, choose, shortened
+from fedmrg_core.models.config import NEWER as NEWER_MODEL
+from fedmrg_core.models.generation import GREEDY
+
+NEWER: dict[str, dict[str, Any]] = {
+    "model": NEWER_MODEL,
+    "tuning": {"dropout": 0.0, "encoder_kind": "full"},
+    "train": {"encoder_lr": 0.0},
+    "generation": asdict(GREEDY),
+    "evaluate": {"adapt": (0,), "adapt_steps": 40},
+    "algorithm": {"contrastive_decoding": 1.0},
+}
+"""Settings that are newer than the boards' results, with the values that change nothing: left out of the hash."""
 
 
 def parse(name: str, text: str, default: Any) -> Any:

@@ -15,11 +15,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from benchmark.run.setting_values import parse, same_type, type_name
+from benchmark.run.setting_values import NEWER, parse, same_type, type_name
 from fedmrg_core.errors import ConfigError, choose, in_range, not_empty, shortened
-from fedmrg_core.models.config import NEWER as NEWER_MODEL
 from fedmrg_core.models.config import NO_WARM_UP
-from fedmrg_core.models.generation import GREEDY, GenerationConfig
+from fedmrg_core.models.generation import GenerationConfig
 
 if TYPE_CHECKING:
     from fedmrg_core.algorithms.base import Algorithm
@@ -39,16 +38,6 @@ UNRANKED = ("engine", "data")
 of data and split cover what [data] changes."""
 FLOAT32 = "float32"
 """The precision that is left out of the config hash; other precisions give other numbers."""
-
-NEWER: dict[str, dict[str, Any]] = {
-    "model": NEWER_MODEL,
-    "tuning": {"dropout": 0.0, "encoder_kind": "full"},
-    "train": {"encoder_lr": 0.0},
-    "generation": asdict(GREEDY),
-    "evaluate": {"adapt": (0,), "adapt_steps": 40},
-    "algorithm": {"contrastive_decoding": 1.0},
-}
-"""Settings that are newer than the boards' results, with the values that change nothing: left out of the hash."""
 
 Table = dict[str, dict[str, Any]]
 """Plain values by section and name, as in a TOML file."""
@@ -198,7 +187,9 @@ def load(
     chosen = _read(CONFIGS / "algos" / f"{algo}.toml")
     method = str(chosen.pop("method"))
     table["algorithm"] = _algorithm_defaults(method)
-    layers = [chosen, _tuned(algo, preset)] if tuned else [chosen]
+    if tuned and not tuned_file(algo, preset).exists():
+        raise ConfigError(f"'{algo}' was not tuned for preset {preset}: run `fedmrg tune {algo}`.")
+    layers = [chosen, _read(tuned_file(algo, preset))] if tuned else [chosen]
     for layer in (*layers, _read(CONFIGS / "presets" / f"{preset}.toml")):
         for section, values in layer.items():
             for key, value in values.items():
@@ -220,13 +211,6 @@ def load(
 def tuned_file(algo: str, preset: str) -> Path:
     """Where the settings are that `fedmrg tune` chose for an algorithm."""
     return CONFIGS / "tuned" / preset / f"{algo}.toml"
-
-
-def _tuned(algo: str, preset: str) -> dict[str, Any]:
-    path = tuned_file(algo, preset)
-    if not path.exists():
-        raise ConfigError(f"'{algo}' was not tuned for preset {preset}: run `fedmrg tune {algo}`.")
-    return _read(path)
 
 
 def from_dict(stored: Mapping[str, Any]) -> Config:
