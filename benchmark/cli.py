@@ -31,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module, what it does)
     "score": ("benchmark.commands.score", "score anybody's reports: CSV, JSON lines or Parquet"),
     "compare": ("benchmark.commands.compare", "do systems differ? runs or files, compared study by study"),
     "label": ("benchmark.commands.label", "label reports with the 14 CheXpert conditions"),
+    "report": ("benchmark.commands.report", "the report of a trained model for one film, and where it looked"),
+    "export": ("benchmark.commands.export", "a trained model as files for transformers and peft"),
     "new-algorithm": ("benchmark.commands.new_algorithm", "write the three files of a new algorithm, ready to run"),
     "runs": ("benchmark.commands.runs", "list the runs in runs/, the newest first"),
     "sync": ("benchmark.commands.sync", "repair a run in MLflow from its JSON lines"),

@@ -26,7 +26,7 @@ def parse(name: str, text: str, default: Any) -> Any:
         return choose(name, text.lower(), ("true", "false")) == "true"
     if isinstance(default, list | tuple):
         items = [item.strip() for item in text.strip("[]").split(",") if item.strip()]
-        return [parse(name, item.strip("\"'"), default[0]) for item in items]
+        return [parse(name, item.strip("\"'"), _item(default)) for item in items]
     if isinstance(default, int | float):
         kind = "a whole number" if isinstance(default, int) else "a number"
         try:
@@ -38,11 +38,16 @@ def parse(name: str, text: str, default: Any) -> Any:
 
 def same_type(value: Any, default: Any) -> bool:
     if isinstance(default, list | tuple):
-        return isinstance(value, list | tuple) and all(type(item) is type(default[0]) for item in value)
+        return isinstance(value, list | tuple) and all(type(item) is type(_item(default)) for item in value)
     return type(value) is type(default)
 
 
 def type_name(default: Any) -> str:
     if isinstance(default, list | tuple):
-        return f"a list of {type(default[0]).__name__}"
+        return f"a list of {type(_item(default)).__name__}"
     return type(default).__name__
+
+
+def _item(default: Any) -> Any:
+    """A value like those of a list; a list that is empty by default is one of whole numbers."""
+    return default[0] if default else 0

@@ -290,7 +290,7 @@ def _set(table: Table, section: str, key: str, value: Any) -> None:
         value = float(value)
     if not same_type(value, default):
         raise ConfigError(f"{section}.{key} takes {type_name(default)}, not {shortened(repr(value))}.")
-    if isinstance(value, list | tuple):
+    if default and isinstance(value, list | tuple):
         not_empty(f"{section}.{key}", value)
     table[section][key] = value
 

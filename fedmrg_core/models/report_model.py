@@ -56,11 +56,12 @@ class ReportModel(nn.Module):
     and never move in a federation.
     """
 
-    def __init__(self, config: ModelConfig, tokenizer: ReportTokenizer) -> None:
+    def __init__(self, config: ModelConfig, tokenizer: ReportTokenizer, lm: Any = None) -> None:
+        """lm: the language model, if it is loaded already."""
         super().__init__()
         self.config, self.tokenizer = config, tokenizer
         self.encoder = build_encoder(config)
-        self.lm: Any = get_language_model(config.lm).build(config, tokenizer)
+        self.lm: Any = get_language_model(config.lm).build(config, tokenizer) if lm is None else lm
         words = self.lm.get_input_embeddings()
         width = int(words.weight.shape[1])
         self.connector = nn.Linear(self.encoder.width, width)

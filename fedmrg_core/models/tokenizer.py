@@ -44,6 +44,11 @@ class ReportTokenizer:
         self.begin = begin
 
     @property
+    def inner(self) -> Any:
+        """The `tokenizers.Tokenizer` itself."""
+        return self._tokenizer
+
+    @property
     def vocab_size(self) -> int:
         return int(self._tokenizer.get_vocab_size())
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -163,3 +165,44 @@ def init_adapters(model: nn.Module, seed: int) -> None:
                 parameter.copy_(torch.rand(parameter.shape, generator=draw) * 2 * bound - bound)
         elif ".lora_B." in name or ".lora_E." in name or ".vera_lambda_b." in name:
             nn.init.zeros_(parameter)
+
+
+def save_adapter(lm: nn.Module, weights: Mapping[str, float], folder: Path, base: str) -> None:
+    """Write adapters as one in peft's own files. Several LoRA adapters become one of their ranks' sum: B = [B1 B2],
+    A = [A1; A2], with each B times its weight. base: name of the language model, for whoever reads the files.
+
+    Raises ConfigError for several adapters of another kind.
+    """
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import save_file
+
+    model: Any = lm
+    states = [get_peft_model_state_dict(model, adapter_name=name) for name in weights]
+    config = copy.copy(model.peft_config[next(iter(weights))])
+    if len(states) > 1 or set(weights.values()) != {1.0}:
+        if str(config.peft_type) not in ("LORA", "PeftType.LORA"):
+            raise ConfigError(f"adapters of kind {config.peft_type} cannot be exported as one: only LoRA's can.")
+        parts = [{n: t * w if ".lora_B." in n else t for n, t in state.items()}
+                 for state, w in zip(states, weights.values(), strict=True)]  # fmt: skip
+        joined = {n: torch.cat([p[n] for p in parts], dim=1 if ".lora_B." in n else 0) for n in parts[0]}
+        config.r, config.lora_alpha = config.r * len(parts), config.lora_alpha * len(parts)
+    else:
+        joined = states[0]
+    config.base_model_name_or_path, config.inference_mode, config.task_type = base, True, "CAUSAL_LM"
+    config.save_pretrained(str(folder))
+    named = {f"base_model.model.{n}": t.detach().cpu().clone().contiguous() for n, t in joined.items()}
+    save_file(named, str(folder / "adapter_model.safetensors"), {"format": "pt"})
+
+
+def load_adapter(lm: Any, folder: Path) -> Any:
+    """A language model with the adapter of a folder, as peft reads it."""
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(lm, str(folder))
+
+
+def merge_adapters(model: nn.Module) -> None:
+    """Add the adapters of every layer to its weights, in place."""
+    for layer in [module for module in model.modules() if hasattr(module, "base_layer")]:
+        merge: Any = layer.merge
+        merge()

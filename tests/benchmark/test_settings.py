@@ -83,6 +83,13 @@ def test_a_wrong_override_says_what_is_right(override: str, said: str) -> None:
         settings.load("fedavg", overrides=[override])
 
 
+def test_a_list_that_is_empty_by_default_is_set_stored_and_read() -> None:
+    config = settings.load("flora", overrides=["ranks=[2,4]"])
+    assert config.algorithm.ranks == (2, 4)  # type: ignore[attr-defined]
+    for stored in (config, settings.load("flora")):
+        assert settings.from_dict(json.loads(json.dumps(stored.as_dict()))) == stored
+
+
 def test_a_stored_configuration_of_another_version_or_damaged_is_refused() -> None:
     stored = json.loads(json.dumps(settings.load("fedavg").as_dict()))
     older = {**stored, "train": {k: v for k, v in stored["train"].items() if k != "clip_norm"}}
