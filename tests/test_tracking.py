@@ -39,7 +39,7 @@ RUN = {
     "provenance": {"git_sha": "abc", "dirty": False, "data_sha256": "d" * 64, "client_cpu_seconds": 12.5},
 }
 SCORES = {
-    "test/personal/ce_f1_micro14": {"value": 0.61239, "n": 10},
+    "test/personal/ce_f1_micro14": {"value": 0.61239, "low": 0.5, "high": 0.7, "n": 10},
     "test/global/ce_f1_micro14": {"value": 0.5, "n": 10},
     "unseen/global/ce_f1_micro14": {"value": 0.4, "n": 5},
     "test/personal/worst_ce_f1_micro14": {"value": 0.3, "n": 4},
@@ -140,10 +140,10 @@ def test_a_run_arrives_with_its_names_numbers_note_data_and_files(uri, tmp_path,
     assert run.data.params["train.lr"] == "0.1"
     wanted = {"run_id": "r1", "algorithm": "fedmrg", "group": "fedmrg", "seed": "0", "status": "finished", "git": "abc"}
     assert {key: run.data.tags[key] for key in wanted} == wanted
-    assert run.data.tags["mlflow.source.name"] == "fedmrg bench --algo fedmrg --split phantom/ci --preset tiny --seed 0"
-    assert "| `ce_f1` | 0.6124 |" in run.data.tags["mlflow.note.content"]
+    assert run.data.tags["command"] == "fedmrg bench --algo fedmrg --split phantom/ci --preset tiny --seed 0"
+    assert "| `ce_f1` | 0.6124 | 0.500 to 0.700 | CE F1 micro" in run.data.tags["mlflow.note.content"]
     assert "| h/1 | 4 | 0.25 |" in run.data.tags["mlflow.note.content"]
-    assert [one.dataset.digest for one in run.inputs.dataset_inputs] == ["d" * 32]
+    assert [one.dataset.digest for one in run.inputs.dataset_inputs] == ["d" * 10]
     assert numbers == {
         **{("train_loss", n): 1.0 / (n + 1) for n in range(4)},
         **{("round_s", n): 2.0 for n in range(4)},

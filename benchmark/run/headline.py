@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -66,6 +67,14 @@ def headlines(result: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
+def intervals(result: Mapping[str, Any]) -> dict[str, str]:
+    """The 95 % intervals of headline scores, as text."""
+    scores: Scores = result.get("scores", {})
+    found = {one.name: scores.get(f"{_view(scores, one.view)}/{one.key}", {}) for one in HEADLINES}
+    known = {name: score for name, score in found.items() if score.get("low") is not None}
+    return {name: f"{score['low']:.3f} to {score['high']:.3f}" for name, score in known.items()}
+
+
 def of_hospitals(result: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """Hospital -> its numbers, each in the view that leads for it: personal if it trained, else global."""
     scores: Scores = result.get("scores", {})
@@ -82,7 +91,12 @@ def of_hospitals(result: Mapping[str, Any]) -> dict[str, dict[str, float]]:
 def of_round(row: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of a `rounds.jsonl` row that have a curve."""
     known = {"train_loss": row.get("loss"), "round_s": row.get("seconds", {}).get("total"), **row.get("val", {})}
-    return {metric_name(name): float(value) for name, value in known.items() if isinstance(value, int | float)}
+    return {metric_name(name): float(value) for name, value in known.items() if _is_number(value)}
+
+
+def _is_number(value: Any) -> bool:
+    """Not NaN: an F1 without any positive label has no value."""
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _view(scores: Scores, view: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.run import saved_views
-from benchmark.run.headline import COSTS, CURVES, HEADLINES, headlines, of_hospitals
+from benchmark.run.headline import COSTS, CURVES, HEADLINES, headlines, intervals, of_hospitals
 from fedmrg_core.errors import FedMRGError, one_line
 from fedmrg_core.runfolder import ARTIFACTS, RunFolder
 from fedmrg_core.tracking import Dataset, Description, Tracker
@@ -72,7 +72,7 @@ def _tags(result: Result, group: str) -> dict[str, str]:
     known |= {"git": str(provenance.get("git_sha", ""))[:10], "dirty": provenance.get("dirty")}
     known |= {"device": provenance.get("device"), "config_hash": result.get("config_hash")}
     known |= {"bench_version": result.get("bench_version")}
-    known |= {"mlflow.source.name": _command(result), "mlflow.source.type": "LOCAL"}
+    known |= {"command": _command(result), "mlflow.source.name": "fedmrg bench", "mlflow.source.type": "LOCAL"}
     known |= {"mlflow.source.git.commit": provenance.get("git_sha")}
     return {key: str(value) for key, value in known.items() if value not in (None, "")}
 
@@ -89,7 +89,7 @@ def _datasets(result: Result) -> Iterator[Dataset]:
     for key, (suffix, context) in kinds.items():
         if digest := str(provenance.get(key) or ""):
             facts = {key: digest, "seed": result["seed"]}
-            yield Dataset(f"{split}{suffix}"[:500], digest[:32], context, split, facts)
+            yield Dataset(f"{split}{suffix}"[:500], digest[:10], context, split, facts)
 
 
 def note(result: Result) -> str:
@@ -98,11 +98,12 @@ def note(result: Result) -> str:
     lines = [f"{head}{result['seed']}"]
     values = headlines(result) if result.get("scores") else {}
     if values:
-        lines += ["", "| | value | what |", "|---|---:|---|"]
-    meanings = {one.name: one.meaning for one in HEADLINES} | COSTS
-    lines += [f"| `{name}` | {value:.4g} | {meanings[name]} |" for name, value in values.items()]
+        lines += ["", "| | value | 95 % interval | what |", "|---|---:|---|---|"]
+    meanings, ranges = {one.name: one.meaning for one in HEADLINES} | COSTS, intervals(result)
+    for name, value in values.items():
+        lines.append(f"| `{name}` | {value:.4g} | {ranges.get(name, '')} | {meanings[name]} |")
     lines += ["", *_hospital_lines(of_hospitals(result))]
-    lines += ["", "All scores, with 95 % intervals: artefact `result.json`."] if values else []
+    lines += ["", "All scores: artefact `result.json`."] if values else []
     return "\n".join(lines).strip()
 
 

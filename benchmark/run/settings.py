@@ -61,8 +61,7 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """A resolved, checked configuration, one dataclass per section of defaults.toml ([engine] fills `pool`, `device`
-    and `keep_checkpoints`).
+    """A resolved, checked configuration, one dataclass per section of defaults.toml; [engine] fills several fields.
 
     name: of the config file in configs/algos. method: the registered algorithm behind it. algorithm: its options, with
     tuning and codec, ready to run. faults: content of a fault file (engine/failures.py); it belongs to what a run
@@ -80,6 +79,7 @@ class Config:
     pool: PoolConfig
     device: DeviceConfig
     keep_checkpoints: int
+    val_every: int
     generation: GenerationConfig
     evaluate: EvaluateConfig
     algorithm: Algorithm
@@ -87,14 +87,16 @@ class Config:
 
     def __post_init__(self) -> None:
         in_range("engine.keep_checkpoints", self.keep_checkpoints, 1)
+        in_range("engine.val_every", self.val_every, 0)
         self.generation.longest(self.model.max_tokens)
 
     def table(self) -> Table:
         """Every section as plain values."""
         parts = {name: asdict(getattr(self, name)) for name in SECTIONS if name != "engine"}
         own = {key: value for key, value in parts["algorithm"].items() if key not in ("tuning", "codec")}
-        engine = {**asdict(self.pool), **asdict(self.device), "keep_checkpoints": self.keep_checkpoints}
-        return {name: {**parts, "engine": engine, "algorithm": own}[name] for name in SECTIONS}
+        recorded = {"keep_checkpoints": self.keep_checkpoints, "val_every": self.val_every}
+        parts["engine"] = {**asdict(self.pool), **asdict(self.device), **recorded}
+        return {name: {**parts, "algorithm": own}[name] for name in SECTIONS}
 
     def as_dict(self) -> dict[str, Any]:
         """What result.json holds and `from_dict` reads."""
@@ -146,6 +148,7 @@ def build(name: str, method: str, table: Table, faults: dict[str, Any] | None = 
         pool=_part(PoolConfig, table["engine"]),
         device=_part(DeviceConfig, table["engine"]),
         keep_checkpoints=table["engine"]["keep_checkpoints"],
+        val_every=table["engine"]["val_every"],
         generation=_part(GenerationConfig, table["generation"]),
         evaluate=_part(EvaluateConfig, table["evaluate"]),
         algorithm=get(method)(tuning=tuning, codec=codec.build(), **own),
@@ -243,8 +246,7 @@ def _algorithm_defaults(method: str) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return tomllib.load(file)
+    return tomllib.loads(path.read_text("utf-8"))
 
 
 def _override(table: Table, text: str) -> None:

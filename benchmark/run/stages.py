@@ -15,6 +15,7 @@ from benchmark.run.origin import ResumeRefused
 from benchmark.run.progress import Progress, duration
 from benchmark.run.record import Record
 from benchmark.run.settings import Config
+from benchmark.run.validation import validate
 from benchmark.run.workers import Workers
 from benchmark.scoring.generations import score_generations
 from benchmark.scoring.outputs import save_per_study
@@ -147,6 +148,10 @@ def train(context: Context, federation: Federation, workers: Workers) -> tuple[S
     with steps, AsyncCheckpointer(checkpoints, keep, wait_s, _saver(context)) as saving:
 
         def on_round(server: ServerState, store: ClientStore, log: RoundRecord) -> None:
+            if config.val_every and (server.round % config.val_every == 0 or server.round == rounds):
+                with record.clock.timed("validate"):
+                    scored = algorithm, federation, server, store, workers.pool, config.evaluate, config.run.seed
+                    log.row["val"] = validate(*scored)
             with record.clock.timed("checkpoint"):
                 _save_round(record, server, store, log, saving)
             steps.at(server.round, note=f"loss {log.row.get('loss', 0):.3f}")

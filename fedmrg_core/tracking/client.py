@@ -17,6 +17,7 @@ def quiet_client(uri: str) -> Any:
     """An MLflow client without telemetry and without the log of how it makes its tables."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # standard output is the user's
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # its default keeps a dead server waiting for minutes
     from mlflow import MlflowClient
 
@@ -27,21 +28,28 @@ def quiet_client(uri: str) -> Any:
 
 
 def open_experiment(client: Any, run: Description, uri: str) -> str:
-    """The id of the experiment, made if it is new; a sqlite store has its artefacts beside it. Raises Deleted."""
-    found = client.get_experiment_by_name(run.experiment)
-    if found and found.lifecycle_stage == "deleted":
+    """The id of the run's experiment, made if it is new, with the run's tags of it. Raises Deleted."""
+    found = client.get_experiment_by_name(run.experiment) or _new_experiment(client, run, uri)
+    if found.lifecycle_stage == "deleted":
         raise Deleted(f"the experiment '{run.experiment}' (id {found.experiment_id}) is deleted")
-    if found:
-        known, place = found.tags, str(found.experiment_id)
-    else:
-        beside = Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts" if uri.startswith("sqlite:///") else None
-        note = {NOTE: run.experiment_note} if run.experiment_note else {}
-        location = beside.resolve().as_uri() if beside else None
-        known, place = note, str(client.create_experiment(run.experiment, location, note))
     for key, value in run.experiment_tags.items():
-        if known.get(key) != value:
-            client.set_experiment_tag(place, key, value)
-    return place
+        if found.tags.get(key) != value:
+            client.set_experiment_tag(found.experiment_id, key, value)
+    return str(found.experiment_id)
+
+
+def _new_experiment(client: Any, run: Description, uri: str) -> Any:
+    """A sqlite store has its artefacts beside it; of a server, another machine may have been faster."""
+    from mlflow.exceptions import MlflowException
+
+    beside = Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts" if uri.startswith("sqlite:///") else None
+    note = {NOTE: run.experiment_note} if run.experiment_note else {}
+    try:
+        client.create_experiment(run.experiment, beside.resolve().as_uri() if beside else None, note)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    return client.get_experiment_by_name(run.experiment)
 
 
 @dataclass(frozen=True)
