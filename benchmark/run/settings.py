@@ -64,8 +64,7 @@ class Config:
     """A resolved, checked configuration, one dataclass per section of defaults.toml; [engine] fills several fields.
 
     name: of the config file in configs/algos. method: the registered algorithm behind it. algorithm: its options, with
-    tuning and codec, ready to run. faults: content of a fault file (engine/failures.py); it belongs to what a run
-    computes.
+    tuning and codec, ready to run. faults: content of a fault file (engine/failures.py), which decides numbers too.
     """
 
     name: str
