@@ -33,6 +33,7 @@ from fedmrg_core.engine.model_check import check_model
 from fedmrg_core.engine.rounds import params_sha256
 from fedmrg_core.errors import ConfigError, FedMRGError, Interrupted
 from fedmrg_core.files import write_atomic
+from fedmrg_core.models.identity import describe_model
 from fedmrg_core.models.image_size import with_image_size
 from fedmrg_core.models.packaged import fetch_missing
 from fedmrg_core.models.pretrained import check_checkpoints
@@ -114,6 +115,7 @@ def _head(config: Config, run_id: str) -> dict[str, Any]:
     """What is known of a result before the run: who, what, where."""
     device = config.device
     facts = provenance.collect(ROOT, device.device, device.precision)
+    facts["models"] = {key: describe_model(key, getattr(config.model, key)) for key in ("encoder", "lm")}
     facts |= {"determinism": determinism(device), "started": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
     return {
         "schema_version": 1,

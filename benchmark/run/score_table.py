@@ -32,7 +32,7 @@ def score_table(result: Mapping[str, Any], others: Mapping[str, Mapping[str, Any
     metrics, views = shown("run"), _views(scores)
     width = max(len(metric.title) for metric in metrics) + 1
     beside = max(1, (WIDTH - width) // CELL)
-    lines = [head]
+    lines = [head, *_wrapped(models_line(result))]
     for start in range(0, len(views), beside):
         lines += ["", *_block(scores, metrics, views[start : start + beside], width)]
     lines += ["", *_differences(scores, others, views[0])] if others and views else []
@@ -41,6 +41,13 @@ def score_table(result: Mapping[str, Any], others: Mapping[str, Mapping[str, Any
     for name, why in missing.items():
         lines += _wrapped(f"not scored: {one_line(name)} ({one_line(why)})")
     return "\n".join(lines)
+
+
+def models_line(result: Mapping[str, Any]) -> str:
+    """The models that are not the tiny ones, by their names, with what must be said of them; "" if there are none."""
+    found = [model for model in result["provenance"].get("models", {}).values() if len(model) > 1]
+    said = [f"{m['name']} ({m.get('note') or 'sha256 ' + m['sha256'][:12]})" for m in found if "sha256" in m]
+    return f"models: {'; '.join(said)}" if said else ""
 
 
 def hospital_table(result: Mapping[str, Any]) -> str:

@@ -103,9 +103,13 @@ class Config:
         return {"name": self.name, "method": self.method, **self.table(), **faults}
 
     def hash(self) -> str:
-        """SHA-256 over what decides the numbers, without the seed and the machine's settings."""
+        """SHA-256 over what decides the numbers, without the seed and the machine's settings; checkpoints count by what
+        they contain."""
+        from fedmrg_core.models.identity import by_content
+
         table: dict[str, Any] = {name: values for name, values in self.table().items() if name not in UNRANKED}
         table["run"] = {key: value for key, value in table["run"].items() if key != "seed"}
+        table["model"] = by_content(table["model"])
         for section, off in NEWER.items():
             table[section] = {key: value for key, value in table[section].items() if off.get(key) != value}
         if table["tuning"]["targets"] == ("auto",):  # as it was called; where it is another layer there is no such one
