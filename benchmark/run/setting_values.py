@@ -20,6 +20,20 @@ NEWER: dict[str, dict[str, Any]] = {
 """Settings that are newer than the boards' results, with the values that change nothing: left out of the hash."""
 
 
+def without_newer(table: dict[str, Any]) -> dict[str, Any]:
+    """The sections without settings that are newer than the boards' results and change nothing, so that these results
+    keep their hash."""
+    sections = {
+        section: {key: value for key, value in values.items() if NEWER.get(section, {}).get(key) != value}
+        for section, values in table.items()
+    }
+    if sections["tuning"]["targets"] == ("auto",):  # as it was called; where it is another layer there is no such one
+        sections["tuning"]["targets"] = ("q_proj", "v_proj")
+    if not sections["generation"]:
+        del sections["generation"]
+    return sections
+
+
 def parse(name: str, text: str, default: Any) -> Any:
     """A text of the command line as a value of the default's type."""
     if isinstance(default, bool):

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from benchmark.run.setting_values import NEWER, parse, same_type, type_name
+from benchmark.run.setting_values import NEWER, parse, same_type, type_name, without_newer
 from fedmrg_core.errors import ConfigError, choose, in_range, not_empty, shortened
 from fedmrg_core.models.config import NO_WARM_UP
 from fedmrg_core.models.generation import GenerationConfig
@@ -110,12 +110,7 @@ class Config:
         table: dict[str, Any] = {name: values for name, values in self.table().items() if name not in UNRANKED}
         table["run"] = {key: value for key, value in table["run"].items() if key != "seed"}
         table["model"] = by_content(table["model"])
-        for section, off in NEWER.items():
-            table[section] = {key: value for key, value in table[section].items() if off.get(key) != value}
-        if table["tuning"]["targets"] == ("auto",):  # as it was called; where it is another layer there is no such one
-            table["tuning"]["targets"] = ("q_proj", "v_proj")
-        if not table["generation"]:  # a section newer than the boards' results
-            del table["generation"]
+        table = without_newer(table)
         if self.device.precision != FLOAT32:
             table["engine"] = {"precision": self.device.precision}
         if self.faults:
