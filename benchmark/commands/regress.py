@@ -98,7 +98,7 @@ def compare(args: argparse.Namespace) -> Report:
     if not moves:
         now = measure_suite(args.suite, inputs)
         moves, machines = compare.compare(expected, now), compare.other_facts(expected, now)
-    return Report(expected.facts["git_sha"], machines, list(configs), moves)
+    return Report(expected.facts["git_sha"], machines, list({**expected.runs, **dict.fromkeys(configs)}), moves)
 
 
 def update(args: argparse.Namespace) -> int:

@@ -32,7 +32,7 @@ FLIPS, FLIPS_MARGIN = 0.05, 3
 """Share of the reports that may differ on another machine; and the multiple of the measured number, if that is more."""
 ONE_OF_MANY = 0.01
 """Relative tolerance of shares over the diagnosis head's decisions, of which rounding may turn one."""
-TRAJECTORY, LIKELIHOOD, HEAD = "round", "nll", "head_"
+TRAINING, LIKELIHOOD, HEAD = ("round", "warm-up/"), "nll", "head_"
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class _Run:
 
     def _value(self, key: str) -> Iterator[Move]:
         before, after = self.then.values.get(key), self.here.values.get(key)
-        kind = "rounds" if key.startswith(TRAJECTORY) else "scores"
+        kind = "rounds" if key.startswith(TRAINING) else "scores"
         if before is None or after is None:
             yield Move(self.name, kind, key, before, after, 0.0, after is None)
             return
@@ -146,4 +146,4 @@ class _Run:
 def _moved_by_rounding(key: str) -> bool:
     """Whether a number depends on more than texts and labels."""
     metric = key.rpartition("/")[2]
-    return key.startswith(TRAJECTORY) or metric == LIKELIHOOD or metric.startswith(HEAD)
+    return key.startswith(TRAINING) or metric == LIKELIHOOD or metric.startswith(HEAD)

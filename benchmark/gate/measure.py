@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from benchmark.gate import golden
 from benchmark.gate.expectations import Measured, Numbers
 from benchmark.gate.rounding import KERNELS, capability, move_last_bits
 from benchmark.gate.trajectory import Trajectory
+from benchmark.gate.warm_up import measure_warm_up
 from benchmark.run import provenance, stages
 from benchmark.run.options import BENCH_VERSION, DRAWS
 from benchmark.run.settings import Config
@@ -28,6 +30,8 @@ from fedmrg_core.engine.worker import Worker
 from fedmrg_core.evaluate import evaluate
 from fedmrg_core.hashes import json_sha256
 from fedmrg_core.metrics.catalogue import find
+from fedmrg_core.models.config import ModelConfig
+from fedmrg_core.models.registry import get_language_model
 from fedmrg_core.paths import ROOT
 from fedmrg_core.types import State
 
@@ -85,11 +89,22 @@ class Inputs:
 def measure_suite(suite: str, inputs: Inputs, last_bits: int = 0) -> Measured:
     """The numbers of every run of a suite, one after the other in this process. last_bits: as in `measure`."""
     runs = {}
-    for task in plan.read(suite):
-        print(f"running {task.name}", file=sys.stderr, flush=True)
-        runs[task.name] = measure(task.config(), inputs, last_bits)
+    configs = {task.name: task.config() for task in plan.read(suite)}
+    for name, (model, draw) in warm_ups(configs.values()).items():
+        print(f"running {name}", file=sys.stderr, flush=True)
+        runs[name] = measure_warm_up(model, draw)
+    for name, config in configs.items():
+        print(f"running {name}", file=sys.stderr, flush=True)
+        runs[name] = measure(config, inputs, last_bits)
     facts = {"bench_version": BENCH_VERSION, "suite": suite, "git_sha": provenance.collect(ROOT, "cpu")["git_sha"]}
     return Measured(facts, machine_facts(), golden.labels(), runs)
+
+
+def warm_ups(configs: Iterable[Config]) -> dict[str, tuple[ModelConfig, int]]:
+    """Name -> settings and draw of the bases that these runs start from, where the language model is trained here."""
+    bases = dict.fromkeys((config.model, config.run.seed % DRAWS) for config in configs)
+    own = [(model, draw) for model, draw in bases if get_language_model(model.lm).trained_here]
+    return {f"warm-up {number}, draw {draw}": (model, draw) for number, (model, draw) in enumerate(own, 1)}
 
 
 def measure(config: Config, inputs: Inputs, last_bits: int = 0) -> Numbers:

@@ -13,6 +13,7 @@ from fedmrg_core.algorithms.base import Algorithm
 from fedmrg_core.algorithms.fedmrg import GENERIC, FedMRG
 from fedmrg_core.algorithms.fedprox import FedProx
 from fedmrg_core.data.cache.federation import Federation
+from fedmrg_core.engine import warmup
 from fedmrg_core.metrics import labeler, scorecard
 from fedmrg_core.models.report_model import ReportModel
 
@@ -108,6 +109,11 @@ def stale_broadcast(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Algorithm, "broadcast", broadcast)
 
 
+def heavier_diagnosis(patch: pytest.MonkeyPatch) -> None:
+    """Ten times the diagnosis weight in the warm-up of a base."""
+    patch.setattr(warmup, "DX_WEIGHT", 10 * warmup.DX_WEIGHT)
+
+
 MUTANTS = {
     "the server's mean is not weighted": Mutant("fedavg", "train", unweighted_mean),
     "the labeler swaps two conditions": Mutant("fedavg", "score", swapped_conditions),
@@ -119,4 +125,3 @@ MUTANTS = {
     "clients train on a stale model": Mutant("fedavg", "train", stale_broadcast),
     "the server's mean is in single precision": Mutant("fedavg", "train", single_precision_mean, elsewhere=False),
 }
-"""The issue's eighth, another weight in the warm-up, is caught by the base's key before anything runs."""

@@ -13,12 +13,13 @@ from benchmark.gate import golden
 from benchmark.gate.compare import Move, compare, other_bases
 from benchmark.gate.expectations import Measured, Numbers
 from benchmark.gate.measure import Inputs, Trained, generate, numbers, score, train
+from benchmark.gate.warm_up import measure_warm_up
 from benchmark.run.settings import Config
 from benchmark.suites import plan
 from fedmrg_core.engine import base_key, warmup
 from fedmrg_core.engine.rounds import params_sha256
 from fedmrg_core.hashes import code_sha256
-from tests.gate.mutants import MUTANTS, Mutant
+from tests.gate.mutants import MUTANTS, Mutant, heavier_diagnosis
 
 SHORT = ("train.local_steps=2", "run.clients=2", "evaluate.parts=val")
 """Beside the gate's own settings: a second a run."""
@@ -96,6 +97,15 @@ def test_a_planted_change_is_caught(name: str, reference: Any, monkeypatch: pyte
 def test_the_same_run_moves_nothing(reference: Any) -> None:
     one = reference("fedavg")
     assert compare(one.measured(), one.measured(Mutant("fedavg", "train", lambda patch: None))) == []
+
+
+def test_a_tenfold_weight_in_the_warm_up_shows_in_its_steps(reference: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = reference("fedavg").config.model
+    expected = measured(measure_warm_up(model, 0))
+    heavier_diagnosis(monkeypatch)
+    now = measured(measure_warm_up(model, 0))
+    assert any(clearly(move) for move in compare(expected, now))
+    assert any(clearly(move) for move in compare(replace(expected, machine={"model": "elsewhere"}), now))
 
 
 def test_another_weight_in_the_warm_up_is_another_base(monkeypatch: pytest.MonkeyPatch, reference: Any) -> None:
