@@ -1,4 +1,4 @@
-"""The whole gate, as `fedmrg regress` runs it: its own numbers against the committed ones, and against planted changes."""
+"""The whole gate, as `fedmrg regress` runs it: against the committed numbers, and against planted changes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from benchmark.commands.regress import SUITE
 from benchmark.gate.compare import compare
 from benchmark.gate.expectations import Measured, read
 from benchmark.gate.measure import Inputs, measure, measure_suite
+from benchmark.run.experiment import run_experiment
+from benchmark.run.options import Options
 from benchmark.suites import plan
 from fedmrg_core.paths import ROOT
 from tests.gate.mutants import MUTANTS
@@ -52,3 +54,15 @@ def test_a_planted_change_is_caught_in_both_modes(
     now = replace(one, runs={task.name: measure(task.config(), Inputs(toy_cache))})
     assert far(one, now)
     assert bool(far(replace(one, machine={"model": "elsewhere"}), now)) == mutant.elsewhere
+
+
+def test_the_gate_runs_what_a_run_runs(plain: Measured, toy_cache: Path, tmp_path: Path) -> None:
+    """The command's own path, with its record, checkpoints and progress, ends in the same bits."""
+    (task,) = [task for task in plan.read(SUITE) if task.algorithm == "fedmrg"]
+    options = Options(quiet=True, track=False, runs=tmp_path, cache=toy_cache)
+    result = run_experiment(task.config(), options)
+    here = plain.runs[task.name]
+    assert result["params_sha256"] == here.bits["params_sha256"]
+    scores = {key: result["scores"][key]["value"] for key in here.values if key in result["scores"]}
+    assert scores == {key: here.values[key] for key in scores}
+    assert len(scores) > 100
