@@ -138,6 +138,11 @@ def written(e: Tensor, w: Tensor) -> str:
     return f"e = {e.tolist()}, W = {w.tolist()}"
 
 
+def numbers(report: str) -> Tensor:
+    """The parameters that a report prints, for comparisons up to rounding."""
+    return torch.tensor([float(word.strip("[],")) for word in report.split() if word not in ("e", "W", "=")])
+
+
 @dataclass(frozen=True)
 class Reports(Sequence[str]):
     """Every report is one word long."""

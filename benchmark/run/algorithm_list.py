@@ -31,6 +31,7 @@ PARTS = {
     "connector.": "connector",
     "dx_head.": "diagnosis head",
     "dx_prompts.": "prompts",
+    "soft_tokens.": "soft tokens",
     "lm.": "language model",
 }
 """First letters of a parameter's name -> the part of the model."""

@@ -16,7 +16,7 @@ from fedmrg_core import tree
 from fedmrg_core.adapter_names import adapter_of
 from fedmrg_core.algorithms._factors import A, B, FactorMethod
 from fedmrg_core.algorithms.base import Client, ClientState, ServerState, Update, register
-from fedmrg_core.models.report_model import ReportModel
+from fedmrg_core.models.report_model import ReportModel, VisionOutput
 from fedmrg_core.types import Payload, State
 
 OTHERS, LOCAL = "generic", "specialised"
@@ -52,6 +52,10 @@ class FedALT(FactorMethod):
 
     def adapter_weights(self, client: ClientState | None) -> dict[str, float]:
         return {OTHERS: 0.5} if client is None else {OTHERS: 1.0, LOCAL: 1.0}
+
+    def study_weights(self, vision: VisionOutput, client: ClientState | None) -> dict[str, float]:
+        """The gate weighs the adapters anew within each layer: no single adapter generates what both do."""
+        return self.adapter_weights(client)
 
     # ---- server
 

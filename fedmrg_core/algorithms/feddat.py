@@ -56,9 +56,12 @@ class FedDAT(FactorMethod):
         return {SHARED: 1.0} if client is None else {LOCAL: 0.5, SHARED: 0.5}
 
     def client_round(self, client: Client) -> Payload:
-        received = client.received["shared"].items()
-        client.load({n.replace(f".{SHARED}.", f".{ARRIVED}."): t for n, t in received if adapter_of(n) == SHARED})
+        _copy_arrived(client)
         return super().client_round(client)
+
+    def client_adapt(self, client: Client, steps: int) -> None:
+        _copy_arrived(client)
+        super().client_adapt(client, steps)
 
     def local_loss(self, client: Client, batch: Batch) -> Tensor:
         model = client.model
@@ -73,3 +76,8 @@ class FedDAT(FactorMethod):
         taught = boosting_loss(two, one, self.temperature) + boosting_loss(one, two, self.temperature)
         client.log("kd", taught)
         return loss + self.kd * taught / 2
+
+
+def _copy_arrived(client: Client) -> None:
+    received = client.received["shared"].items()
+    client.load({n.replace(f".{SHARED}.", f".{ARRIVED}."): t for n, t in received if adapter_of(n) == SHARED})

@@ -65,9 +65,12 @@ class FedDPA(FactorMethod):
         client.fit(parts=lambda name: not is_local(name))
         return {"delta": client.delta()}
 
-    def train_local(self, client: Client, epochs: int | None = None) -> None:
+    def client_adapt(self, client: Client, steps: int) -> None:
+        self.train_local(client, steps=steps)
+
+    def train_local(self, client: Client, epochs: int | None = None, steps: int | None = None) -> None:
         """Train the local adapter, and remember its first films."""
-        client.fit(parts=is_local, loss=self.local_adapter_loss, epochs=epochs)
+        client.fit(parts=is_local, loss=self.local_adapter_loss, epochs=epochs, steps=steps)
         features = client.scratch.get("features")
         if features is not None:
             client.memory[SAMPLES] = {"count": torch.tensor(float(len(features))), "features": features}

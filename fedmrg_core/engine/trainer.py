@@ -55,7 +55,7 @@ class TrainConfig:
         """The learning rate of a parameter, before the schedule."""
         if self.encoder_lr and name.startswith("encoder."):
             return self.encoder_lr
-        return self.adapter_lr if is_adapter(name) or name.startswith("dx_prompts.") else self.lr
+        return self.adapter_lr if is_adapter(name) or name.startswith(("dx_prompts.", "soft_tokens.")) else self.lr
 
     def steps_of(self, studies: int, epochs: int | None = None, steps: int | None = None) -> int:
         """Optimiser steps of one fit on so many studies: `steps`, or `epochs` passes over them, or what the

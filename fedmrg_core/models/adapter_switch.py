@@ -66,7 +66,7 @@ class AdapterSwitch:
         """Inside the block, adapters count by their weights; a weight of 1.0 changes nothing, not even a bit."""
         given = active if isinstance(active, Mapping) else {}
         weights = {name: weight for name, weight in given.items() if isinstance(weight, Tensor) or weight != 1.0}
-        if weights and not hasattr(self._layers[0], "scaling"):
+        if weights and not hasattr(self._layers[0], "lora_A"):
             raise ConfigError(f"adapters of this kind have no weight but 1 (asked for: {', '.join(weights)}).")
         of_layers = [(layer, name) for layer in self._layers for name in weights if name in layer.scaling]
         before = [(layer, name, layer.scaling[name]) for layer, name in of_layers]

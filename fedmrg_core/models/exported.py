@@ -48,6 +48,8 @@ def export_model(
     from safetensors.torch import save_file
 
     config, lm = model.config, model.lm
+    if hasattr(model, "soft_tokens"):
+        raise ConfigError("this model has trained tokens in its input, which an exported model has no place for.")
     named = get_language_model(config.lm)
     folder.mkdir(parents=True, exist_ok=True)
     own = {name: weight for name, weight in weights.items() if name in model.adapters.names}

@@ -48,8 +48,8 @@ Adapters = Sequence[str] | AdapterWeights | Callable[[VisionOutput], AdapterWeig
 
 
 class ReportModel(nn.Module):
-    """Parameter names begin with `encoder.`, `connector.`, `dx_head.`, `dx_prompts.`, `dx_positions.` or `lm.`;
-    algorithms select by them.
+    """Parameter names begin with `encoder.`, `connector.`, `dx_head.`, `dx_prompts.`, `dx_positions.` or `lm.`, in some
+    methods `soft_tokens.`; algorithms select by them.
 
     dx_positions: position embeddings of the 14 prompt tokens. In PromptMRG the decoder's absolute positions tell which
     condition a token is about. A rotary decoder sees distances only, so it needs them added. They belong to the base

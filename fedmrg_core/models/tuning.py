@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,9 @@ from fedmrg_core.models.lora_targets import QUERY_VALUE, linear_layers, targets_
 from fedmrg_core.models.registry import Encoder
 from fedmrg_core.seeding import derive_seed
 
-KINDS = ("full", "frozen", "lora", "adalora", "vera")
+KINDS = ("full", "frozen", "lora", "adalora", "vera", "loha")
+DRAWN = re.compile(r"\.hada_w(1_a|1_b|2_a)\.")
+"""FedPara's X1, Y1 and X2 in peft, which calls it LoHa."""
 ENCODER_KINDS = ("full", "frozen", "lora")
 
 
@@ -32,7 +35,8 @@ class Tuning:
     kind, of the language model: "full" = every weight, "frozen" = none, or adapters beside frozen weights: "lora" (Hu
     et al., ICLR 2022) adds (alpha / rank) B A to the target matrices; "adalora" (Zhang et al., ICLR 2023) adds
     (alpha / rank) B diag(E) A, at a fixed rank; "vera" (Kopiczko et al., ICLR 2024) trains two vectors per matrix
-    between projections that all matrices share.
+    between projections that all matrices share; "loha" (FedPara, Hyeon-Woo et al., ICLR 2022) adds (alpha / rank)
+    (X1 Y1) o (X2 Y2), the entrywise product of two of rank r, whose rank is up to r^2, with twice LoRA's parameters.
     rank: of the product, from 1; at the matrix's own rank LoRA can express a full update. alpha: scale; alpha = rank
     scales by 1; VeRA has none. dropout: of the adapters' inputs in training. targets: the adapted layers of the
     language model: "auto" (query and value matrices), "all-linear", or names.
@@ -54,6 +58,8 @@ class Tuning:
         in_range("tuning.alpha", self.alpha, 0, above=True)
         in_range("tuning.dropout", self.dropout, 0, 0.95)
         not_empty("tuning.targets", self.targets)
+        if self.kind == "loha" and self.dropout > 0:
+            raise ConfigError("tuning.dropout is of LoRA, AdaLoRA and VeRA; loha has none.")
 
     @property
     def lora(self) -> bool:
@@ -67,6 +73,7 @@ class Tuning:
 
 
 FULL = Tuning("full")
+FROZEN = Tuning("frozen")
 LORA = Tuning("lora")
 
 
@@ -80,9 +87,17 @@ def tune_language_model(lm: nn.Module, tuning: Tuning, adapters: Sequence[str], 
     switch_off_dropout(lm)
     if tuning.adapts and adapters:
         targets = targets_of(lm, tuning.targets)
+        if tuning.kind == "loha":
+            _check_linear(lm, targets)
         _add_adapters(lm, tuning, adapters, targets)
         init_adapters(lm, seed)
         _train_adapters(lm)
+
+
+def _check_linear(lm: nn.Module, targets: Sequence[str]) -> None:
+    for name, module in lm.named_modules():
+        if name.split(".")[-1] in targets and not isinstance(module, nn.Linear):
+            raise ConfigError(f"tuning.kind = loha adapts Linear layers, and {name} is a {type(module).__name__}.")
 
 
 def tune_encoder(encoder: Encoder, tuning: Tuning, seed: int) -> None:
@@ -125,8 +140,10 @@ def _add_adapters(model: nn.Module, tuning: Tuning, names: Sequence[str], target
 
 
 def _peft_config(tuning: Tuning, targets: list[str]) -> Any:
-    from peft import AdaLoraConfig, LoraConfig, VeraConfig
+    from peft import AdaLoraConfig, LoHaConfig, LoraConfig, VeraConfig
 
+    if tuning.kind == "loha":
+        return LoHaConfig(r=tuning.rank, alpha=tuning.alpha, target_modules=targets)
     if tuning.kind == "vera":
         return VeraConfig(r=tuning.rank, target_modules=targets, vera_dropout=tuning.dropout)
     shared = {"lora_alpha": tuning.alpha, "target_modules": targets, "lora_dropout": tuning.dropout}
@@ -153,17 +170,17 @@ def switch_off_dropout(model: nn.Module) -> None:
 
 def init_adapters(model: nn.Module, seed: int) -> None:
     """Draw every A from (seed, its name), and set to 0 what makes an adapter change nothing: LoRA's B, AdaLoRA's E (its
-    B is drawn too), VeRA's b. The order of adding does not matter."""
+    B is drawn too), VeRA's b, FedPara's Y2. The order of adding does not matter."""
     svd = any(".lora_E." in name for name, _ in model.named_parameters())
     for name, parameter in model.named_parameters():
         if parameter.is_meta:
             continue
-        if ".lora_A." in name or (svd and ".lora_B." in name):
+        if ".lora_A." in name or (svd and ".lora_B." in name) or DRAWN.search(name):
             bound = 1.0 / math.sqrt(parameter.shape[1])  # kaiming_uniform(a=sqrt(5)), as peft does
             draw = torch.Generator().manual_seed(derive_seed(seed, "init", name))
             with torch.no_grad():
                 parameter.copy_(torch.rand(parameter.shape, generator=draw) * 2 * bound - bound)
-        elif ".lora_B." in name or ".lora_E." in name or ".vera_lambda_b." in name:
+        elif any(part in name for part in (".lora_B.", ".lora_E.", ".vera_lambda_b.", ".hada_w2_b.")):
             nn.init.zeros_(parameter)
 
 

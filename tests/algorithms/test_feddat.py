@@ -12,7 +12,7 @@ from fedmrg_core.algorithms.feddat import FedDAT
 from fedmrg_core.algorithms.fedlora import FedLoRA
 from fedmrg_core.engine.worker import Worker
 from fedmrg_core.models.tuning import Tuning
-from tests.stub import POINTS, A, B, E, StubRun, means, written
+from tests.stub import POINTS, A, B, E, StubRun, means, numbers, written
 from tests.toy import toy_spec
 
 LORA = Tuning("lora", rank=2, alpha=4.0)
@@ -88,3 +88,14 @@ def test_both_adapters_are_taught_and_the_arrived_one_is_not(gradients: dict[flo
         assert names
         assert any(not gradients[0.0][name].equal(gradients[1.0][name]) for name in names)
     assert not [name for name in gradients[1.0] if ".arrived." in name]
+
+
+def test_a_new_hospital_adapts_beside_the_arrived_adapter() -> None:
+    """One full step a from B_k = 0: B_k = a (s / 4) (M - shared / 2) A^T, half of every loss."""
+    points = [(1.0, 3.0), (2.0, 0.0)]
+    run = StubRun(OFF, {"batch_size": 4}, unseen=points)
+    params, target = run.server.params, torch.tensor(points).mean(dim=0)
+    shared = 2.0 * params[B.format("generic")] @ params[A.format("generic")]
+    local = 2.0 * (0.1 * 2.0 / 4 * (target - shared / 2) @ FIRST.T) @ FIRST
+    report = run.reports(adapt=(2,), adapt_steps=1)["unseen", "adapted2", "h09"][0]
+    torch.testing.assert_close(numbers(report), numbers(written(params[E], (local + shared) / 2)))

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from fedmrg_core.algorithms.feddpa import FedDPA, FedDPAF
 from fedmrg_core.algorithms.fedlora import FedLoRA
 from fedmrg_core.models.tuning import Tuning
-from tests.stub import POINTS, A, B, E, StubRun, means, written
+from tests.stub import POINTS, A, B, E, StubRun, means, numbers, written
 
 LORA = Tuning("lora", rank=2, alpha=4.0)
 FIRST = torch.tensor([[0.3, 0.3], [0.15, -0.15]])
@@ -58,12 +58,8 @@ def test_each_film_is_written_by_its_own_weights_averaged_as_outputs() -> None:
     local = 2.0 * private["personal"][OWN[1]] @ private["personal"][OWN[0]]
     expected = written(params[E], (1 - w) * shared + w * local)
     for report in reports["test", "personal", "h02"]:
-        torch.testing.assert_close(_numbers(report), _numbers(expected))
+        torch.testing.assert_close(numbers(report), numbers(expected))
     assert reports["unseen", "global", "h09"][0] == written(params[E], shared)
-
-
-def _numbers(report: str) -> torch.Tensor:
-    return torch.tensor([float(word.strip("[],")) for word in report.replace("e = ", "").replace("W = ", "").split()])
 
 
 def test_before_its_second_round_a_hospital_is_scored_with_the_shared_adapter() -> None:
@@ -75,3 +71,8 @@ def test_feddpa_f_trains_its_local_adapter_after_the_last_round() -> None:
     run = StubRun(FedDPAF(LORA, epochs=2))
     assert len(run.logs) == 3
     assert all(run.private(client)["personal"][OWN[1]].abs().max() > 1e-3 for client in POINTS)
+
+
+def test_a_new_hospital_adapts_its_local_adapter() -> None:
+    reports = StubRun(FedDPA(LORA), unseen=[(1.0, 3.0), (2.0, 0.0)]).reports(adapt=(2,), adapt_steps=3)
+    assert reports["unseen", "adapted2", "h09"] != reports["unseen", "global", "h09"]

@@ -42,19 +42,21 @@ def moving(model: ReportModel, part: str) -> set[str]:
     return {name for name in {**model.trainable(), **model.buffers_of_state()} if name.startswith(part)}
 
 
-@pytest.mark.parametrize("lm", ["Llama", "GPT-2"])
+PARTS = {
+    "lora": ("lora_A", "lora_B"), "adalora": ("lora_A", "lora_B", "lora_E"), "vera": ("vera_lambda",),
+    "loha": ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("kind", "names"),
-    [("lora", ("lora_A", "lora_B")), ("adalora", ("lora_A", "lora_B", "lora_E")), ("vera", ("vera_lambda",))],
+    ("lm", "kind"), [*(("Llama", kind) for kind in PARTS), *(("GPT-2", kind) for kind in PARTS if kind != "loha")]
 )
-def test_adapters_begin_as_the_frozen_model_and_alone_train(
-    kind: str, names: tuple[str, ...], lm: str, tmp_path: Path
-) -> None:
+def test_adapters_begin_as_the_frozen_model_and_alone_train(lm: str, kind: str, tmp_path: Path) -> None:
     frozen, model = (build(tmp_path, Tuning(each, rank=2), lm).train() for each in ("frozen", kind))
     assert moving(frozen, "lm.") == set()
     found = {name.split(".")[-2 if name.endswith("weight") else -1] for name in moving(model, "lm.")}
     assert found == {"generic", "specialised"}
-    assert all(any(f".{part}" in name for part in names) for name in moving(model, "lm."))
+    assert all(any(f".{part}" in name for part in PARTS[kind]) for name in moving(model, "lm."))
     for name, parameter in frozen.named_parameters():
         if not name.startswith("lm."):
             model.get_parameter(name).data.copy_(parameter)
@@ -64,6 +66,24 @@ def test_adapters_begin_as_the_frozen_model_and_alone_train(
     assert all(parameters[name].grad is not None for name in moving(model, "lm."))
     again = build(tmp_path, Tuning(kind, rank=2), lm)
     assert all(again.get_parameter(name).equal(parameters[name]) for name in moving(model, "lm.")), "not seeded"
+
+
+def test_fedparas_product_has_the_square_of_its_rank(tmp_path: Path) -> None:
+    """(X1 Y1) o (X2 Y2), times alpha / rank: rank 9 from two products of rank 3."""
+    model = build(tmp_path, Tuning("loha", rank=3, alpha=6.0))
+    layer = next(module for module in model.modules() if hasattr(module, "hada_w1_a"))
+    x1, y1, x2, y2 = (getattr(layer, f"hada_w{part}")["generic"] for part in ("1_a", "1_b", "2_a", "2_b"))
+    torch.nn.init.normal_(y2, generator=torch.Generator().manual_seed(0))
+    added = layer.get_delta_weight("generic")  # type: ignore[operator]
+    torch.testing.assert_close(added, 2.0 * (x1 @ y1) * (x2 @ y2))
+    assert int(torch.linalg.matrix_rank(added)) == 9
+
+
+def test_fedpara_says_what_it_cannot_adapt(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"adapts Linear layers, and .* is a Conv1D"):
+        build(tmp_path, Tuning("loha"), "GPT-2")
+    with pytest.raises(ConfigError, match="loha has none"):
+        Tuning("loha", dropout=0.1)
 
 
 def test_dropout_of_adapters_is_of_training_only(tmp_path: Path) -> None:
