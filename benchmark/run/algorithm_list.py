@@ -116,8 +116,7 @@ def _text(config: settings.Config) -> str:
     if comment:
         return " ".join(comment)
     cls = algorithms()[config.method]
-    several = cls is Algorithm or sum(other.__module__ == cls.__module__ for other in algorithms().values()) > 1
-    return _paragraphs(cls if several else sys.modules[cls.__module__])[0]
+    return _paragraphs(cls if _several(cls) else sys.modules[cls.__module__])[0]
 
 
 def _paragraphs(documented: Any) -> list[str]:
@@ -151,15 +150,28 @@ def _line(entry: Entry) -> str:
 
 
 def _settings() -> str:
-    """Every method's own settings: default and meaning, from its docstring."""
+    """Every method's own settings: default and meaning, from its docstring; where it has none, what else that says."""
     lines = []
     for method, cls in algorithms().items():
         own = _defaults(cls) if cls is Algorithm else {k: v for k, v in _defaults(cls).items() if k not in _above(cls)}
+        meaning = _details(cls)
         if own:
             values = ", ".join(f"`{name} = {json.dumps(value)}`" for name, value in own.items())
-            meaning = " ".join(_paragraphs(cls)[1:] or _paragraphs(cls))
             lines.append(f"- `{method}`: {values}. {meaning}")
-    return "\n".join(["### Settings", "", *lines])
+        elif meaning and cls.trains:
+            lines.append(f"- `{method}`: {meaning}")
+    return "\n".join(["### Settings and details", "", *lines])
+
+
+def _details(cls: type[Algorithm]) -> str:
+    """A class's docstring, without its first paragraph where that is the method's line in the table."""
+    said = _paragraphs(cls)
+    return " ".join(said[1:] if _several(cls) else said)
+
+
+def _several(cls: type[Algorithm]) -> bool:
+    """Whether a file has several algorithms, so that each class says itself what it does."""
+    return cls is Algorithm or sum(other.__module__ == cls.__module__ for other in algorithms().values()) > 1
 
 
 def _defaults(cls: type[Algorithm]) -> dict[str, Any]:

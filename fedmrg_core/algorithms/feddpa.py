@@ -28,8 +28,11 @@ def is_local(name: str) -> bool:
 @register("feddpa")
 @dataclass(frozen=True)
 class FedDPA(FactorMethod):
-    """FedDPA-T: from a hospital's second round on it first trains its local adapter, beside the frozen shared one, each
-    at half weight; then the shared one alone, which therefore is fedlora's with uniform weights, bit by bit.
+    """FedDPA-T (Yang et al., NeurIPS 2024, arXiv 2403.19211): from its second round on a hospital first trains a local
+    adapter beside the frozen shared one, each at half weight, then the shared one alone; when reports are written, each
+    film decides how much the local one counts.
+
+    The shared side is fedlora's with uniform weights, bit by bit.
 
     samples: films of its own that a hospital remembers (their mean patch features, made while the local adapter
     trains). similarity: lambda; the local adapter's weight for a film is lambda times the mean cosine of its feature to
