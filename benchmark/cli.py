@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module, what it does)
     "score": ("benchmark.commands.score", "score anybody's reports: CSV, JSON lines or Parquet"),
     "compare": ("benchmark.commands.compare", "do systems differ? runs or files, compared study by study"),
     "label": ("benchmark.commands.label", "label reports with the 14 CheXpert conditions"),
+    "plan": ("benchmark.commands.plan", "what a federation would cost: parameters, bytes, memory, time"),
     "report": ("benchmark.commands.report", "the report of a trained model for one film, and where it looked"),
     "export": ("benchmark.commands.export", "a trained model as files for transformers and peft"),
     "new-algorithm": ("benchmark.commands.new_algorithm", "write the three files of a new algorithm, ready to run"),

@@ -47,7 +47,7 @@ def main(args: argparse.Namespace) -> int:
     maps = {"report": report_relevance(model, film, made.reports[0], adapters, prompted=weight != 0)}
     if made.head is not None:
         said = [f"{name}: {answer}" for name, answer in findings(made.head[0])]
-        print("\n" + "\n".join(said or ["no findings"]))
+        print("\n" + "\n".join(said or ["the diagnosis head leaves all 14 conditions blank"]))
         maps |= _maps(model, film, made.head[0])
     out = args.out or Path(f"{args.image.stem}-report.png")
     write_atomic(out, picture(film, maps))

@@ -49,9 +49,8 @@ def check_model(config: ModelConfig, algorithm: Algorithm, seed: int = 0) -> Siz
         model = ReportModel(config, _tokenizer(config))
         algorithm.configure_model(model, seed)
     model.to("meta")
-    model.lm.register_forward_pre_hook(_with_mask, with_kwargs=True)
     try:
-        _one_step(model, algorithm)
+        trial_step(model, tokens=4)
     except (RuntimeError, ValueError, NotImplementedError, TypeError, IndexError) as error:
         if "meta" not in str(error):
             raise ConfigError(f"lm={config.lm} cannot read a report after a film: {first_line(error)}") from error
@@ -65,14 +64,17 @@ def check_model(config: ModelConfig, algorithm: Algorithm, seed: int = 0) -> Siz
     )
 
 
-def _one_step(model: ReportModel, algorithm: Algorithm) -> None:
-    batch = _batch(model, studies=1, tokens=4, device="meta")
+def trial_step(model: ReportModel, tokens: int) -> None:
+    """The gradients of one study through every adapter; the model has no values (it is on the meta device)."""
+    hook = model.lm.register_forward_pre_hook(_with_mask, with_kwargs=True)
+    batch = _batch(model, studies=1, tokens=tokens, device="meta")
     vision = model.train().encode(batch.images)
     prompts = model.prompts(batch.states) if model.diagnosis else None
     paths: list[tuple[str, ...]] = [(name,) for name in model.adapters.names] or [()]
     loss = torch.stack([model.decode(batch, vision.prefix, prompts, path).loss for path in paths]).sum()
     parameters = list(model.trainable().values())
     torch.autograd.grad(loss, parameters, allow_unused=True)
+    hook.remove()
 
 
 def _with_mask(lm: Any, args: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -91,12 +93,12 @@ def _batch(model: ReportModel, studies: int, tokens: int, device: str) -> Batch:
     return Batch(images, words, torch.ones(studies, tokens, dtype=torch.bool, device=device), states)
 
 
-class _AnyWords(ReportTokenizer):
-    """Stands for the tokenizer of a language model that is trained here, before there is one."""
+class AnyWords(ReportTokenizer):
+    """Stands for a tokenizer before there is one: every word is a token. words: size of its vocabulary."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, words: int) -> None:
         super().__init__(None, 0, 1, config.max_tokens)
-        self._size = config.vocab_size
+        self._size = words
 
     @property
     def vocab_size(self) -> int:
@@ -108,7 +110,7 @@ class _AnyWords(ReportTokenizer):
 
 def _tokenizer(config: ModelConfig) -> ReportTokenizer:
     lm = get_language_model(config.lm)
-    return _AnyWords(config) if lm.trained_here else lm.tokenizer(config, ROOT)
+    return AnyWords(config, config.vocab_size) if lm.trained_here else lm.tokenizer(config, ROOT)
 
 
 TRIAL_TOKENS = 40

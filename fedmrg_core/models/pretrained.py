@@ -15,6 +15,7 @@ import torch
 from fedmrg_core.errors import ConfigError, first_line
 from fedmrg_core.models.packaged import checkpoint_path
 from fedmrg_core.models.registry import encoder_names, language_model_names
+from fedmrg_core.models.shapes import build_shape, building_shapes, known_config
 
 
 def load_pretrained(setting: str, path: str, load: Callable[..., Any], **options: Any) -> Any:
@@ -49,11 +50,20 @@ def without_weights() -> Iterator[None]:
 
 def load_weights(setting: str, path: str, load: Callable[..., Any]) -> tuple[Any, set[str]]:
     """A model in float32, from safetensors only, and the names of its parameters that the checkpoint lacks."""
+    if building_shapes():
+        return build_shape(setting, config_of(setting, path)), set()
     options: dict[str, Any] = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
     if setting == "lm" and _without_weights.get():
         options["device_map"] = "meta"
     model, info = load_pretrained(setting, path, load, **options)
     return model, set(info["missing_keys"])
+
+
+def config_of(setting: str, path: str) -> Any:
+    """A checkpoint's configuration: of a known name without looking, else its `config.json`."""
+    from transformers import AutoConfig
+
+    return known_config(path) or load_pretrained(setting, path, AutoConfig.from_pretrained)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.run.plan import traffic_of_rounds
 from benchmark.run.traffic import traffic
 from fedmrg_core import tree
 from fedmrg_core.algorithms.base import ServerState
@@ -74,6 +75,17 @@ def test_the_ledger_is_what_was_declared_before_the_round(run: Run) -> None:
     for client in run.logs[0].row["clients"]:
         counted = {(r["direction"], r["group"]): r["bytes"] for r in run.logs[0].ledger if r["client"] == client}
         assert counted == traffic(run.spec.algorithm, run.initial, client).groups
+
+
+def test_a_plan_has_the_bytes_that_the_ledger_counts(run: Run) -> None:
+    clients = sorted(hospital.name for hospital in run.federation.hospitals if hospital.seen)
+    planned = traffic_of_rounds(run.spec.algorithm, run.initial, clients)
+    assert len(planned) == 2
+    for log in run.logs[:2]:
+        for client in log.row["clients"]:
+            counted = {(r["direction"], r["group"]): r["bytes"] for r in log.ledger if r["client"] == client}
+            of_client = planned[log.round].get(client) or planned[log.round][clients[0]]  # all hospitals as one
+            assert counted == of_client.groups
 
 
 def test_a_client_stores_only_what_is_declared(run: Run) -> None:

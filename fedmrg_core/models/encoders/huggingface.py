@@ -16,6 +16,7 @@ from fedmrg_core.models.config import ModelConfig
 from fedmrg_core.models.packaged import checkpoint_path
 from fedmrg_core.models.pretrained import load_weights, refusal
 from fedmrg_core.models.registry import CHECKPOINT, Encoder, encoder
+from fedmrg_core.models.shapes import building_shapes
 
 PROCESSOR = "preprocessor_config.json"
 MAX_EXTRA = 32
@@ -151,8 +152,9 @@ def _normalisation(path: str, channels: int) -> tuple[Tensor, Tensor]:
 
     mean, std = [0.5], [0.5]
     try:
-        processor = AutoImageProcessor.from_pretrained(path)
-        mean, std = list(processor.image_mean), list(processor.image_std)
+        if not building_shapes():
+            processor = AutoImageProcessor.from_pretrained(path)
+            mean, std = list(processor.image_mean), list(processor.image_std)
     except (OSError, ValueError, AttributeError) as error:
         if (Path(path) / PROCESSOR).exists() and not isinstance(error, AttributeError):
             raise refusal("encoder", path, f"{PROCESSOR} cannot be read: {first_line(error)}") from error
