@@ -21,19 +21,10 @@ def main(args: argparse.Namespace) -> int:
     """Write the folder and say what is in it."""
     if args.folder.exists() and (not args.folder.is_dir() or any(args.folder.iterdir())):
         raise ConfigError(f"{args.folder} exists and is not an empty folder: name a new one.")
-    from benchmark.run.model_card import model_card
+    from benchmark.run.export import export
     from benchmark.run.trained import load_trained
-    from fedmrg_core.algorithms.base import Algorithm
-    from fedmrg_core.files import write_atomic
-    from fedmrg_core.models.exported import export_model
 
-    trained = load_trained(args.run_id, args.hospital, Options(runs=args.runs))
-    algorithm, config = trained.config.algorithm, trained.config
-    if type(algorithm).study_weights is not Algorithm.study_weights:
-        raise ConfigError(f"{config.name} weighs its adapters anew for each study: no single adapter generates that.")
-    weights = {name: float(weight) for name, weight in algorithm.adapter_weights(trained.client).items()}
-    export_model(trained.model, weights, algorithm.prompt_weight(), config.generation, args.folder, trained.changed)
-    write_atomic(args.folder / "README.md", model_card(trained, args.folder).encode())
+    export(load_trained(args.run_id, args.hospital, Options(runs=args.runs)), args.folder)
     for path in sorted(path for path in args.folder.rglob("*") if path.is_file()):
         print(f"{path.stat().st_size:>12,} bytes  {path.relative_to(args.folder)}")
     return 0

@@ -11,9 +11,11 @@ import os
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from benchmark.run import provenance, stages
+from benchmark.run.export import export_shared
 from benchmark.run.interrupt import interruptible
 from benchmark.run.mirror import describe
 from benchmark.run.options import BENCH_VERSION, Options, new_run_id
@@ -107,7 +109,7 @@ def _run(config: Config, options: Options) -> dict[str, Any]:
             raise
         except BaseException as error:
             _stopped(record, error)
-        record.complete_mirror(federation)
+        record.complete_mirror(federation, partial(export_shared, record.run_id, options))
     return record.result
 
 

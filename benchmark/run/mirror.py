@@ -138,9 +138,15 @@ def _experiment_note(result: Result) -> str:
     )
 
 
-def feed(tracker: Tracker, result: Result, folder: RunFolder, federation: Callable[[], Federation | None]) -> None:
+def feed(
+    tracker: Tracker,
+    result: Result,
+    folder: RunFolder,
+    federation: Callable[[], Federation | None],
+    export: Callable[[Path], bool] | None = None,
+) -> None:
     """Everything that MLflow gets of a run that has ended. federation: read only where its films or name are needed;
-    None where it cannot be had."""
+    None where it cannot be had. export: writes the whole model into a folder; None = log what was trained alone."""
     rows = folder.rounds()
     tracker.log_metrics(len(rows), headlines(result) if result.get("scores") else {})
     tracker.log_hospitals(len(rows), of_hospitals(result))
@@ -150,7 +156,8 @@ def feed(tracker: Tracker, result: Result, folder: RunFolder, federation: Callab
         tracker.log_pictures(partial(_figures, rows, of_hospitals(result)), "figures")
         tracker.log_table(partial(_samples, folder.path, federation), SAMPLES)
         name = f"{variant(result)} s{result['seed']}".replace(" ", "-")
-        tracker.log_model(name, partial(_model, folder.path, federation))
+        small = result["config"].get("model", {}).get("lm") == "tiny"  # others take minutes and GB to load again
+        tracker.log_model(name, partial(_model, folder.path, federation, export if small else None))
 
 
 def _figures(rows: Sequence[Result], hospitals: Mapping[str, Mapping[str, float]]) -> dict[str, bytes]:
@@ -167,8 +174,16 @@ def _samples(folder: Path, federation: Callable[[], Federation | None]) -> dict[
     return samples(folder, known) if known else {}
 
 
-def _model(folder: Path, federation: Callable[[], Federation | None], target: Path) -> bool:
+def _model(
+    folder: Path,
+    federation: Callable[[], Federation | None],
+    export: Callable[[Path], bool] | None,
+    target: Path,
+) -> bool:
+    """Write the model, if the data is open to everybody; False: there is none."""
     from benchmark.run.samples import is_open, write_shared
 
     known = federation()
-    return bool(known and is_open(known) and write_shared(folder, target))
+    if known is None or not is_open(known):
+        return False
+    return bool(export and export(target)) or write_shared(folder, target)

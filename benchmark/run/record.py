@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.run.interrupt import deferred_interrupt
@@ -70,14 +71,14 @@ class Record:
         if self.tracker:
             self.tracker.finish(status)
 
-    def complete_mirror(self, federation: Federation) -> None:
-        """Give MLflow the scores and files of a finished run. Ctrl-C ends the wait, not the result."""
+    def complete_mirror(self, federation: Federation, export: Callable[[Path], bool]) -> None:
+        """Give MLflow the scores, files and model of a finished run. Ctrl-C ends the wait, not the result."""
         if self.tracker is None:
             return
         try:
-            feed(self.tracker, self.result, self.folder, lambda: federation)
+            feed(self.tracker, self.result, self.folder, lambda: federation, export)
             self.tracker.finish("finished")
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Exception):  # a result is worth more than its mirror
             said = f"the run has finished; MLflow may lack a part of it: `fedmrg sync {self.run_id}` repairs it"
             print(f"fedmrg: {said}", file=sys.stderr)
 
