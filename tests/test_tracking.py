@@ -168,7 +168,7 @@ def test_a_sync_repeats_nothing_and_hospitals_and_seeds_are_nested(uri, tmp_path
     assert {run.data.tags["mlflow.parentRunId"] for run in runs(uri)} == {group.info.run_id}
     first = next(run for run in runs(uri) if run.data.tags["run_id"] == "r1")
     own = [run for run in hospitals if run.data.tags["mlflow.parentRunId"] == first.info.run_id]
-    assert sorted(run.info.run_name for run in own) == ["h06", "h|1"]
+    assert sorted(run.info.run_name for run in own) == ["h06 fedmrg s0", "h|1 fedmrg s0"]
 
 
 def test_a_saved_view_is_what_the_page_decodes(uri):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Result = Mapping[str, Any]
 SAMPLES = "samples.json"
+UNLISTED = ("engine", "data", "evaluate")
+"""Sections of the settings that decide nothing that is trained: left to `config.json`, so that fewer lines compare."""
 
 
 def experiment_name(result: Result) -> str:
@@ -40,7 +42,7 @@ def describe(result: Result, system: bool = False) -> Description:
         name=f"{group} s{result['seed']}",
         group=group,
         note=note(result),
-        params=flatten(result["config"]),
+        params=flatten({name: values for name, values in result["config"].items() if name not in UNLISTED}),
         tags=_tags(result, group),
         experiment_tags=saved_views.tags(),
         experiment_note=_experiment_note(result),

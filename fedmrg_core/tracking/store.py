@@ -44,7 +44,7 @@ class Writer:
         with creation_lock(uri):
             self.client = quiet_client(uri)
         self.uri = uri
-        self.run = self.group = ""
+        self.run = self.group = self.name = ""
         self.experiment = ""
         self.steps: dict[str, dict[str, set[int]]] | None = None
         self._monitor: Any = None
@@ -55,16 +55,17 @@ class Writer:
             self.experiment = open_experiment(self.client, run, self.uri)
             self.group = self._group(run) if run.group else ""
         found = self._find(f"tags.{RUN_TAG} = '{run.run_id}'") if resume else []
+        self.name = run.name or run.run_id
         tags = {**run.tags, RUN_TAG: run.run_id, KIND_TAG: RUN, "mlflow.user": _user()}
         tags |= {PARENT: self.group} if self.group else {}
         known: set[str] = set()
         if found:
             self.run, known, self.steps = found[0].info.run_id, set(found[0].data.params), {}
-            self.client.update_run(self.run, status=STATUS["running"], name=run.name or run.run_id)
+            self.client.update_run(self.run, status=STATUS["running"], name=self.name)
             self.tags(tags, run.note)
         else:
             tags |= {NOTE: run.note} if run.note else {}
-            made = self.client.create_run(self.experiment, run_name=run.name or run.run_id, tags=tags)
+            made = self.client.create_run(self.experiment, run_name=self.name, tags=tags)
             self.run = made.info.run_id
         self._params({key: value for key, value in run.params.items() if key not in known})
         self._inputs(run.datasets)
@@ -138,7 +139,7 @@ class Writer:
             run = known.get(name)
             if run is None:
                 tags = {KIND_TAG: HOSPITAL, HOSPITAL: name, PARENT: self.run, "mlflow.user": _user()}
-                run = self.client.create_run(self.experiment, run_name=name, tags=tags).info.run_id
+                run = self.client.create_run(self.experiment, run_name=f"{name} {self.name}", tags=tags).info.run_id
                 self.client.set_terminated(run, status=STATUS["finished"])
             self._metrics(run, step, own)
 

@@ -135,7 +135,8 @@ def test_a_run_stands_in_mlflow(whole: dict[str, Any]) -> None:
     assert logged.data.metrics["ce_f1"] == pytest.approx(score, abs=1e-4)
     assert len([name for name in logged.data.metrics if not name.startswith("system/")]) < 20
     assert len(client.get_metric_history(logged.info.run_id, "train_loss")) == 6
-    assert {run.info.run_name for run in client.search_runs(experiments, "tags.kind = 'hospital'")} >= {"h01", "h02"}
+    nested = client.search_runs(experiments, "tags.kind = 'hospital'")
+    assert {run.data.tags["hospital"] for run in nested} >= {"h01", "h02"}
     assert [one["path"] for one in json.loads(logged.data.tags["mlflow.loggedArtifacts"])] == ["samples.json"]
     (model,) = client.search_logged_models(experiments)
     files = {path.name for path in (whole["folder"] / "mlartifacts").rglob(f"models/{model.model_id}/artifacts/*")}
