@@ -95,10 +95,12 @@ def compare(args: argparse.Namespace) -> Report:
     keys = {name: inputs.base_key(config) for name, config in configs.items()}
     moves = compare.other_bases(expected, keys)
     machines: Sequence[str] = ()
+    note = "nothing was run: the settings, corpus or warm-up code of the base changed, and with it every number"
     if not moves:
         now = measure_suite(args.suite, inputs)
-        moves, machines = compare.compare(expected, now), compare.other_facts(expected, now)
-    return Report(expected.facts["git_sha"], machines, list({**expected.runs, **dict.fromkeys(configs)}), moves)
+        moves, machines, note = compare.compare(expected, now), compare.other_facts(expected, now), ""
+    runs = list({**expected.runs, **dict.fromkeys(configs)})
+    return Report(expected.facts["git_sha"], machines, runs, moves, note=note)
 
 
 def update(args: argparse.Namespace) -> int:

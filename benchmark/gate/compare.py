@@ -48,6 +48,12 @@ class Move:
     tolerance: float | None = 0.0
     too_far: bool = True
 
+    @property
+    def used(self) -> float:
+        """The share of its tolerance that a number moved by; 0 where it has none."""
+        numbers = isinstance(self.expected, int | float) and isinstance(self.now, int | float)
+        return abs(self.now - self.expected) / self.tolerance if numbers and self.tolerance else 0.0
+
 
 def other_facts(expected: Measured, now: Measured) -> list[str]:
     """What differs between the machine of the expectations and this one."""

@@ -18,19 +18,21 @@ KINDS = {
     "scores": "scores",
 }
 SHOWN = 12
-"""Moves shown per run in a terminal."""
+"""Moves shown per run in a terminal, of those that went too far."""
 
 
 @dataclass(frozen=True)
 class Report:
     """The outcome of a comparison. against: the commit of the expectations. machines: what differs between the two
-    machines. runs: the names of all runs. error: why nothing could be compared."""
+    machines. runs: the names of all runs. error: why nothing could be compared. note: said instead of how exactly the
+    numbers were compared."""
 
     against: str = ""
     machines: Sequence[str] = ()
     runs: Sequence[str] = ()
     moves: Sequence[Move] = ()
     error: str = ""
+    note: str = ""
 
     @property
     def far(self) -> list[Move]:
@@ -39,6 +41,8 @@ class Report:
     @property
     def promise(self) -> str:
         """How exactly the numbers were compared."""
+        if self.note:
+            return self.note
         if not self.machines:
             return "the same machine type and libraries: everything is compared to the bit"
         return (
@@ -57,16 +61,27 @@ def as_text(report: Report) -> str:
     """For a terminal."""
     lines = [report.verdict, *([] if report.error else [report.promise])]
     for name in dict.fromkeys(move.run for move in report.moves):
-        own = sorted((m for m in report.moves if m.run == name), key=lambda move: not move.too_far)
-        lines.append(f"  {one_line(name):<42}{'expected':>16}{'now':>16}{'tolerance':>11}")
-        lines += [_line(move) for move in own[:SHOWN]]
-        lines += [f"    and {len(own) - SHOWN} more"] if len(own) > SHOWN else []
+        lines += _run_lines(name, [move for move in report.moves if move.run == name])
     return "\n".join(lines)
 
 
+def _run_lines(name: str, moves: Sequence[Move]) -> Iterator[str]:
+    """What moved too far in a run, and one line on the rest."""
+    far, near = [move for move in moves if move.too_far], [move for move in moves if not move.too_far]
+    if far:
+        yield f"  {one_line(name):<42}{'expected':>16}{'now':>16}{'tolerance':>11}"
+        yield from (_line(move) for move in far[:SHOWN])
+    if len(far) > SHOWN:
+        yield f"    and {len(far) - SHOWN} more"
+    if near:
+        used, key = max((move.used, move.key) for move in near)
+        unseen = sum(move.tolerance is None for move in near)
+        said = f"{len(near)} moved within tolerance, {key} furthest ({used:.1%} of it)"
+        yield f"  {one_line(name)}: {said}" + (f"; {unseen} not compared on this machine" if unseen else "")
+
+
 def _line(move: Move) -> str:
-    mark = "!" if move.too_far else " "
-    return f"{mark}   {one_line(move.key)[:39]:<40}{shown(move.expected):>16}{shown(move.now):>16}{allowed(move):>11}"
+    return f"!   {one_line(move.key)[:39]:<40}{shown(move.expected):>16}{shown(move.now):>16}{allowed(move):>11}"
 
 
 def as_markdown(report: Report) -> str:

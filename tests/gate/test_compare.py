@@ -155,7 +155,11 @@ def test_the_text_says_what_was_promised_and_marks_what_moved_too_far() -> None:
     assert "another machine" in text
     assert "model: cpu family 6, expected cpu family 25" in text
     assert "!   round1/loss" in text
-    assert "bits only" in text
+    assert (
+        "  one: 1 moved within tolerance, params_sha256 furthest (0.0% of it); 1 not compared on this machine" in text
+    )
+    near = report.as_text(outcome(elsewhere(**values(loss=2.0005, nll=1.00009))))
+    assert "  one: 2 moved within tolerance, test/global/nll furthest (90.0% of it)" in near
 
 
 def test_markdown_has_a_table_of_what_moved_too_far() -> None:
