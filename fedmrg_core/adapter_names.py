@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-PARAMETER = re.compile(r"\.(?:lora_(?:[ABE]|gate)|vera_lambda_[bd]|hada_w[12]_[ab])\.([^.]+)")
+PARAMETER = re.compile(r"\.(?:lora_(?:[ABE]|gate)|vera_lambda_[bd]|hada_w[12]_[ab]|prefix_tokens)\.([^.]+)")
 
 
 def is_adapter(name: str) -> bool:

@@ -11,7 +11,7 @@ from fedmrg_core.models.generation import GREEDY
 
 NEWER: dict[str, dict[str, Any]] = {
     "model": NEWER_MODEL,
-    "tuning": {"dropout": 0.0, "encoder_kind": "full"},
+    "tuning": {"dropout": 0.0, "encoder_kind": "full", "prefix_tokens": 16},
     "train": {"encoder_lr": 0.0},
     "generation": asdict(GREEDY),
     "evaluate": {"adapt": (0,), "adapt_steps": 40},

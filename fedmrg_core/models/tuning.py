@@ -19,10 +19,11 @@ from fedmrg_core.errors import ConfigError, choose, in_range, not_empty
 from fedmrg_core.models.adapter_switch import AdapterSwitch as AdapterSwitch
 from fedmrg_core.models.adapter_switch import AdapterWeights as AdapterWeights
 from fedmrg_core.models.lora_targets import QUERY_VALUE, linear_layers, targets_of
+from fedmrg_core.models.prefix_tuning import add_prefixes
 from fedmrg_core.models.registry import Encoder
 from fedmrg_core.seeding import derive_seed
 
-KINDS = ("full", "frozen", "lora", "adalora", "vera", "loha")
+KINDS = ("full", "frozen", "lora", "adalora", "vera", "loha", "prefix")
 DRAWN = re.compile(r"\.hada_w(1_a|1_b|2_a)\.")
 """FedPara's X1, Y1 and X2 in peft, which calls it LoHa."""
 ENCODER_KINDS = ("full", "frozen", "lora")
@@ -36,7 +37,8 @@ class Tuning:
     et al., ICLR 2022) adds (alpha / rank) B A to the target matrices; "adalora" (Zhang et al., ICLR 2023) adds
     (alpha / rank) B diag(E) A, at a fixed rank; "vera" (Kopiczko et al., ICLR 2024) trains two vectors per matrix
     between projections that all matrices share; "loha" (FedPara, Hyeon-Woo et al., ICLR 2022) adds (alpha / rank)
-    (X1 Y1) o (X2 Y2), the entrywise product of two of rank r, whose rank is up to r^2, with twice LoRA's parameters.
+    (X1 Y1) o (X2 Y2), the entrywise product of two of rank r, whose rank is up to r^2, with twice LoRA's parameters;
+    "prefix" (Li and Liang, ACL 2021) trains keys and values of `prefix_tokens` tokens that every layer sees first.
     rank: of the product, from 1; at the matrix's own rank LoRA can express a full update. alpha: scale; alpha = rank
     scales by 1; VeRA has none. dropout: of the adapters' inputs in training. targets: the adapted layers of the
     language model: "auto" (query and value matrices), "all-linear", or names.
@@ -50,12 +52,14 @@ class Tuning:
     targets: tuple[str, ...] = ("auto",)
     dropout: float = 0.0
     encoder_kind: str = "full"
+    prefix_tokens: int = 16
 
     def __post_init__(self) -> None:
         choose("tuning.kind", self.kind, KINDS)
         choose("tuning.encoder_kind", self.encoder_kind, ENCODER_KINDS)
         in_range("tuning.rank", self.rank, 1)
         in_range("tuning.alpha", self.alpha, 0, above=True)
+        in_range("tuning.prefix_tokens", self.prefix_tokens, 1)
         in_range("tuning.dropout", self.dropout, 0, 0.95)
         not_empty("tuning.targets", self.targets)
         if self.kind == "loha" and self.dropout > 0:
@@ -85,7 +89,10 @@ def tune_language_model(lm: nn.Module, tuning: Tuning, adapters: Sequence[str], 
     if tuning.kind == "full":
         return
     switch_off_dropout(lm)
-    if tuning.adapts and adapters:
+    if tuning.kind == "prefix":
+        add_prefixes(lm, adapters, tuning.prefix_tokens, seed)
+        _train_adapters(lm)
+    elif tuning.adapts and adapters:
         targets = targets_of(lm, tuning.targets)
         if tuning.kind == "loha":
             _check_linear(lm, targets)

@@ -17,12 +17,12 @@ from tests.toy import toy_config
 LM = ("tuning.kind=lora", "tuning.rank=2", "encoder_channels=8,8,8,8")
 
 
-@pytest.mark.parametrize("kind", ["full", "frozen", "lora", "adalora", "vera"])
+@pytest.mark.parametrize("kind", ["full", "frozen", "lora", "adalora", "vera", "prefix"])
 def test_sizes_are_known_without_weights(kind: str, tmp_path: Path) -> None:
     path = save(LANGUAGE_MODELS[0], tmp_path)
     config = toy_config("fedavg", f"lm={path}", *LM[1:], f"tuning.kind={kind}", "tuning.targets=q_proj")
     sizes = check_model(config.model, config.algorithm)
-    adapters = {"lora": 2 * (2 * 16 * 2), "adalora": 2 * (2 * 16 * 2 + 2), "vera": 2 * (16 + 2)}
+    adapters = {"lora": 2 * (2 * 16 * 2), "adalora": 2 * (2 * 16 * 2 + 2), "vera": 2 * (16 + 2), "prefix": 1024}
     lm = sum(t.numel() for t in load_file(path / "model.safetensors").values())
     others = check_model(config.model, toy_config("fedavg", "tuning.kind=frozen").algorithm).moving
     assert sizes.moving - others == (lm if kind == "full" else adapters.get(kind, 0))

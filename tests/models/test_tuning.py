@@ -12,6 +12,7 @@ from fedmrg_core.errors import ConfigError
 from fedmrg_core.models.registry import get_language_model
 from fedmrg_core.models.report_model import Batch, ReportModel
 from fedmrg_core.models.tuning import Tuning
+from fedmrg_core.seeding import derive_seed
 from tests.models.families import ENCODERS, LANGUAGE_MODELS, TEXTS, save
 from tests.toy import Run, toy_config, toy_spec
 
@@ -86,6 +87,39 @@ def test_fedpara_says_what_it_cannot_adapt(tmp_path: Path) -> None:
         Tuning("loha", dropout=0.1)
 
 
+@pytest.mark.parametrize("lm", [family.name for family in LANGUAGE_MODELS if family.name != "Gemma2"])
+def test_a_fresh_prefix_is_words_before_the_input(lm: str, tmp_path: Path) -> None:
+    """Until it is trained: the same logits as of a frozen model that reads the drawn words, then the input."""
+    model = build(tmp_path, Tuning("prefix", prefix_tokens=3), lm).eval()
+    words, inputs = model.lm.get_input_embeddings(), torch.randn(2, 5, model.connector.out_features)
+    draw = torch.Generator().manual_seed(derive_seed(0, "init", "prefix.specialised"))
+    first = words(torch.randint(0, len(words.weight), (1, 3), generator=draw)).expand(2, -1, -1)
+    positions = torch.arange(8)[None]
+    with torch.no_grad():
+        with model.adapters.path(()):
+            whole = model.lm(inputs_embeds=torch.cat([first, inputs], dim=1), position_ids=positions).logits[:, 3:]
+        with model.adapters.path(("specialised",)):
+            read = model.lm(inputs_embeds=inputs, position_ids=positions[:, 3:].expand(2, -1)).logits
+        with model.adapters.path(("generic",)):
+            other = model.lm(inputs_embeds=inputs, position_ids=positions[:, 3:].expand(2, -1)).logits
+    torch.testing.assert_close(read, whole, rtol=1e-4, atol=1e-6)
+    assert not other.allclose(read, rtol=1e-4, atol=1e-6)
+    assert all(".prefix_tokens." in name for name in moving(model, "lm."))
+    batch = batch_of(model)
+    cached = model.generate(batch.images, ("generic", "specialised")).reports
+    model.lm.generation_config.use_cache = False
+    assert model.generate(batch.images, ("generic", "specialised")).reports == cached
+    vision = model.encode(batch.images)
+    model.decode(batch, vision.prefix, None, ("generic", "specialised"), constant=("generic",)).loss.backward()
+    trained = {name.rsplit(".", 1)[-1] for name in moving(model, "lm.") if model.get_parameter(name).grad is not None}
+    assert trained == {"specialised"}
+
+
+def test_attention_with_a_cap_reads_no_prefix(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"prefix is not for this language model: .*softcap"):
+        build(tmp_path, Tuning("prefix"), "Gemma2")
+
+
 def test_dropout_of_adapters_is_of_training_only(tmp_path: Path) -> None:
     model = build(tmp_path, Tuning("lora", rank=2, dropout=0.5))
     for name in moving(model, "lm."):
@@ -129,7 +163,7 @@ def test_the_encoder_may_have_a_learning_rate_of_its_own() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["frozen", "adalora", "vera"])
+@pytest.mark.parametrize("kind", ["frozen", "adalora", "vera", "prefix"])
 def test_bytes_follow_what_moves(kind: str, toy_cache: Path) -> None:
     """Rounds of fedmrg (of fedlora for a frozen language model) with a frozen encoder: it is in no message."""
     algo = "fedlora" if kind == "frozen" else "fedmrg"
