@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -65,3 +66,17 @@ def type_name(default: Any) -> str:
 def _item(default: Any) -> Any:
     """A value like those of a list; a list that is empty by default is one of whole numbers."""
     return default[0] if default else 0
+
+
+def of_data_set(layer: Mapping[str, Mapping[str, Any]], split: str) -> dict[str, dict[str, Any]]:
+    """A file's sections for one split. A table within a section, such as [generation.iu_xray], holds for splits of that
+    data set alone.
+
+    >>> of_data_set({"generation": {"beams": 3, "iu_xray": {"max_new_tokens": 60}}}, "iu_xray/r2gen")
+    {'generation': {'beams': 3, 'max_new_tokens': 60}}
+    """
+    found = {}
+    for section, values in layer.items():
+        plain = {key: value for key, value in values.items() if not isinstance(value, Mapping)}
+        found[section] = {**plain, **values.get(split.partition("/")[0], {})}
+    return found

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from benchmark.run.setting_values import NEWER, parse, same_type, type_name, without_newer
+from benchmark.run.setting_values import NEWER, of_data_set, parse, same_type, type_name, without_newer
 from fedmrg_core.errors import ConfigError, choose, in_range, not_empty, shortened
 from fedmrg_core.models.config import NO_WARM_UP
 from fedmrg_core.models.generation import GenerationConfig
@@ -192,7 +192,7 @@ def load(
         raise ConfigError(f"'{algo}' was not tuned for preset {preset}: run `fedmrg tune {algo}`.")
     layers = [chosen, _read(tuned_file(algo, preset))] if tuned else [chosen]
     for layer in (*layers, _read(CONFIGS / "presets" / f"{preset}.toml")):
-        for section, values in layer.items():
+        for section, values in of_data_set(layer, split or table["run"]["split"]).items():
             for key, value in values.items():
                 _set(table, section, key, value)
     table["run"]["preset"] = preset

@@ -83,6 +83,11 @@ def test_a_wrong_override_says_what_is_right(override: str, said: str) -> None:
         settings.load("fedavg", overrides=[override])
 
 
+@pytest.mark.parametrize(("split", "longest"), [("iu_xray/r2gen", 60), ("mimic_cxr/group", 100), ("phantom/ci", 0)])
+def test_a_preset_bounds_reports_by_data_set(split: str, longest: int) -> None:
+    assert settings.load("fedmrg", split, "paper").generation.max_new_tokens == longest
+
+
 def test_a_list_that_is_empty_by_default_is_set_stored_and_read() -> None:
     config = settings.load("flora", overrides=["ranks=[2,4]"])
     assert config.algorithm.ranks == (2, 4)  # type: ignore[attr-defined]
