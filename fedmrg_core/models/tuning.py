@@ -195,12 +195,14 @@ def save_adapter(lm: nn.Module, weights: Mapping[str, float], folder: Path, base
     """Write adapters as one in peft's own files. Several LoRA adapters become one of their ranks' sum: B = [B1 B2],
     A = [A1; A2], with each B times its weight. base: name of the language model, for whoever reads the files.
 
-    Raises ConfigError for several adapters of another kind.
+    Raises ConfigError for several adapters of another kind, and for prefixes.
     """
     from peft import get_peft_model_state_dict
     from safetensors.torch import save_file
 
     model: Any = lm
+    if not hasattr(lm, "peft_config"):
+        raise ConfigError("tuning.kind = prefix: prefixes cannot be exported.")
     states = [get_peft_model_state_dict(model, adapter_name=name) for name in weights]
     config = copy.copy(model.peft_config[next(iter(weights))])
     if len(states) > 1 or set(weights.values()) != {1.0}:

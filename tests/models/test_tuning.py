@@ -11,7 +11,7 @@ from fedmrg_core.engine.trainer import parameter_groups
 from fedmrg_core.errors import ConfigError
 from fedmrg_core.models.registry import get_language_model
 from fedmrg_core.models.report_model import Batch, ReportModel
-from fedmrg_core.models.tuning import Tuning
+from fedmrg_core.models.tuning import Tuning, save_adapter
 from fedmrg_core.seeding import derive_seed
 from tests.models.families import ENCODERS, LANGUAGE_MODELS, TEXTS, save
 from tests.toy import Run, toy_config, toy_spec
@@ -115,7 +115,9 @@ def test_a_fresh_prefix_is_words_before_the_input(lm: str, tmp_path: Path) -> No
     assert trained == {"specialised"}
 
 
-def test_attention_with_a_cap_reads_no_prefix(tmp_path: Path) -> None:
+def test_what_cannot_be_done_with_a_prefix(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="prefixes cannot be exported"):
+        save_adapter(build(tmp_path, Tuning("prefix")).lm, {"generic": 1.0}, tmp_path, "base")
     with pytest.raises(ConfigError, match=r"prefix is not for this language model: .*softcap"):
         build(tmp_path, Tuning("prefix"), "Gemma2")
 
