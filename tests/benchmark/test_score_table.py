@@ -40,7 +40,7 @@ def test_it_names_the_next_commands() -> None:
     said = next_steps(result)
     assert "make ui" in said
     assert "fedmrg compare 20260101-000000-fedavg-x" in said
-    assert "'phantom/ci tiny'" in said
+    assert "'phantom-ci tiny'" in said
 
 
 def test_the_difference_from_trivial_rows_and_from_the_board() -> None:
