@@ -18,6 +18,7 @@ from benchmark.run.algorithm_list import PARTS
 from benchmark.run.probe import Probe, free_memory, probe
 from benchmark.run.settings import Config
 from benchmark.run.traffic import Traffic, traffic
+from fedmrg_core.adapter_names import is_adapter
 from fedmrg_core.algorithms.base import Algorithm, ServerState, Update
 from fedmrg_core.engine.model_check import AnyWords, trial_step
 from fedmrg_core.errors import ConfigError, FedMRGError
@@ -120,12 +121,14 @@ def make_plan(config: Config, clients: int, studies: int) -> Plan:
 
 
 def made_up(state: State) -> State:
-    """Tensors of the same names, shapes and types with small random values."""
+    """Tensors of the same names, shapes and types with small random values; whole numbers stay, where there are any."""
     draw = torch.Generator().manual_seed(0)
     return {
         name: torch.randn(t.shape, generator=draw) * 0.01
         if t.is_floating_point()
         else torch.ones(t.shape, dtype=t.dtype)
+        if t.is_meta
+        else t.clone()
         for name, t in state.items()
     }
 
@@ -152,7 +155,7 @@ def _parts(model: ReportModel, shared: set[str]) -> Iterator[Part]:
     found: dict[str, list[int]] = {}
     for name, parameter in model.named_parameters():
         part = next((part for first, part in PARTS.items() if name.startswith(first)), "positions of prompts")
-        part = f"{part}, adapters" if ".lora_" in name or ".vera_" in name else part
+        part = f"{part}, adapters" if is_adapter(name) else part
         size, moves = parameter.numel(), parameter.requires_grad
         row = found.setdefault(part, [0, 0, 0])
         for at, counts in enumerate((True, moves, moves and name in shared)):

@@ -22,7 +22,8 @@ from fedmrg_core.types import Payload, State
 
 CHANGE, LEFT, RIGHT, SEEN = "base_change", "left", "right", "seen"
 """Groups of the server's memory: C [out, in] by the name of its factor A, the last change's factors [out, n] and
-[n, in], and the round of each hospital's last update."""
+[n, in], and the round of each hospital's last update. Hospitals say that themselves: an update that is used again in
+place of a failed one does not mean that its hospital has the newest change."""
 Pair = tuple[float, Tensor, Tensor]
 """A hospital's share of the cohort's weight, its B [out, r] and its A [r, in]."""
 
@@ -49,7 +50,7 @@ class ChangedBase(FactorMethod):
     # ---- server
 
     def broadcast(self, server: ServerState, client_id: str) -> Payload:
-        payload, memory = super().broadcast(server, client_id), server.memory
+        payload, memory = {**super().broadcast(server, client_id), SEEN: _round(server)}, server.memory
         if CHANGE not in memory:
             return payload
         seen = memory[SEEN].get(client_id)
@@ -58,6 +59,9 @@ class ChangedBase(FactorMethod):
             return {**payload, LEFT: memory[LEFT], RIGHT: memory[RIGHT]}
         return {**payload, CHANGE: memory[CHANGE]}
 
+    def upload_layout(self, server: ServerState) -> Payload:
+        return {**super().upload_layout(server), SEEN: _round(server)}
+
     def aggregate(self, server: ServerState, updates: Iterable[Update], rng: np.random.Generator) -> ServerState:
         found: dict[str, list[Pair]] = {name: [] for name in server.params if A in name}
         seen = dict(server.memory.get(SEEN, {}))
@@ -65,7 +69,7 @@ class ChangedBase(FactorMethod):
         def watch(update: Update) -> Update:
             for name, (b, a) in self.factors(server, update).items():
                 found[name].append((update.weight, b, a))
-            seen[update.client_id] = torch.tensor(server.round)
+            seen[update.client_id] = update.payload[SEEN]["round"]
             return update
 
         moved = super().aggregate(server, map(watch, updates), rng)
@@ -95,7 +99,7 @@ class ChangedBase(FactorMethod):
         if change:
             client.memory[CHANGE] = change
             client.load(changed(dict(client.model.named_parameters()), change))
-        return super().client_round(client)
+        return {**super().client_round(client), SEEN: {"round": client.received[SEEN]["round"].cpu()}}
 
     # ---- inference
 
@@ -104,6 +108,10 @@ class ChangedBase(FactorMethod):
 
     def eval_params(self, server: ServerState, client: ClientState | None, base: Mapping[str, Tensor]) -> State:
         return {**server.params, **changed(base, server.memory.get(CHANGE, {}))}
+
+
+def _round(server: ServerState) -> State:
+    return {"round": torch.tensor(server.round)}
 
 
 def grown(change: Tensor | None, left: Tensor, right: Tensor) -> Tensor:

@@ -3,6 +3,7 @@ exactly the mean product."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -102,7 +103,14 @@ class Server:
     def round(self, cohort: str) -> ServerState:
         draw = torch.Generator().manual_seed(self.state.round)
         random = [{n: torch.randn(t.shape, generator=draw) for n, t in self.zero.items()} for _ in cohort]
-        updates = [Update(c, 1.0 + i, {"delta": random[i]}) for i, c in enumerate(cohort)]
+        at = {"round": torch.tensor(self.state.round)}
+        updates = [Update(c, 1.0 + i, {"delta": random[i], "seen": at}) for i, c in enumerate(cohort)]
+        if "B" in cohort:  # b failed, and its last update counts again
+            at = {"round": torch.tensor(self.state.round - 1)}
+            updates = [
+                replace(u, client_id="b", payload={**u.payload, "seen": at}) if u.client_id == "B" else u
+                for u in updates
+            ]
         moved = self.algorithm.aggregate(self.state, updates, generator(0))
         self.state = ServerState(moved.params, moved.memory, self.state.round + 1)
         return self.state
@@ -116,11 +124,20 @@ def test_a_hospital_that_was_away_gets_the_whole_change(algorithm: ChangedBase, 
     kept = {c: run_client(algorithm, server.state, c, {}) for c in "abc"}
     server.round("ab")
     assert "base_change" in algorithm.broadcast(server.state, "c")
+    assert "base_change" not in algorithm.broadcast(server.state, "b")
     sent = algorithm.broadcast(server.state, "a")["left"]["q.lora_A.generic.weight"]
     assert sent.shape == (40, rank - 2), "of two hospitals now"
     for client in "abcd":
         own = run_client(algorithm, server.state, client, kept.get(client, {}))
         assert own["q.lora_A.generic.weight"].equal(server.state.memory[CHANGE]["q.lora_A.generic.weight"])
+
+
+def test_an_update_used_again_does_not_count_as_having_the_change() -> None:
+    server = Server(FLoRA(LORA))
+    server.round("ab")
+    server.round("aB")
+    assert "base_change" in server.algorithm.broadcast(server.state, "b")
+    assert "left" in server.algorithm.broadcast(server.state, "a")
 
 
 def run_client(algorithm: ChangedBase, server: ServerState, client: str, kept: State) -> State:
