@@ -102,7 +102,7 @@ def _traffic_lines(plan: Plan) -> Iterator[str]:
 
 
 def _memory(plan: Plan) -> str:
-    weights, moving = 4 * plan.weights / 1e9, 16 * plan.moving / 1e9
+    weights, moving = 4 * plan.weights / 1e9, plan.state / 1e9
     return (
         f"weights {weights:.1f}, training state {moving:.1f}, activations {plan.activations / 1e9:.1f}, libraries 0.3"
     )

@@ -69,9 +69,15 @@ class Plan:
 
     @property
     def memory(self) -> float:
-        """Bytes of an actor at its peak: libraries; weights; of what moves a first copy, gradients and AdamW's two
-        moments; the activations of one step. All in float32."""
-        return LIBRARIES + 4.0 * self.weights + 4 * 4.0 * self.moving + self.activations
+        """Bytes of an actor at its peak: libraries; weights; training state; the activations of one step. All in
+        float32."""
+        return LIBRARIES + 4.0 * self.weights + self.state + self.activations
+
+    @property
+    def state(self) -> float:
+        """Bytes of a first copy, gradients and AdamW's two moments of what moves; and of the broadcast, the update and
+        its packed form of what travels."""
+        return 4.0 * (4 * self.moving + 3 * sum(part.sent for part in self.parts))
 
     @property
     def round_s(self) -> float | None:

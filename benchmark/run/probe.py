@@ -71,6 +71,8 @@ def probe(config: Config, model: ReportModel, clients: int) -> Probe:
     """One client's round of 1 step and one of 3 more, after one that warms up. The model is trained by it."""
     device = config.device if torch.cuda.is_available() else replace(config.device, device="cpu")
     configure_device(device)
+    if device.gradient_checkpointing:
+        model.checkpoint_gradients()
     train = replace(config.train, local_steps=1, rounds=max(4, config.train.rounds))
     spec = WorkerSpec("", "", config.model, config.algorithm, train, config.run.seed, device)
     worker = _ProbeWorker(spec, model.to(device.device), train.batch_size * (STEPS + 1))
