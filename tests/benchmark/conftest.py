@@ -11,7 +11,7 @@ from fedmrg_core.metrics import java
 from fedmrg_core.metrics.catalogue import shown
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _without_java() -> Iterator[None]:
     """METEOR takes longer than the rest of a small run; tests/metrics has its tests."""
 

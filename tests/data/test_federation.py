@@ -141,7 +141,7 @@ def test_a_changed_source_is_refused_by_part(made, fake, settings, tmp_path):
     fake.generated = True  # of which no ids are listed, so that its recipe runs again
     split_file.save(make.make("phantom/group", lambda dataset, seed: fake, made), made)
     fake.sizes["h02"] = 62
-    with pytest.raises(DataError, match=r"phantom/group \(version 1, draw 1\).*: h02/.* differ") as error:
+    with pytest.raises(DataError, match=r"phantom/group \(version 1, draw 4\).*: h02/.* differ") as error:
         ready(settings, tmp_path, seed=4)
     assert "h01/" not in str(error.value)
 
