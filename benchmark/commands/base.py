@@ -127,11 +127,11 @@ def _wanted(args: argparse.Namespace) -> tuple[ModelConfig, Source, int, str]:
     """Model settings, corpus, draw and key of the base that the options name."""
     from benchmark.run import settings
     from benchmark.run.stages import public_corpus
-    from fedmrg_core.engine.base_key import base_key
+    from fedmrg_core.engine.base_cache import find_key
 
     config, draw = settings.load("fedmrg", preset=args.preset).model, args.draw or 0
     corpus = public_corpus(config, draw)
-    return config, corpus, draw, base_key(config, corpus.fingerprint(), draw)
+    return config, corpus, draw, find_key(config, corpus, draw, args.cache)
 
 
 def _made_by() -> dict[str, Any]:

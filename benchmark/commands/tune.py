@@ -41,27 +41,21 @@ def main(args: argparse.Namespace) -> int:
 
 def _run(search: Search, algorithm: str, found: list[Trial], jobs: int) -> list[Trial]:
     """The trials with all scores that could be had; each is stored as soon as it is known."""
-    from concurrent.futures import ThreadPoolExecutor, as_completed
+    from benchmark.suites.execute import Outcome, run_each
 
-    from benchmark.run.interrupt import interruptible
-    from benchmark.suites.execute import run_one
-    from benchmark.suites.processes import Processes
+    todo = {trial.task: at for at, trial in enumerate(found) if trial.scores is None}
 
-    processes = Processes()
-    todo = [at for at, trial in enumerate(found) if trial.scores is None]
-    with interruptible(), ThreadPoolExecutor(jobs) as threads:
-        try:
-            pending = {threads.submit(run_one, found[at].task, jobs > 1, processes): at for at in todo}
-            for number, future in enumerate(as_completed(pending), start=1):
-                at, outcome = pending[future], future.result()
-                if outcome.status == "finished":
-                    found[at] = replace(found[at], scores=scores_of(search, outcome.result))
-                print(f"[{number}/{len(todo)}] {found[at].text}: {outcome.status} {outcome.note}".rstrip(), flush=True)
-                store(search, algorithm, found)
-        except KeyboardInterrupt:
-            threads.shutdown(wait=False, cancel_futures=True)
-            processes.end()
-            raise Interrupted(f"interrupted; `fedmrg tune {algorithm}` goes on with the missing trials") from None
+    def keep(outcome: Outcome) -> str:
+        at = todo[outcome.task]
+        if outcome.status == "finished":
+            found[at] = replace(found[at], scores=scores_of(search, outcome.result))
+        store(search, algorithm, found)
+        return found[at].text
+
+    try:
+        run_each(list(todo), jobs, keep)
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; `fedmrg tune {algorithm}` goes on with the missing trials") from None
     if not todo:
         store(search, algorithm, found)
     return found

@@ -21,8 +21,7 @@ from benchmark.run.options import BENCH_VERSION, DRAWS
 from benchmark.run.settings import Config
 from benchmark.scoring.generations import score_generations
 from benchmark.suites import plan
-from fedmrg_core.engine.base_cache import SHIPPED, check_base, corpus_fingerprint, find_shipped
-from fedmrg_core.engine.base_key import base_key
+from fedmrg_core.engine.base_cache import check_base, find_key, find_shipped
 from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.pool import SerialPool
 from fedmrg_core.engine.rounds import params_sha256, run_rounds
@@ -77,8 +76,7 @@ class Inputs:
         draw = config.run.seed % DRAWS
         if (config.model, draw) not in self._keys:
             corpus = stages.public_corpus(config.model, draw)
-            fingerprint = corpus_fingerprint(corpus, (SHIPPED, self._cache / "bases"))
-            self._keys[config.model, draw] = base_key(config.model, fingerprint, draw)
+            self._keys[config.model, draw] = find_key(config.model, corpus, draw, self._cache)
         return self._keys[config.model, draw]
 
     def base(self, config: Config) -> Path:

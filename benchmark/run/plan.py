@@ -20,7 +20,9 @@ from benchmark.run.settings import Config
 from benchmark.run.traffic import Traffic, traffic
 from fedmrg_core.adapter_names import is_adapter
 from fedmrg_core.algorithms.base import Algorithm, ServerState, Update
+from fedmrg_core.data.cache.federation import POOLED
 from fedmrg_core.engine.model_check import AnyWords, trial_step
+from fedmrg_core.engine.rounds import cohort_size
 from fedmrg_core.errors import ConfigError, FedMRGError
 from fedmrg_core.models.pretrained import config_of
 from fedmrg_core.models.registry import get_language_model
@@ -108,15 +110,14 @@ def make_plan(config: Config, clients: int, studies: int) -> Plan:
     model = build_shape(config)
     moving = {**model.trainable(), **model.buffers_of_state()}
     shared = algorithm.shared_names(model, moving)
-    names = ["pooled"] if algorithm.pools else [f"h{number:02d}" for number in range(1, clients + 1)]
+    names = [POOLED] if algorithm.pools else [f"h{number:02d}" for number in range(1, clients + 1)]
     server = algorithm.init_server(made_up({name: moving[name] for name in shared}), len(names))
     of_client = studies * clients if algorithm.pools else studies
-    steps = config.train.local_steps or config.train.local_epochs * ceil(of_client / config.train.batch_size)
     return Plan(
         config,
         clients=len(names),
-        cohort=max(1, round(config.train.participation * len(names))),
-        steps=steps,
+        cohort=cohort_size(config.train.participation, len(names)),
+        steps=config.train.steps_of(of_client),
         parts=list(_parts(model, set(shared))),
         statistics=sum(moving[name].numel() for name in shared if name not in model.trainable()),
         rounds=traffic_of_rounds(algorithm, server, names),

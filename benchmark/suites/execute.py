@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,23 +69,32 @@ def _committed(task: Task, root: Path) -> Result:
 
 
 def run_all(tasks: Sequence[Task], jobs: int) -> list[Outcome]:
-    """Run the tasks, `jobs` at a time. Each outcome is printed and stored as soon as it is known. Ctrl-C, SIGTERM and
-    SIGHUP end every experiment that runs, with all its processes."""
+    """Run the tasks, `jobs` at a time. Each outcome is printed and stored as soon as it is known."""
     outcomes = []
+
+    def keep(outcome: Outcome) -> str:
+        outcomes.append(store(outcome))
+        return outcome.task.name
+
+    run_each(tasks, jobs, keep)
+    return outcomes
+
+
+def run_each(tasks: Sequence[Task], jobs: int, keep: Callable[[Outcome], str]) -> None:
+    """Run the tasks, `jobs` at a time. keep: called with each outcome as soon as it is known; returns what the printed
+    line calls it. Ctrl-C, SIGTERM and SIGHUP end every experiment that runs, with all its processes."""
     processes = Processes()
     with interruptible(), ThreadPoolExecutor(max_workers=jobs) as threads:
         try:
             pending = [threads.submit(run_one, task, jobs > 1, processes) for task in tasks]
             for number, future in enumerate(as_completed(pending), start=1):
-                outcome = store(future.result())
-                outcomes.append(outcome)
-                text = f"[{number}/{len(tasks)}] {outcome.task.name}: {outcome.status} {outcome.note}"
-                print(text.rstrip(), flush=True)
+                outcome = future.result()
+                name = keep(outcome)
+                print(f"[{number}/{len(tasks)}] {name}: {outcome.status} {outcome.note}".rstrip(), flush=True)
         except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)
             processes.end()
             raise
-    return outcomes
 
 
 def run_one(task: Task, serial: bool, processes: Processes) -> Outcome:

@@ -7,7 +7,7 @@ import itertools
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +45,9 @@ class Search:
                 raise ConfigError(f"{path.name}: grid {name} has {points} points; all have {search.budget}.")
         return search
 
-    def grid(self, algorithm: str) -> Mapping[str, Sequence[Any]]:
+    def grid(self, config: settings.Config) -> Mapping[str, Sequence[Any]]:
         """What an algorithm searches."""
-        tuning = settings.load(algorithm, self.split, self.preset).tuning
-        return self.grids.get(algorithm) or self.grids["lora" if tuning.lora else "full"]
+        return self.grids.get(config.name) or self.grids["lora" if config.tuning.lora else "full"]
 
 
 @dataclass(frozen=True)
@@ -77,12 +76,12 @@ def trials(search: Search, algorithm: str) -> list[Trial]:
     rounds = max(1, config.train.rounds // 2)
     known = {tuple(one["identity"]): one["scores"] for one in _stored(search, algorithm)}
     found = []
-    for point in _points(search.grid(algorithm)):
+    for point in _points(search.grid(config)):
         changes = [f"{key}={value}" for key, value in point.items()]
         overrides = (f"train.rounds={rounds}", 'evaluate.parts=["val"]', "evaluate.resamples=0", *changes)
         task = Task(algorithm, search.split, search.seed, search.preset, overrides)
         trial = Trial(point, task)
-        found.append(Trial(point, task, known.get(tuple(trial.identity()))))
+        found.append(replace(trial, scores=known.get(tuple(trial.identity()))))
     return found
 
 

@@ -16,10 +16,9 @@ from torch import Tensor
 
 from fedmrg_core.algorithms.base import Algorithm, ServerState, Update, register
 from fedmrg_core.errors import ConfigError, choose
+from fedmrg_core.models.lora_ranks import A, B
 from fedmrg_core.models.tuning import LORA, Tuning
 from fedmrg_core.types import State
-
-A, B = ".lora_A.", ".lora_B."
 
 
 @register("fedlora")

@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
-from fedmrg_core.algorithms._factors import A, FactorMethod
+from fedmrg_core.algorithms._factors import FactorMethod
 from fedmrg_core.algorithms._ranks import check_ranks, rank_in_turn
 from fedmrg_core.algorithms.base import ServerState, Update, register
-from fedmrg_core.algorithms.fedlora import Product, mean_product_factors
+from fedmrg_core.algorithms.fedlora import mean_product_factors
 
 
 @register("flexlora")
@@ -35,13 +34,7 @@ class FlexLoRA(FactorMethod):
         return rank_in_turn(self.ranks, client_id)
 
     def aggregate(self, server: ServerState, updates: Iterable[Update], rng: np.random.Generator) -> ServerState:
-        products = {name: Product() for name in server.params if A in name}
-
-        def watch(update: Update) -> Update:
-            for name, (b, a) in self.factors(server, update).items():
-                products[name].add(b.to(torch.float32), a.to(torch.float32), update.weight)
-            return update
-
-        moved = super().aggregate(server, map(watch, updates), rng)
+        products, updates = self.products(server, updates)
+        moved = super().aggregate(server, updates, rng)
         factors, lost = mean_product_factors(products, self.tuning.rank)
         return replace(moved.moved({**moved.params, **factors}), diagnostics={"svd_truncation_error": lost})

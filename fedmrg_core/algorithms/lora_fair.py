@@ -38,14 +38,8 @@ class LoRAFair(FactorMethod):
         in_range("algorithm.steps", self.steps, 1)
 
     def aggregate(self, server: ServerState, updates: Iterable[Update], rng: np.random.Generator) -> ServerState:
-        products = {name: Product() for name in server.params if A in name}
-
-        def watch(update: Update) -> Update:
-            for name, (b, a) in self.factors(server, update).items():
-                products[name].add(b.to(torch.float32), a.to(torch.float32), update.weight)
-            return update
-
-        moved = super().aggregate(server, map(watch, updates), rng)
+        products, updates = self.products(server, updates)
+        moved = super().aggregate(server, updates, rng)
         fair: State = {}
         for name, product in products.items():
             other = name.replace(A, B)

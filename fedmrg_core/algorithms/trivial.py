@@ -25,6 +25,11 @@ def commonest(reports: Sequence[str]) -> str:
     return min(counts, key=lambda report: (-counts[report], report))
 
 
+def _all(corpus: Mapping[str, Sequence[str]]) -> list[str]:
+    """The reports of all hospitals, in the order of their names."""
+    return [report for name in sorted(corpus) for report in corpus[name]]
+
+
 @register("constant")
 @dataclass(frozen=True)
 class Constant(Algorithm):
@@ -36,7 +41,7 @@ class Constant(Algorithm):
     def replies(
         self, corpus: Mapping[str, Sequence[str]], hospital: str, count: int, generator: np.random.Generator
     ) -> list[str]:
-        return [commonest([report for name in sorted(corpus) for report in corpus[name]])] * count
+        return [commonest(_all(corpus))] * count
 
 
 def best_by_bleu(reports: Sequence[str]) -> str:
@@ -84,7 +89,7 @@ class ConstantBleu(Algorithm):
     def replies(
         self, corpus: Mapping[str, Sequence[str]], hospital: str, count: int, generator: np.random.Generator
     ) -> list[str]:
-        return [_best_of(tuple(report for name in sorted(corpus) for report in corpus[name]))] * count
+        return [_best_of(tuple(_all(corpus)))] * count
 
 
 _best_of = lru_cache(maxsize=1)(best_by_bleu)
@@ -115,7 +120,7 @@ class RandomTrain(Algorithm):
     def replies(
         self, corpus: Mapping[str, Sequence[str]], hospital: str, count: int, generator: np.random.Generator
     ) -> list[str]:
-        pool = corpus.get(hospital) or [report for name in sorted(corpus) for report in corpus[name]]
+        pool = corpus.get(hospital) or _all(corpus)
         return [pool[i] for i in generator.integers(len(pool), size=count)]
 
 

@@ -51,7 +51,7 @@ def ensure_base(
     warm-up goes on after its last phase. made_by: commit, versions and machine, for `base.json`. on_build: called
     before a base is built. Raises DataError if the cache cannot be read or written.
     """
-    key = base_key(config, corpus_fingerprint(corpus, (shipped or SHIPPED, cache / "bases")), seed)
+    key = find_key(config, corpus, seed, cache, shipped)
     if folder := find_shipped(key, shipped):
         return folder
     target = cache / "bases" / key
@@ -66,6 +66,11 @@ def ensure_base(
         why = f"the base cannot be cached ({error.strerror}): free space there, or choose another cache folder"
         raise DataError(why, str(target)) from error
     return target
+
+
+def find_key(config: ModelConfig, corpus: Source, seed: int, cache: Path, shipped: Path | None = None) -> str:
+    """The key of the base for these settings, without drawing a corpus that a shipped or cached base was made of."""
+    return base_key(config, corpus_fingerprint(corpus, (shipped or SHIPPED, cache / "bases")), seed)
 
 
 def corpus_fingerprint(corpus: Source, bases: Iterable[Path]) -> str:

@@ -37,9 +37,14 @@ class RoundRecord:
     ledger: list[dict[str, Any]] = field(default_factory=list)
 
 
+def cohort_size(participation: float, hospitals: int) -> int:
+    """How many of the hospitals a round has: max(1, round(participation x N))."""
+    return max(1, round(participation * hospitals))
+
+
 def cohort(hospitals: list[Hospital], participation: float, seed: int, round_number: int) -> list[Hospital]:
-    """The clients of a round: max(1, round(participation x N)) of them, drawn by (seed, round)."""
-    count = max(1, round(participation * len(hospitals)))
+    """The clients of a round, drawn by (seed, round)."""
+    count = cohort_size(participation, len(hospitals))
     if count >= len(hospitals):
         return hospitals
     chosen = generator(seed, round_number, "cohort").choice(len(hospitals), size=count, replace=False)
