@@ -12,7 +12,7 @@ from fedmrg_core.paths import ROOT
 
 RUNS = ROOT / "runs"
 CACHE = ROOT / ".cache"
-BENCH_VERSION = "2"
+BENCH_VERSION = "3"
 """Raised when the same config would score differently; versions are never ranked together."""
 DRAWS = 6
 """Draws of phantom and of the base: seed N uses draw N modulo this. Boards have draws 0 to 4; draw 5 is for tuning."""
