@@ -53,6 +53,10 @@ test: $(STAMP) ## lint, type check, tests (not those marked slow or gpu); JOBS=2
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/pytest -n $(JOBS) --dist loadfile $(ARGS)
 
+.PHONY: test-slow
+test-slow: $(STAMP) ## the tests marked slow: whole runs, Ray's failures, compared implementations
+	@$(VENV)/bin/pytest -n $(JOBS) --dist loadfile -m 'slow and not gpu' $(ARGS)
+
 .PHONY: suite
 suite: $(STAMP) ## run benchmark/configs/suites/$SUITE.toml: algorithm x split x seed; skips existing results
 	@$(RUN) suite $(call quoted,$(SUITE)) $(ARGS)
