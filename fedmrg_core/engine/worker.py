@@ -100,8 +100,8 @@ class Worker(Replica):
             weights = lambda vision: algorithm.study_weights(vision, client)  # noqa: E731
             seeds = [derive_seed(self.spec.seed, "generation", str(self.federation.study_ids[row])) for row in rows]
             weight, how = algorithm.prompt_weight(), self.spec.generation
-            made = self.model.generate(batch.images, weights, states, weight, how, seeds)
-            nats = self.model.reference_nll(batch, weights, states, weight)
+            read = self.model.read(batch.images, weights, states, weight)
+            made, nats = self.model.write(read, how, seeds), self.model.reference_nll(batch, read)
         head = None if made.head is None else made.head.numpy()
         nll = np.stack([nats.numpy(), batch.mask.sum(dim=1).cpu().double().numpy()], axis=1)
         return GenerateReply(made.reports, head, time.perf_counter() - start, made.cut, nll)

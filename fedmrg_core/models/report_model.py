@@ -33,14 +33,15 @@ STATES = len(LabelState)
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """What the language model continues: a context per film, B of them, or 2 B where `contrast`: the second half is of
-    the blank prompt. adapters: for these rows. head: the diagnosis head's probabilities."""
+class Reading:
+    """What the language model continues: a context for each of B films; with contrastive decoding 2 B contexts, the
+    second half of the blank prompt. adapters: for these rows. head: the diagnosis head's probabilities [B, 14, 4].
+    contrast: the prompt's weight in contrastive decoding, else None."""
 
     context: Tensor
     adapters: Sequence[str] | AdapterWeights
     head: Tensor | None
-    contrast: bool
+    contrast: float | None
 
 
 Adapters = Sequence[str] | AdapterWeights | Callable[[VisionOutput], AdapterWeights]
@@ -177,7 +178,6 @@ class ReportModel(nn.Module):
         loss = F.cross_entropy(out.logits.float().flatten(0, 1), targets.flatten(), ignore_index=-100)
         return DecoderOutput(out.logits, out.hidden_states[-1][:, -length:], loss)
 
-    @torch.no_grad()
     def generate(
         self,
         images: Tensor,
@@ -187,50 +187,20 @@ class ReportModel(nn.Module):
         how: GenerationConfig = GREEDY,
         seeds: Sequence[int] = (),
     ) -> Generation:
-        """Reports for films uint8 [B, S, S].
+        """Reports for films uint8 [B, S, S]: `read` and `write` in one."""
+        return self.write(self.read(images, adapters, states, prompt_weight), how, seeds)
+
+    @torch.no_grad()
+    def read(
+        self, images: Tensor, adapters: Adapters, states: Tensor | None = None, prompt_weight: float = 1.0
+    ) -> Reading:
+        """Films uint8 [B, S, S], prompts and instruction, ready for `write` and `reference_nll`.
 
         adapters: names, weights, or a function that gives each study its weights.
         states: label states [B, 14] for the prompt (an oracle: results must say so). Default: the head's argmax.
         prompt_weight: 1 = the prompt as it is, 0 = no prompt; any other is contrastive decoding
         (models/contrastive_decoding.py), which costs twice the time.
-        how: greedy, beams or sampling, with bounds and penalties. seeds: of each study, for sampling.
         """
-        read = self._read(images, adapters, states, prompt_weight)
-        rows = for_rows(read.adapters, 1, how.width)
-        with self.adapters.path(rows):
-            tokens = self.lm.generate(
-                inputs_embeds=read.context,
-                attention_mask=torch.ones(read.context.shape[:2], dtype=torch.int64, device=read.context.device),
-                **arguments(how, self.config.max_tokens),
-                pad_token_id=self.tokenizer.pad,
-                eos_token_id=self.tokenizer.end,
-                logits_processor=processors(how, self.tokenizer.end, seeds, prompt_weight if read.contrast else None),
-            )
-        made, head = tokens[: len(images)].tolist(), None if read.head is None else read.head.cpu()
-        cut = [self.tokenizer.end not in row for row in made]
-        return Generation([self.tokenizer.decode(row) for row in made], head, cut)
-
-    @torch.no_grad()
-    def reference_nll(
-        self, batch: Batch, adapters: Adapters, states: Tensor | None = None, prompt_weight: float = 1.0
-    ) -> Tensor:
-        """How unlikely the reports of a batch are where `generate` would write: negative log-likelihood in nats, summed
-        over a report's tokens (its end token included), float64 [B] on the CPU. Arguments as in `generate`."""
-        read = self._read(batch.images, adapters, states, prompt_weight)
-        tokens = torch.cat([batch.tokens, batch.tokens]) if read.contrast else batch.tokens
-        with self.adapters.path(read.adapters):
-            inputs = torch.cat([read.context, self.lm.get_input_embeddings()(tokens[:, :-1])], dim=1)
-            logits = self.lm(inputs_embeds=inputs, logits_to_keep=tokens.shape[1], use_cache=False).logits
-        count, total = len(batch.images), torch.zeros(len(batch.images), dtype=torch.float64)
-        for row, mask in enumerate(batch.mask):  # one by one: a large vocabulary's float32 logits need no second copy
-            said = logits[row, mask].float()
-            if read.contrast:
-                said = contrasted(said, logits[count + row, mask], prompt_weight)
-            total[row] = F.cross_entropy(said, batch.tokens[row, mask], reduction="none").double().sum().cpu()
-        return total
-
-    def _read(self, images: Tensor, adapters: Adapters, states: Tensor | None, prompt_weight: float) -> _Reading:
-        """Films, prompts and instruction, as `generate` describes them."""
         vision = self.encode(images)
         adapters = adapters(vision) if callable(adapters) else adapters
         head = None if vision.diagnosis is None else vision.diagnosis.float().softmax(dim=-1)
@@ -239,10 +209,44 @@ class ReportModel(nn.Module):
         prompts = None if head is None or states is None or prompt_weight == 0 else self.prompts(states)
         context = self._context(vision.prefix, prompts)
         if states is None or prompts is None or prompt_weight == 1:
-            return _Reading(context, adapters, head, contrast=False)
+            return Reading(context, adapters, head, contrast=None)
         blank = self.prompts(torch.full_like(states, int(LabelState.BLANK)))
         both = torch.cat([context, self._context(vision.prefix, blank)])
-        return _Reading(both, for_rows(adapters, 2, 1), head, contrast=True)
+        return Reading(both, for_rows(adapters, 2, 1), head, prompt_weight)
+
+    @torch.no_grad()
+    def write(self, read: Reading, how: GenerationConfig = GREEDY, seeds: Sequence[int] = ()) -> Generation:
+        """The reports of B films. how: greedy, beams or sampling, with bounds and penalties. seeds: of each study, for
+        sampling."""
+        with self.adapters.path(for_rows(read.adapters, 1, how.width)):
+            tokens = self.lm.generate(
+                inputs_embeds=read.context,
+                attention_mask=torch.ones(read.context.shape[:2], dtype=torch.int64, device=read.context.device),
+                **arguments(how, self.config.max_tokens),
+                pad_token_id=self.tokenizer.pad,
+                eos_token_id=self.tokenizer.end,
+                logits_processor=processors(how, self.tokenizer.end, seeds, read.contrast),
+            )
+        count = len(read.context) // (1 if read.contrast is None else 2)
+        made, head = tokens[:count].tolist(), None if read.head is None else read.head.cpu()
+        cut = [self.tokenizer.end not in row for row in made]
+        return Generation([self.tokenizer.decode(row) for row in made], head, cut)
+
+    @torch.no_grad()
+    def reference_nll(self, batch: Batch, read: Reading) -> Tensor:
+        """How unlikely the reports of a batch are where `write` would write: negative log-likelihood in nats, summed
+        over a report's tokens (its end token included), float64 [B] on the CPU."""
+        tokens = batch.tokens if read.contrast is None else torch.cat([batch.tokens, batch.tokens])
+        with self.adapters.path(read.adapters):
+            inputs = torch.cat([read.context, self.lm.get_input_embeddings()(tokens[:, :-1])], dim=1)
+            logits = self.lm(inputs_embeds=inputs, logits_to_keep=tokens.shape[1], use_cache=False).logits
+        count, total = len(batch.images), torch.zeros(len(batch.images), dtype=torch.float64)
+        for row, mask in enumerate(batch.mask):  # one by one: a large vocabulary's float32 logits need no second copy
+            said = logits[row, mask].float()
+            if read.contrast is not None:
+                said = contrasted(said, logits[count + row, mask], read.contrast)
+            total[row] = F.cross_entropy(said, batch.tokens[row, mask], reduction="none").double().sum().cpu()
+        return total
 
 
 _models_built = 0

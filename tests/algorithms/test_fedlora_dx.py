@@ -87,7 +87,7 @@ def test_the_likelihood_of_a_reference_is_that_of_the_words_as_generation_weighs
     model = worker.model.eval()
     _randomise(model)
     batch = worker.batch(worker.federation.hospitals[0].rows["train"][:4])
-    nats = model.reference_nll(batch, ("generic",), prompt_weight=prompt_weight)
+    nats = model.reference_nll(batch, model.read(batch.images, ("generic",), prompt_weight=prompt_weight))
     with torch.no_grad():
         vision = model.encode(batch.images)
         assert vision.diagnosis is not None

@@ -56,10 +56,10 @@ def test_tokens_follow_the_films_in_training_and_generation(toy_cache: Path) -> 
     batch = worker.batch(worker.federation.hospitals[0].rows["train"][:2])
     prefix = worker.model.encode(batch.images).prefix
     assert prefix[:, -16:].equal(worker.model.get_parameter("soft_tokens.weight").expand(2, -1, -1))
-    before = worker.model.eval().reference_nll(batch, ())
+    before = worker.model.eval().reference_nll(batch, worker.model.read(batch.images, ()))
     draw = torch.Generator().manual_seed(0)
     torch.nn.init.normal_(worker.model.get_parameter("soft_tokens.weight"), std=5.0, generator=draw)
-    assert not worker.model.reference_nll(batch, ()).equal(before)
+    assert not worker.model.reference_nll(batch, worker.model.read(batch.images, ())).equal(before)
 
 
 def test_the_style_loss_by_hand() -> None:

@@ -109,7 +109,7 @@ def test_an_exported_model_writes_what_the_run_wrote(
     assert model.generate(films, **settings).reports == expected
     if not overrides:
         assert (
-            plain(folder, model._read(films, settings["adapters"], None, settings["prompt_weight"]).context) == expected
+            plain(folder, model.read(films, settings["adapters"], None, settings["prompt_weight"]).context) == expected
         )
     assert (folder / "adapter_model.safetensors").exists() == (algo != "fedavg")
 

@@ -66,7 +66,7 @@ class StepByStep:
 
     def __init__(self, model: ReportModel, film: Tensor, adapters: Any, how: GenerationConfig, weight: float = 1.0):
         self.model, self.how, self.weight, self.end = model, how, weight, model.tokenizer.end
-        self.read = model._read(film[None], adapters, None, weight)
+        self.read = model.read(film[None], adapters, None, weight)
         self.longest = how.longest(model.config.max_tokens)
 
     def scores(self, said: Sequence[int]) -> Tensor:
