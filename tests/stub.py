@@ -32,7 +32,7 @@ from fedmrg_core.engine.rounds import RoundRecord, run_rounds
 from fedmrg_core.engine.trainer import TrainConfig
 from fedmrg_core.engine.worker import Worker
 from fedmrg_core.evaluate import EvaluateConfig, evaluate
-from fedmrg_core.models.report_model import Batch, DecoderOutput, Generation, VisionOutput
+from fedmrg_core.models.report_model import Batch, DecoderOutput, Generation, Reading, VisionOutput
 from fedmrg_core.models.tuning import Tuning
 from fedmrg_core.types import Payload, State
 
@@ -123,13 +123,17 @@ class StubModel(nn.Module):
         return DecoderOutput(off, off, loss)
 
     @torch.no_grad()
-    def generate(self, images: Tensor, adapters: Any, states: Any = None, *how: Any) -> Generation:
+    def read(self, images: Tensor, adapters: Any, states: Any = None, prompt_weight: float = 1.0) -> Reading:
         weights = adapters(self.encode(images)) if callable(adapters) else adapters
-        each = self.matrix(weights).expand(len(images), 3, 2)
-        return Generation([written(self.get_parameter(E), matrix) for matrix in each], None, [False] * len(images))
+        return Reading(images, weights, None, None)
 
     @torch.no_grad()
-    def reference_nll(self, batch: Batch, adapters: Any, states: Any = None, prompt_weight: float = 1.0) -> Tensor:
+    def write(self, read: Reading, *how: Any) -> Generation:
+        each = self.matrix(read.adapters).expand(len(read.context), 3, 2)
+        return Generation([written(self.get_parameter(E), matrix) for matrix in each], None, [False] * len(each))
+
+    @torch.no_grad()
+    def reference_nll(self, batch: Batch, read: Reading) -> Tensor:
         return self.encode(batch.images).prefix.square().sum(dim=(1, 2)).double() / 2
 
 

@@ -55,14 +55,14 @@ def swapped_conditions(patch: pytest.MonkeyPatch) -> None:
 
 def lost_words(patch: pytest.MonkeyPatch) -> None:
     """Every twentieth word."""
-    right = ReportModel.generate
+    right = ReportModel.write
 
-    def generate(*args: Any, **words: Any) -> Any:
+    def write(*args: Any, **words: Any) -> Any:
         made = right(*args, **words)
         kept = (" ".join(w for i, w in enumerate(text.split()) if i % 20 != 19) for text in made.reports)
         return replace(made, reports=list(kept))
 
-    patch.setattr(ReportModel, "generate", generate)
+    patch.setattr(ReportModel, "write", write)
 
 
 def ignored_adapter(patch: pytest.MonkeyPatch) -> None:
