@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from fedmrg_core.algorithms.base import Algorithm, Client, ServerState, Update
-from fedmrg_core.algorithms.fedlora import Product
+from fedmrg_core.algorithms.fedlora import Product, mean_products
 from fedmrg_core.errors import ConfigError
 from fedmrg_core.models.lora_ranks import A as A
 from fedmrg_core.models.lora_ranks import B as B
@@ -48,15 +47,9 @@ class FactorMethod(Algorithm):
     def products(
         self, server: ServerState, updates: Iterable[Update]
     ) -> tuple[dict[str, Product], Iterator[Update]]:
-        """The mean product of every matrix, by the name of A, and the updates: it is whole once they were folded."""
-        products = {name: Product() for name in server.params if A in name}
-
-        def watch(update: Update) -> Update:
-            for name, (b, a) in self.factors(server, update).items():
-                products[name].add(b.to(torch.float32), a.to(torch.float32), update.weight)
-            return update
-
-        return products, map(watch, updates)
+        """`mean_products` of the clients' factors."""
+        factors_of = lambda update: ((name, *pair) for name, pair in self.factors(server, update).items())  # noqa: E731
+        return mean_products([name for name in server.params if A in name], updates, factors_of)
 
 
 def train_without(client: Client, factor: str) -> Payload:

@@ -6,7 +6,7 @@ Factors are averaged one by one, and mean(B) mean(A) is not mean(B A). The round
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -42,16 +42,9 @@ class FedLoRA(Algorithm):
 
     def aggregate(self, server: ServerState, updates: Iterable[Update], rng: np.random.Generator) -> ServerState:
         names = [name for name in server.params if A in name and name.replace(A, ".lora_E.") not in server.params]
-        products = {name: Product() for name in names}
-
-        def watch(update: Update) -> Update:
-            delta = update.payload["delta"]
-            for name in names:
-                left, right = (_moved(server.params, delta, n) for n in (name.replace(A, B), name))
-                products[name].add(left, right, update.weight)
-            return update
-
-        server = super().aggregate(server, map(watch, updates), rng)
+        factors_of = lambda update: _moved_factors(server.params, update.payload["delta"], names)  # noqa: E731
+        products, updates = mean_products(names, updates, factors_of)
+        server = super().aggregate(server, updates, rng)
         figures = {"lora_product_error": product_error(server.params, products)} if names else {}
         if self.aggregation == "svd":
             factors, lost = mean_product_factors(products, self.tuning.rank)
@@ -99,8 +92,26 @@ class Product:
         return sum(tensor.nbytes for tensor in tensors)
 
 
-def _moved(params: State, delta: State, name: str) -> Tensor:
-    return (params[name].double() + delta[name].double()).to(torch.float32)
+def mean_products(
+    names: Iterable[str], updates: Iterable[Update], factors: Callable[[Update], Iterable[tuple[str, Tensor, Tensor]]]
+) -> tuple[dict[str, Product], Iterator[Update]]:
+    """The mean product of every matrix, by the name of A, and the updates: it is whole once they were folded. factors:
+    names, B and A of an update."""
+    products = {name: Product() for name in names}
+
+    def watch(update: Update) -> Update:
+        for name, b, a in factors(update):
+            products[name].add(b.to(torch.float32), a.to(torch.float32), update.weight)
+        return update
+
+    return products, map(watch, updates)
+
+
+def _moved_factors(params: State, delta: State, names: Iterable[str]) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Name, B and A of a client after its training."""
+    for name in names:
+        b, a = (params[n].double() + delta[n].double() for n in (name.replace(A, B), name))
+        yield name, b, a
 
 
 def product_error(params: State, products: dict[str, Product]) -> float:
