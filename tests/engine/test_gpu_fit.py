@@ -75,7 +75,7 @@ def test_the_hardest_work_is_the_longest_reports_of_the_largest_client(
     monkeypatch.setattr(gpu_fit.Worker, "batch", lambda self, rows: seen.append(rows) or batch(self, rows))
     client = gpu_fit.largest_client(data)
     assert gpu_fit.run_largest(toy_spec(toy_cache, algo), client, films=4) == 1
-    rows = seen[0]  # the batch after it is that of the likelihoods
+    rows, _ = seen  # trained on, then reported on
     own = next(h for h in data.hospitals if h.name == client).rows["train"]
     assert sorted(data.reports.lengths[rows]) == sorted(np.sort(data.reports.lengths[own])[-len(rows) :])
     total = {h.name: data.reports.lengths[h.rows["train"]].sum() for h in data.hospitals if h.seen}

@@ -68,7 +68,7 @@ def _second(cluster: Cluster) -> Iterator[Any]:
     until(lambda: len(nodes()) == 1)
 
 
-def until(true: Callable[[], bool], seconds: float = 120.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "waited for too long"
