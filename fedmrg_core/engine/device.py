@@ -22,12 +22,14 @@ class DeviceConfig:
 
     device: "cpu" or "cuda" ("auto" is resolved earlier). precision: "float32", or "bf16", which runs the loss and the
     generation under autocast; parameters, optimiser and updates stay float32. gradient_checkpointing: recompute the
-    activations of transformer layers in the backward pass, which needs less memory and more time.
+    activations of transformer layers in the backward pass, which needs less memory and more time. tf32: on "cuda",
+    float32 products round their factors to TensorFloat-32, which is faster and as exact as training needs.
     """
 
     device: str = "cpu"
     precision: str = "float32"
     gradient_checkpointing: bool = False
+    tf32: bool = True
 
     def __post_init__(self) -> None:
         choose("engine.device", self.device, ("auto", "cpu", "cuda"))
@@ -35,15 +37,15 @@ class DeviceConfig:
 
 
 def configure_device(config: DeviceConfig) -> None:
-    """Called once per worker, before its model is built: deterministic kernels and full float32 (no TF32) on a GPU."""
+    """Called once per worker, before its model is built: deterministic kernels on a GPU."""
     if not config.device.startswith("cuda"):
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", WORKSPACE)
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = config.tf32
+    torch.backends.cuda.matmul.allow_tf32 = config.tf32
 
 
 def autocast(config: DeviceConfig) -> AbstractContextManager[Any]:
@@ -78,7 +80,8 @@ def determinism(config: DeviceConfig) -> dict[str, Any]:
         "bits": "not promised",
         "where": "scores repeat within a tolerance on one GPU type with one set of library versions",
         "by": (
-            f"{config.precision} without TF32; torch.use_deterministic_algorithms(warn_only), cudnn.deterministic, "
+            f"{config.precision}, TF32 {'on' if config.tf32 else 'off'}; "
+            "torch.use_deterministic_algorithms(warn_only), cudnn.deterministic, "
             f"CUBLAS_WORKSPACE_CONFIG={WORKSPACE}; an operation that has no deterministic kernel warns and runs"
         ),
     }
