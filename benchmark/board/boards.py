@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from benchmark.board.comparable import Comparable, most_common, ranked, reason
 from benchmark.board.resampling import Patients
@@ -36,6 +36,8 @@ class Board:
     """Finished results that differ in `Comparable`, or in the data or base of their seed."""
     reasons: tuple[str, ...] = ()
     """Why each of them does not compare."""
+    note: str = ""
+    """What must be said of it (`results.note`)."""
 
     @property
     def complete(self) -> tuple[Row, ...]:
@@ -52,13 +54,18 @@ class Board:
         return plain
 
 
-def boards(results: Iterable[Result], values_of: ValuesOf = lambda result: None) -> list[Board]:
+def boards(
+    results: Iterable[Result],
+    values_of: ValuesOf = lambda result: None,
+    note_of: Callable[[Result], str] = lambda result: "",
+) -> list[Board]:
     """One board per split, preset and overrides, ordered by name. The newest bench_version is ranked, and of that what
-    most results have in common (`Comparable`). values_of: a result's per-study values, if it has any."""
+    most results have in common (`Comparable`). values_of: a result's per-study values, if it has any. note_of: what
+    must be said of the board of a result."""
     groups: dict[tuple[str, str, str], list[Result]] = defaultdict(list)
     for result in results:
         groups[result["split"], result["preset"], overrides_hash(result)].append(result)
-    return [_board(group, values_of) for _, group in sorted(groups.items())]
+    return [replace(_board(group, values_of), note=note_of(group[0])) for _, group in sorted(groups.items())]
 
 
 def _board(group: Sequence[Result], values_of: ValuesOf) -> Board:

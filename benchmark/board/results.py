@@ -62,6 +62,13 @@ def result_path(result: Mapping[str, Any], root: Path = ROOT) -> Path:
     return root / RESULTS / str(result["split"]) / str(result["preset"]) / name
 
 
+def note(result: Mapping[str, Any], root: Path = ROOT) -> str:
+    """What must be said of a result's board, such as that its films are stand-ins: the text of note.txt beside the
+    results, on one line; "" without one."""
+    path = result_path(result, root).with_name("note.txt")
+    return " ".join(path.read_text(encoding="utf-8").split()) if path.is_file() else ""
+
+
 def overrides_hash(result: Mapping[str, Any]) -> str:
     """A short hash of a suite's overrides, in any order; "" without any."""
     overrides = sorted(result.get("overrides", []))
@@ -76,8 +83,12 @@ def find(run_id: str, root: Path = ROOT) -> Path | None:
 
 
 def committed_text(result: Result) -> str:
-    """A result as it is committed: one line per score, six decimals, so that a change is easy to review."""
-    head = json.dumps({key: value for key, value in result.items() if key != "scores"}, indent=1)
+    """A result as it is committed: one line per score, six decimals, so that a change is easy to review. Of the data's
+    folder it has the name alone: where a folder is on somebody's machine is nobody else's business."""
+    config = dict(result["config"])
+    if config.get("data", {}).get("path"):
+        config["data"] = {**config["data"], "path": Path(config["data"]["path"]).name}
+    head = json.dumps({**{key: value for key, value in result.items() if key != "scores"}, "config": config}, indent=1)
     scores = [f"  {json.dumps(key)}: {json.dumps(_rounded(score))}" for key, score in result.get("scores", {}).items()]
     return head[: head.rindex("\n}")] + ',\n "scores": {\n' + ",\n".join(scores) + "\n }\n}\n"
 

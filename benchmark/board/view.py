@@ -81,7 +81,8 @@ def board_page(board: Board) -> Page:
     facts = f"bench_version {common.bench_version}, board key {common.board_key}, metrics {common.metrics}"
     facts += f", libraries {common.libraries}." if common.libraries else "."
     shared = (ONE_DATA,) if board.one_data and board.rows[0].draws > 1 else ()
-    notes = (facts, HOW_TO_READ, *shared, *_uncounted(board), *_ties(board))
+    said = (board.note,) if board.note else ()
+    notes = (*said, facts, HOW_TO_READ, *shared, *_uncounted(board), *_ties(board))
     footnote = f"fedmrg: {FORMALISATION}." if any(is_noted(row.algorithm) for row in board.rows) else ""
     scores = (*_views(board), *_heads(board), *_texts(board), *_conditions(board))
     return Page(title, notes, footnote, (*scores, *difference_sections(board), _costs(board), *problems))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmark.board.boards import Board, boards
 from benchmark.board.render import pages
-from benchmark.board.results import load
+from benchmark.board.results import load, note
 from benchmark.board.study_values import read
 from fedmrg_core.errors import DataError
 from fedmrg_core.files import write_atomic
@@ -27,7 +27,7 @@ def main(args: argparse.Namespace) -> int:
     """Rebuild or check the boards; 1 if a check finds a page that is out of date."""
     if not (args.root / "leaderboards").is_dir():
         raise DataError("has no folder leaderboards/: give the project folder with --root", file=str(args.root))
-    found = boards(load(args.root), partial(read, root=args.root))
+    found = boards(load(args.root), partial(read, root=args.root), partial(note, root=args.root))
     texts = pages(found)
     if args.check:
         return _check(args.root, texts)

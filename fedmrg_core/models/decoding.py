@@ -19,12 +19,14 @@ def arguments(config: GenerationConfig, max_tokens: int) -> dict[str, Any]:
     return {"max_new_tokens": config.longest(max_tokens), "do_sample": False, "use_cache": True, **beam}
 
 
-def processors(config: GenerationConfig, end: int, seeds: Sequence[int], contrast: float | None) -> Any:
+def processors(
+    config: GenerationConfig, end: int, seeds: Sequence[int], contrast: float | None, device: torch.device
+) -> Any:
     """What happens to the scores [rows, V] of the next token, in order. Sampling is Gumbel noise on them, of which the
     largest is taken (Maddison et al. 2014): a study's report depends on its own seed, not on its batch.
 
     seeds: one per study, for sampling. contrast: the weight of contrastive decoding, where the second half of the rows
-    repeats the first under the blank prompt.
+    repeats the first under the blank prompt. device: of the scores.
     """
     from transformers import LogitsProcessorList
     from transformers.generation import logits_process
@@ -35,7 +37,7 @@ def processors(config: GenerationConfig, end: int, seeds: Sequence[int], contras
         contrast is not None and _Contrast(contrast or 0.0, normalise=config.width > 1 or sample),
         config.repetition_penalty != 1 and theirs.RepetitionPenaltyLogitsProcessor(config.repetition_penalty),
         config.no_repeat_ngram and theirs.NoRepeatNGramLogitsProcessor(config.no_repeat_ngram),
-        config.min_new_tokens and theirs.MinLengthLogitsProcessor(config.min_new_tokens, end),
+        config.min_new_tokens and theirs.MinLengthLogitsProcessor(config.min_new_tokens, end, str(device)),
         sample and theirs.TemperatureLogitsWarper(config.sampling_temperature),
         sample and config.top_k and theirs.TopKLogitsWarper(config.top_k),
         sample and config.top_p < 1 and theirs.TopPLogitsWarper(config.top_p),

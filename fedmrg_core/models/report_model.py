@@ -225,7 +225,7 @@ class ReportModel(nn.Module):
                 **arguments(how, self.config.max_tokens),
                 pad_token_id=self.tokenizer.pad,
                 eos_token_id=self.tokenizer.end,
-                logits_processor=processors(how, self.tokenizer.end, seeds, read.contrast),
+                logits_processor=processors(how, self.tokenizer.end, seeds, read.contrast, read.context.device),
             )
         count = len(read.context) // (1 if read.contrast is None else 2)
         made, head = tokens[:count].tolist(), None if read.head is None else read.head.cpu()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,20 @@ def test_a_check_names_a_stale_page_and_writes_nothing(project, capsys):
     assert build(project, check=True) == 1
     assert "out of date: leaderboards/phantom-ci--tiny.md" in capsys.readouterr().out
     assert page.read_text() == "old"
+
+
+def test_a_note_beside_the_results_comes_first(project, make_result):
+    results.result_path(make_result(), project).with_name("note.txt").write_text("The films\nare stand-ins.\n")
+    build(project)
+    page = (project / "leaderboards" / "phantom-ci--tiny.md").read_text()
+    assert page.split("\n\n")[1] == "The films are stand-ins."
+
+
+def test_of_the_datas_folder_only_the_name_is_committed(make_result):
+    result = make_result()
+    result["config"]["data"] = {"path": "/home/somebody/iu"}
+    assert json.loads(results.committed_text(result))["config"]["data"]["path"] == "iu"
+    assert result["config"]["data"]["path"] == "/home/somebody/iu"
 
 
 def test_a_board_whose_results_are_gone_disappears(project, capsys):

@@ -155,10 +155,21 @@ def test_sampling_draws_by_probability() -> None:
         (GenerationConfig("sample", top_p=0.6), [0, 0, 3 / 7, 4 / 7]),
         (GenerationConfig("sample", sampling_temperature=0.5), [1 / 30, 4 / 30, 9 / 30, 16 / 30]),
     ):
-        steps = processors(how, 0, range(2000), None)
+        steps = processors(how, 0, range(2000), None, torch.device("cpu"))
         drawn = steps(torch.zeros(2000, 0, dtype=torch.int64), scores.expand(2000, 4)).argmax(dim=-1)
         found = drawn.bincount(minlength=4) / 2000
         torch.testing.assert_close(found, torch.tensor(expected), atol=0.04, rtol=0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("strategy", ["greedy", "beam", "sample"])
+def test_bounds_and_penalties_work_on_a_gpu(strategy: str, toy_cache: Path) -> None:
+    spec = toy_spec(toy_cache, "fedmrg")
+    worker = Worker(replace(spec, device=replace(spec.device, device="cuda")))
+    films = worker.images(worker.federation.hospitals[0].rows["train"][:3])
+    made = worker.model.write(worker.model.read(films), replace(BOUNDED, strategy=strategy), range(3))
+    assert len(made.reports) == 3
 
 
 def test_a_worker_seeds_each_study_by_the_run(worker: Worker) -> None:
