@@ -50,8 +50,8 @@ bench: $(STAMP) ## run one experiment and print its scores: make bench ALGO=fedm
 .PHONY: test
 test: $(STAMP) ## lint, type check, tests (not those marked slow or gpu); JOBS=2 processes
 	@$(VENV)/bin/ruff check .
-	@$(VENV)/bin/mypy
-	@$(VENV)/bin/pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(VENV)/bin/mypy & types=$$!; $(VENV)/bin/pytest -n $(JOBS) --dist loadfile $(ARGS); tests=$$?; \
+	  wait $$types && exit $$tests
 
 .PHONY: test-slow
 test-slow: $(STAMP) ## the tests marked slow: whole runs, Ray's failures, compared implementations

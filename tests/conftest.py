@@ -15,10 +15,14 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def toy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache folder for the toy set-up of `tests/toy.py`, shared by the whole session; FEDMRG_TOY_CACHE names one that
-    another session has filled."""
+    """A cache folder for the toy set-up of `tests/toy.py`, shared by the whole session and all its processes;
+    FEDMRG_TOY_CACHE names one that another session has filled."""
     given = os.environ.get("FEDMRG_TOY_CACHE")
-    return Path(given) if given else tmp_path_factory.mktemp("cache")
+    if given:
+        return Path(given)
+    if "PYTEST_XDIST_WORKER" in os.environ:  # the parent folder belongs to all processes of this session
+        return tmp_path_factory.getbasetemp().parent / "toy_cache"
+    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="session")

@@ -231,6 +231,7 @@ def test_micro_batches_and_what_is_promised_of_the_bits_stand_in_the_result(
     assert result["provenance"]["determinism"]["bits"] == "exact"
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on_and_leaves_nothing_running(toy_cache: Path, tmp_path: Path) -> None:
     child = start(tmp_path, toy_cache, "train.rounds=500", "engine.actors=2")
     run_id = wait_for_rounds(tmp_path, 1, child)

@@ -37,6 +37,7 @@ def test_a_bad_or_existing_name_is_refused_in_one_line(
     assert sorted((ROOT / "fedmrg_core" / "algorithms").iterdir()) == before
 
 
+@pytest.mark.slow
 def test_the_three_files_pass_the_tests_of_all_algorithms(toy_cache: Path, tmp_path: Path) -> None:
     for part in ("fedmrg_core", "benchmark", "tests", "splits"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))

@@ -41,6 +41,7 @@ def test_credentialed_splits_are_not_verifiable_without_data(capsys: pytest.Capt
     assert capsys.readouterr().out == "".join(f"{name}: not verifiable here: data absent\n" for name in names)
 
 
+@pytest.mark.slow
 def test_describe_needs_no_films_and_compares_them_where_they_are(
     text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

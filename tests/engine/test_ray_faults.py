@@ -21,6 +21,7 @@ def digest(run: Run) -> str:
     return params_sha256(run.server, run.store)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_running")
 def test_killed_actors_change_no_bit_until_a_call_has_no_try_left_and_the_policy_decides(
     spec: WorkerSpec, client: str

@@ -139,7 +139,8 @@ def test_a_temporary_folder_is_short_enough_for_sockets_or_one_line(monkeypatch:
         instance._folder()
 
 
-@pytest.mark.parametrize("process", ["raylet", pytest.param("gcs_server", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("process", ["raylet", "gcs_server"])
 def test_the_death_of_rays_own_processes_is_one_line(process: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", KILLED, process], cwd=ROOT, capture_output=True, text=True, timeout=200,
