@@ -2,8 +2,9 @@
 
     python3 benchmark/bootstrap.py .venv
 
-It uses the standard library only, because it runs before anything is installed. If uv is on PATH or importable, it
-installs the packages, from the sources of pip's configuration; otherwise pip does. Without an NVIDIA GPU it first tries
+It uses the standard library only, because it runs before anything is installed. uv installs the packages, from the
+sources of pip's configuration; if it is neither on PATH nor importable, pip puts it into the environment first. Where uv
+cannot be had or fails, pip installs the packages. Without an NVIDIA GPU it first tries
 the CPU build of PyTorch (200 MB instead of several GB) from TORCH_CPU_INDEX. If a short probe cannot reach that index,
 the default package index is used.
 """
@@ -58,7 +59,7 @@ def install(python: Path, *args: str) -> int:
 
     uv does it in a fraction of pip's time; pip does it where there is no uv, or where uv fails.
     """
-    uv = uv_command()
+    uv = uv_command(python)
     if uv and uv_install(uv, python, args) == 0:
         return 0
     if uv:
@@ -66,12 +67,18 @@ def install(python: Path, *args: str) -> int:
     return pip(python, *args)
 
 
-def uv_command() -> list[str]:
-    """How to call uv: from PATH, or as a module of this Python; empty if there is neither."""
+def uv_command(python: Path) -> list[str]:
+    """How to call uv: from PATH, as a module of this Python, or in the environment of `python`, where pip puts it;
+    empty if it cannot be had."""
     found = shutil.which("uv")
     if found:
         return [found]
-    return [sys.executable, "-m", "uv"] if importlib.util.find_spec("uv") else []
+    if importlib.util.find_spec("uv"):
+        return [sys.executable, "-m", "uv"]
+    own = [str(python), "-m", "uv"]
+    if subprocess.run([*own, "--version"], capture_output=True).returncode == 0 or pip(python, "uv") == 0:
+        return own
+    return []
 
 
 def uv_install(uv: list[str], python: Path, args: Sequence[str]) -> int:

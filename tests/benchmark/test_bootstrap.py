@@ -23,7 +23,7 @@ if words[:3] == ["-m", "pip", "config"]:
     sys.exit()
 with open({log!r}, "a") as log:
     log.write(json.dumps([os.path.basename(sys.argv[0]), words, os.environ.get("SSL_CERT_FILE")]) + "\\n")
-sys.exit({code} if os.path.basename(sys.argv[0]) == "uv" else 0)
+sys.exit({code} if os.path.basename(sys.argv[0]) == "uv" or words[:2] == ["-m", "uv"] else 0)
 """
 
 
@@ -75,7 +75,7 @@ def test_pip_installs_where_uv_fails_or_is_missing(
     fake(tmp_path, "uv", log, code=1)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert bootstrap.install(python, "package") == 0
-    monkeypatch.setattr(bootstrap, "uv_command", list)
+    monkeypatch.setattr(bootstrap, "uv_command", lambda python: [])
     assert bootstrap.install(python, "package") == 0
     assert [name for name, _, _ in calls(log)] == ["uv", "python", "python"]
     for _, words, _ in calls(log)[1:]:
@@ -93,9 +93,13 @@ def test_an_index_that_is_asked_for_replaces_that_of_pip() -> None:
     assert "https://mirror.example/simple" not in asked
 
 
-def test_uv_may_be_a_module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_uv_may_be_a_module_and_else_pip_gets_it(tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    python = fake(tmp_path, "python", log, code=1)
     monkeypatch.setattr(bootstrap.importlib.util, "find_spec", lambda name: object())
-    assert bootstrap.uv_command() == [sys.executable, "-m", "uv"]
+    assert bootstrap.uv_command(python) == [sys.executable, "-m", "uv"]
     monkeypatch.setattr(bootstrap.importlib.util, "find_spec", lambda name: None)
-    assert bootstrap.uv_command() == []
+    assert bootstrap.uv_command(python) == [str(python), "-m", "uv"]
+    assert [words[:3] for _, words, _ in calls(log)] == [["-m", "uv", "--version"], ["-m", "pip", "install"]]
+    monkeypatch.setattr(bootstrap, "pip", lambda *given: 1)
+    assert bootstrap.uv_command(python) == []
