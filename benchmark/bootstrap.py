@@ -3,10 +3,10 @@
     python3 benchmark/bootstrap.py .venv
 
 It uses the standard library only, because it runs before anything is installed. uv installs the packages, from the
-sources of pip's configuration; if it is neither on PATH nor importable, pip puts it into the environment first. Where uv
-cannot be had or fails, pip installs the packages. Without an NVIDIA GPU it first tries
-the CPU build of PyTorch (200 MB instead of several GB) from TORCH_CPU_INDEX. If a short probe cannot reach that index,
-the default package index is used.
+sources of pip's configuration; if it is neither on PATH nor importable, pip puts it into the environment first. Where
+uv cannot be had or fails, pip installs the packages. Without an NVIDIA GPU it first tries the CPU build of PyTorch
+(200 MB instead of several GB) from TORCH_CPU_INDEX. If a short probe cannot reach that index, the default package index
+is used.
 """
 
 from __future__ import annotations
