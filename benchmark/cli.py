@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module, what it does)
     "export": ("benchmark.commands.export", "a trained model as files for transformers and peft"),
     "new-algorithm": ("benchmark.commands.new_algorithm", "write the three files of a new algorithm, ready to run"),
     "runs": ("benchmark.commands.runs", "list the runs in runs/, the newest first"),
+    "submit": ("benchmark.commands.submit", "write a run as a row of its board, for a pull request"),
     "sync": ("benchmark.commands.sync", "repair a run in MLflow from its JSON lines"),
 }
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmark.board import submission
 from benchmark.board.schema import problem
 from fedmrg_core.errors import DataError, first_line, one_line
 from fedmrg_core.metrics.catalogue import shown
@@ -36,6 +37,9 @@ def load(root: Path = ROOT) -> list[Result]:
         if path != result_path(result, root):
             right = result_path(result, root).relative_to(root)
             raise DataError(f"is the result of {one_line(str(right))}: move or remove it", file=str(path))
+        wrong = submission.problem(result, path.with_suffix(".npz"))
+        if wrong:
+            raise DataError(f"does not verify: {wrong}", file=str(path))
         found.append(result)
     return found
 

@@ -137,8 +137,13 @@ def read(result: Result, root: Path = ROOT) -> StudyValues | None:
     return found
 
 
-def _unpacked(path: Path) -> StudyValues:
-    with np.load(path, allow_pickle=False) as arrays:
+def of_run(run: Path) -> StudyValues:
+    """The values of a run that is not committed, from its folder."""
+    return _unpacked(io.BytesIO(packed(read_stored(run / PER_STUDY, ()))))
+
+
+def _unpacked(source: Path | io.BytesIO) -> StudyValues:
+    with np.load(source, allow_pickle=False) as arrays:
         facts = json.loads(str(arrays["facts"]))
         return {view: _view_values(arrays, view, metrics) for view, metrics in facts.items()}
 

@@ -1,18 +1,23 @@
-"""`fedmrg leaderboard`: every board, its pages and the README's picture from `leaderboards/results/` alone."""
+"""`fedmrg leaderboard`: every board, its pages and the README's picture from `leaderboards/results/` alone.
+
+    fedmrg leaderboard --with RUN_ID      # a copy of the board with runs of your own as rows, in the run's folder
+"""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from benchmark.board.boards import Board, boards
 from benchmark.board.render import pages
-from benchmark.board.results import load, note
-from benchmark.board.study_values import read
-from fedmrg_core.errors import DataError
+from benchmark.board.results import Result, load, note
+from benchmark.board.study_values import StudyValues, of_run, read
+from fedmrg_core.errors import DataError, FedMRGError
 from fedmrg_core.files import write_atomic
 from fedmrg_core.paths import ROOT
+from fedmrg_core.runfolder import RunFolder, run_folder
 
 PICTURED = ("phantom/group", "tiny", ())
 
@@ -20,6 +25,7 @@ PICTURED = ("phantom/group", "tiny", ())
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `fedmrg leaderboard`."""
     parser.add_argument("--root", type=Path, default=ROOT, help="project folder (default: this checkout)")
+    parser.add_argument("--with", dest="runs", metavar="RUN_ID", nargs="+", default=[], help="show own runs as rows")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a page is out of date")
 
 
@@ -27,6 +33,8 @@ def main(args: argparse.Namespace) -> int:
     """Rebuild or check the boards; 1 if a check finds a page that is out of date."""
     if not (args.root / "leaderboards").is_dir():
         raise DataError("has no folder leaderboards/: give the project folder with --root", file=str(args.root))
+    if args.runs:
+        return _with_runs(args.root, args.runs)
     found = boards(load(args.root), partial(read, root=args.root), partial(note, root=args.root))
     texts = pages(found)
     if args.check:
@@ -42,6 +50,41 @@ def main(args: argparse.Namespace) -> int:
         write_atomic(args.root / "docs" / "img" / "board.png", board_picture(board))
     print(f"{len(found)} board(s) in leaderboards/ and leaderboards/html/")
     return 0
+
+
+def _with_runs(root: Path, names: Sequence[str]) -> int:
+    """Write, for each board that the runs belong to, its page with them as rows; the committed pages stay as they are.
+    A row is named after the algorithm and the end of the run's name."""
+    own: dict[str, tuple[Result, Path]] = {}
+    for name in names:
+        folder = run_folder(root / "runs", name)
+        result = RunFolder(folder).finished()
+        if result is None:
+            raise FedMRGError(f"run {name} is not finished; `fedmrg bench --resume {name}` continues it")
+        own[name] = {**result, "algorithm": f"{result['algorithm']} {name.rpartition('-')[2]}"}, folder
+
+    def values(result: Result) -> StudyValues | None:
+        known = own.get(str(result.get("run_id")))
+        return of_run(known[1]) if known and known[0] is result else read(result, root)
+
+    places = {(result["split"], result["preset"]) for result, _ in own.values()}
+    committed = [result for result in load(root) if (result["split"], result["preset"]) in places]
+    found = boards([*committed, *(result for result, _ in own.values())], values, partial(note, root=root))
+    for result, folder in own.values():
+        (board,) = [board for board in found if belongs(result, board)]
+        path = folder / "board.html"
+        write_atomic(path, pages([board])[f"leaderboards/html/{board.slug}.html"].encode())
+        print(path)
+        for other, why in zip(board.incomparable, board.reasons, strict=True):
+            if other is result:
+                print(f"  {result['algorithm']} is not ranked: {why}")
+    return 0
+
+
+def belongs(result: Result, board: Board) -> bool:
+    """Whether a result is of a board's split, preset and overrides."""
+    key = result["split"], result["preset"], tuple(sorted(result.get("overrides", [])))
+    return key == (board.split, board.preset, board.overrides)
 
 
 def pictured(found: list[Board]) -> Board | None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from fedmrg_core.metrics import java
+from fedmrg_core.metrics import clinical, java, nlg, per_study
 from fedmrg_core.metrics.catalogue import shown
 
 
@@ -82,3 +84,30 @@ def a_result(algorithm: str = "fedmrg", seed: int = 0, value: float = 0.5, **cha
 @pytest.fixture
 def make_result() -> Callable[..., dict[str, Any]]:
     return a_result
+
+
+TEXTS = ["heart size is normal .", "small left effusion is seen .", "no effusion is seen today ."]
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    """Six studies of three patients in two hospitals, one part and view."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"study_id": [f"study-{i}" for i in range(6)], "hospital": ["h02", "h01"] * 3})
+    frame = frame.assign(patient_id=["ann", "bob", "cyd"] * 2, part="test", view="global", hypothesis=TEXTS * 2)
+    pairs = list(zip(TEXTS * 2, frame["hypothesis"].iloc[::-1], strict=True))
+    states = rng.integers(0, 4, size=(12, 14)).astype(np.int8)
+    found = [*nlg.overlap_measures(pairs, [0] * 6), *clinical.measures(states[:6], states[6:], "rules 3")]
+    return per_study.build(frame, [(measure, np.arange(6)) for measure in found], states)
+
+
+@pytest.fixture
+def result(make_result, table) -> dict:
+    """A result with the scores of the table."""
+    made = make_result()
+    for measure in per_study.measures(table):
+        key = f"test/global/{measure.name}"
+        if key in made["scores"]:
+            value = float(measure.score(np.ones((1, 6)), np.arange(6))[0])
+            made["scores"][key] = {**made["scores"][key], "value": round(value, 6), "low": 0.0, "high": 1.0}
+    return {**made, "provenance": {**made["provenance"], "private": False}}

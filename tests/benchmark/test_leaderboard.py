@@ -24,7 +24,7 @@ def project(tmp_path, make_result) -> Path:
 
 
 def build(root: Path, check: bool = False) -> int:
-    return leaderboard.main(argparse.Namespace(root=root, check=check))
+    return leaderboard.main(argparse.Namespace(root=root, check=check, runs=[]))
 
 
 def test_every_page_and_the_picture_are_written(project):
