@@ -36,6 +36,26 @@ def deferred_interrupt() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def interrupt_between_steps(say: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """Inside the block the first Ctrl-C calls `say` and waits for the next call of what is yielded, which raises
+    KeyboardInterrupt; a second Ctrl-C raises it at once. Main thread only."""
+    seen: list[int] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(number)
+        say()
+
+    def step_ended() -> None:
+        if seen:
+            raise KeyboardInterrupt
+
+    with _handled(("SIGINT",), ask):
+        yield step_ended
+
+
+@contextlib.contextmanager
 def _handled(names: tuple[str, ...], handler: Handler) -> Iterator[None]:
     """Inside the block `handler` has these signals, apart from those that are ignored (as under nohup) or that this
     system lacks. Nothing changes outside the main thread."""

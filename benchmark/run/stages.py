@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.run.headline import of_round
+from benchmark.run.interrupt import interrupt_between_steps
 from benchmark.run.options import DRAWS, Options
 from benchmark.run.origin import ResumeRefused
 from benchmark.run.progress import Progress, duration
@@ -145,7 +146,9 @@ def train(context: Context, federation: Federation, workers: Workers) -> tuple[S
     context.progress.say(f"training: {rounds} rounds" + (f" from {server.round}" if server.round else ""))
     keep, wait_s = config.keep_checkpoints, config.pool.wait_s
     steps = context.progress.steps("round", rounds, server.round, every=10)
-    with steps, AsyncCheckpointer(checkpoints, keep, wait_s, _saver(context)) as saving:
+    last_words = "Ctrl-C: the run stops after this round, which a resumed run then has; again: at once"
+    stopping = interrupt_between_steps(lambda: context.progress.say(last_words))
+    with steps, stopping as round_ended, AsyncCheckpointer(checkpoints, keep, wait_s, _saver(context)) as saving:
 
         def on_round(server: ServerState, store: ClientStore, log: RoundRecord) -> None:
             if config.val_every and (server.round % config.val_every == 0 or server.round == rounds):
@@ -155,6 +158,7 @@ def train(context: Context, federation: Federation, workers: Workers) -> tuple[S
             with record.clock.timed("checkpoint"):
                 _save_round(record, server, store, log, saving)
             steps.at(server.round, note=f"loss {log.row.get('loss', 0):.3f}")
+            round_ended()
 
         policy, seed = context.faults.policy, config.run.seed
         server = run_rounds(algorithm, federation, config.train, seed, workers.pool, server, store, on_round, policy)

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from benchmark.run.interrupt import deferred_interrupt, interruptible
+from benchmark.run.interrupt import deferred_interrupt, interrupt_between_steps, interruptible
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -40,6 +40,23 @@ def test_a_deferred_signal_waits_for_the_end_of_the_block() -> None:
     with pytest.raises(KeyboardInterrupt):
         block()
     assert ended == [True]
+
+
+def test_the_first_ctrl_c_waits_for_the_step_and_the_second_does_not() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    said: list[bool] = []
+    try:
+        with interrupt_between_steps(lambda: said.append(True)) as step_ended:
+            step_ended()
+            os.kill(os.getpid(), signal.SIGINT)
+            assert said == [True]
+            with pytest.raises(KeyboardInterrupt):
+                step_ended()
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_an_error_in_the_block_passes_and_restores_the_handler() -> None:
