@@ -4,7 +4,7 @@ tokens from the table Q. [prefix][prompts][instruction] -> language model -> rep
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,12 +36,13 @@ STATES = len(LabelState)
 class Reading:
     """What the language model continues: a context for each of B films; with contrastive decoding 2 B contexts, the
     second half of the blank prompt. adapters: for these rows. head: the diagnosis head's probabilities [B, 14, 4].
-    contrast: the prompt's weight in contrastive decoding, else None."""
+    contrast: the prompt's weight in contrastive decoding, else None. memory: as `ReportModel._memory`."""
 
     context: Tensor
     adapters: Sequence[str] | AdapterWeights
     head: Tensor | None
     contrast: float | None
+    memory: Mapping[str, int]
 
 
 Adapters = Sequence[str] | AdapterWeights | Callable[[VisionOutput], AdapterWeights]
@@ -153,8 +154,14 @@ class ReportModel(nn.Module):
     def _context(self, prefix: Tensor, prompts: Tensor | None) -> Tensor:
         words = self.lm.get_input_embeddings()
         begin, instruction = (words(ids).expand(len(prefix), -1, -1) for ids in (self.begin, self.instruction))
-        parts = [begin, prefix, instruction] if prompts is None else [begin, prefix, prompts, instruction]
+        first = [prefix, begin] if self._memory(prefix) else [begin, prefix]
+        parts = [*first, instruction] if prompts is None else [*first, prompts, instruction]
         return torch.cat([part for part in parts if part.shape[1]], dim=1)
+
+    def _memory(self, prefix: Tensor) -> dict[str, int]:
+        """For a language model that reads films by cross-attention (`language/cross_attention.py`): how many positions
+        at the beginning of its input are the film. Empty for all others, which see films as tokens."""
+        return {"memory": prefix.shape[1]} if getattr(self.lm, "cross_attends", False) else {}
 
     def decode(
         self,
@@ -173,7 +180,8 @@ class ReportModel(nn.Module):
         with self.adapters.path(adapters, constant):
             words = self.lm.get_input_embeddings()(batch.tokens[:, :-1])
             inputs = torch.cat([self._context(prefix, prompts), words], dim=1)
-            out = self.lm(inputs_embeds=inputs, logits_to_keep=length, output_hidden_states=True, use_cache=False)
+            options = {"logits_to_keep": length, "output_hidden_states": True, "use_cache": False}
+            out = self.lm(inputs_embeds=inputs, **options, **self._memory(prefix))
         targets = batch.tokens.masked_fill(~batch.mask, -100)
         loss = F.cross_entropy(out.logits.float().flatten(0, 1), targets.flatten(), ignore_index=-100)
         return DecoderOutput(out.logits, out.hidden_states[-1][:, -length:], loss)
@@ -209,10 +217,10 @@ class ReportModel(nn.Module):
         prompts = None if head is None or states is None or prompt_weight == 0 else self.prompts(states)
         context = self._context(vision.prefix, prompts)
         if states is None or prompts is None or prompt_weight == 1:
-            return Reading(context, adapters, head, contrast=None)
+            return Reading(context, adapters, head, None, self._memory(vision.prefix))
         blank = self.prompts(torch.full_like(states, int(LabelState.BLANK)))
         both = torch.cat([context, self._context(vision.prefix, blank)])
-        return Reading(both, for_rows(adapters, 2, 1), head, prompt_weight)
+        return Reading(both, for_rows(adapters, 2, 1), head, prompt_weight, self._memory(vision.prefix))
 
     @torch.no_grad()
     def write(self, read: Reading, how: GenerationConfig = GREEDY, seeds: Sequence[int] = ()) -> Generation:
@@ -223,6 +231,7 @@ class ReportModel(nn.Module):
                 inputs_embeds=read.context,
                 attention_mask=torch.ones(read.context.shape[:2], dtype=torch.int64, device=read.context.device),
                 **arguments(how, self.config.max_tokens),
+                **read.memory,
                 pad_token_id=self.tokenizer.pad,
                 eos_token_id=self.tokenizer.end,
                 logits_processor=processors(how, self.tokenizer.end, seeds, read.contrast, read.context.device),
@@ -239,7 +248,8 @@ class ReportModel(nn.Module):
         tokens = batch.tokens if read.contrast is None else torch.cat([batch.tokens, batch.tokens])
         with self.adapters.path(read.adapters):
             inputs = torch.cat([read.context, self.lm.get_input_embeddings()(tokens[:, :-1])], dim=1)
-            logits = self.lm(inputs_embeds=inputs, logits_to_keep=tokens.shape[1], use_cache=False).logits
+            options = {"logits_to_keep": tokens.shape[1], "use_cache": False}
+            logits = self.lm(inputs_embeds=inputs, **options, **read.memory).logits
         count, total = len(batch.images), torch.zeros(len(batch.images), dtype=torch.float64)
         for row, mask in enumerate(batch.mask):  # one by one: a large vocabulary's float32 logits need no second copy
             said = logits[row, mask].float()

@@ -17,6 +17,8 @@ from tests.toy import Run, toy_spec
 
 def add_file(folder: str, page: str, into: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the page's example were a file of that folder of models/, for one test."""
+    assert registry.encoder_names()  # all files are imported, so that what they register outlives this test
+    assert registry.language_model_names()
     (into / f"example_{folder}.py").write_text(code_block(page, "python"))
     package = importlib.import_module(f"fedmrg_core.models.{folder}")
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(into)])
@@ -27,7 +29,6 @@ def add_file(folder: str, page: str, into: Path, monkeypatch: pytest.MonkeyPatch
 def test_the_example_encoder_is_found_and_trained(
     toy_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry.encoder_names()
     add_file("encoders", "adding-an-encoder.md", tmp_path, monkeypatch)
     assert registry.encoder_names() == ["conv", "patches"]
     check_checkpoints("patches", "tiny")
@@ -38,9 +39,8 @@ def test_the_example_encoder_is_found_and_trained(
 def test_the_example_language_model_is_found_and_trained(
     toy_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry.language_model_names()
     add_file("language", "adding-a-language-model.md", tmp_path, monkeypatch)
-    assert registry.language_model_names() == ["tiny", "tiny-gpt2"]
+    assert registry.language_model_names() == ["cross-attention", "tiny", "tiny-gpt2"]
     check_checkpoints("conv", "tiny-gpt2")
     run = Run(toy_spec(toy_cache, "fedmrg", "lm=tiny-gpt2", "tuning.targets=c_attn"))
     assert any(name.startswith("lm.") and ".lora_B." in name for name in run.server.params)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -116,3 +117,28 @@ def test_every_registered_language_model(name: str, toy_cache: Path) -> None:
     check(model, patches=16, width=16, hidden=int(model.lm.config.hidden_size), vocabulary=model.tokenizer.vocab_size)
     again = built(toy_cache, f"lm={name}")
     assert all(p.equal(q) for p, q in zip(model.parameters(), again.parameters(), strict=True)), "not seeded"
+
+
+def test_a_decoder_with_cross_attention_sees_the_film_and_writes_what_a_loop_without_a_cache_writes(
+    toy_cache: Path,
+) -> None:
+    model = built(toy_cache, "lm=cross-attention")
+    check(model, patches=16, width=16, hidden=32, vocabulary=model.tokenizer.vocab_size)
+    draw = torch.Generator().manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 2 and name.startswith(("lm.", "connector")):
+            torch.nn.init.normal_(parameter, std=0.3, generator=draw)
+    read = model.read(FILMS, ("generic",))
+    reports = model.write(read).reports
+    assert len(set(reports)) == 3
+    blind = dataclasses.replace(read, context=read.context[:, 16:], memory={"memory": 0})
+    assert model.write(blind).reports != reports
+    words, said = model.lm.get_input_embeddings(), torch.zeros(3, 0, dtype=torch.int64)
+    with torch.no_grad():
+        for _ in range(model.config.max_tokens):
+            inputs = torch.cat([read.context, words(said)], dim=1)
+            scores = model.lm(inputs_embeds=inputs, use_cache=False, **read.memory).logits[:, -1]
+            said = torch.cat([said, scores.argmax(dim=-1, keepdim=True)], dim=1)
+    ends = [row.index(model.tokenizer.end) if model.tokenizer.end in row else None for row in said.tolist()]
+    whole = [model.tokenizer.decode(row[:end]) for row, end in zip(said.tolist(), ends, strict=True)]
+    assert whole == reports
