@@ -34,7 +34,7 @@ from fedmrg_core.data.readers.mimic_cxr import MimicSource
 from fedmrg_core.data.source import metadata_of
 from fedmrg_core.errors import DataError, FedMRGError
 
-EXAMPLES = int(os.environ.get("FEDMRG_FUZZ", "60"))
+EXAMPLES = int(os.environ.get("FEDMRG_FUZZ", "25"))
 """Examples a reader; more of them: FEDMRG_FUZZ=3000."""
 
 MOST_CELLS = 26
