@@ -65,6 +65,11 @@ suite: $(STAMP) ## run benchmark/configs/suites/$SUITE.toml: algorithm x split x
 leaderboard: $(STAMP) ## rebuild leaderboards/*.md, leaderboards/html/ and docs/img/board.png from leaderboards/results/
 	@$(RUN) leaderboard $(ARGS)
 
+.PHONY: screenshots
+screenshots: $(STAMP) ## the pictures of README and docs, from boards and runs (needs Chromium)
+	@$(VENV)/bin/python -m benchmark.board.screenshots docs/img
+	@$(VENV)/bin/python -m fedmrg_core.data.phantom.sheet --seed 0 --out docs/img/phantom_hospitals.png
+
 .PHONY: regress
 regress: $(STAMP) ## has a number moved? small runs against leaderboards/expected/gate.json
 	@$(RUN) regress $(ARGS)
