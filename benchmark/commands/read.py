@@ -29,14 +29,17 @@ def main(args: argparse.Namespace) -> int:
     from benchmark.reading.render import render
     from benchmark.reading.runs import load
     from benchmark.reading.studies import reported_studies
+    from benchmark.scoring.outputs import messages
     from fedmrg_core.errors import in_range
-    from fedmrg_core.files import check_output, write_atomic
+    from fedmrg_core.files import check_output, output
 
     in_range("--studies", args.studies, 1)
     check_output(args.out)
     runs, federation = load(args.run_id, Options(runs=args.runs, cache=args.cache))
-    page = render(runs, federation, reported_studies(runs, federation), args.studies)
-    write_atomic(args.out, page.html)
-    texts = f"{len(runs)} run{'s' if len(runs) > 1 else ''}"
-    print(f"{args.out}: {page.studies} studies of {texts}, {len(page.html) / 1e6:.2f} MB")
+    studies = reported_studies(runs, federation)
+    page = render(runs, federation, studies, args.studies)
+    with output(args.out) as stream:
+        stream.write(page.html.decode())
+    size = f"{len(page.html) / 1e6:.2f} MB"
+    print(f"{args.out}: {page.studies} of {len(studies)} studies, runs: {len(runs)}, {size}", file=messages([args.out]))
     return 0

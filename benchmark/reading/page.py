@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.board.cells import DASH, column, decimal, is_noted
+from benchmark.board.results import TRIVIAL
 from benchmark.board.view import FORMALISATION
 from benchmark.reading.runs import Run
 from benchmark.reading.studies import Study, Text
@@ -82,11 +83,13 @@ class Card:
 
 @dataclass(frozen=True)
 class Line:
-    """One run of the summary: scores as text, and how often its chips are of each kind."""
+    """One run of the summary: scores as text, and how often its chips are of each kind. noted: the note on FedMRG
+    applies to it. trivial: reads no film or was never trained."""
 
     name: str
     run_id: str
     noted: bool
+    trivial: bool
     scores: tuple[str, ...]
     tally: tuple[int, ...]
 
@@ -99,7 +102,7 @@ class Page:
     title: str
     choice: tuple[str, ...]
     notes: tuple[str, ...]
-    footnote: str
+    footnotes: tuple[str, ...]
     groups: tuple[str, ...]
     metrics: tuple[str, ...]
     lines: tuple[Line, ...]
@@ -124,13 +127,12 @@ def page_of(runs: Sequence[Run], federation: Federation, chosen: Sequence[Study]
     cards = tuple(_cards(federation, chosen))
     result = runs[0].result
     title = f"{federation.split}, preset {result['preset']}, seed {result['seed']}"
-    noted = any(is_noted(run.result["algorithm"]) for run in runs)
     views = [view for view in VIEWS if view.differences]
     return Page(
         title=title,
         choice=tuple(choice),
         notes=(HOW_READ.format(version=VERSION), *((TRUTH,) if federation.name == PHANTOM else ())),
-        footnote=f"FedMRG and its variants: {FORMALISATION}." if noted else "",
+        footnotes=tuple(_footnotes([run.result["algorithm"] for run in runs])),
         groups=tuple(view.long_title for view in views),
         metrics=tuple(column(find(name)) for name in METRICS),
         lines=tuple(_line(run, at, [view.key for view in views], cards) for at, run in enumerate(runs)),
@@ -138,12 +140,20 @@ def page_of(runs: Sequence[Run], federation: Federation, chosen: Sequence[Study]
     )
 
 
+def _footnotes(algorithms: Sequence[str]) -> Iterator[str]:
+    if any(map(is_noted, algorithms)):
+        yield f"* FedMRG and its variants: {FORMALISATION}."
+    if set(algorithms) & set(TRIVIAL):
+        yield "Runs in italics read no film or were never trained: they show what a score is worth."
+
+
 def _line(run: Run, at: int, views: Sequence[str], cards: Sequence[Card]) -> Line:
     kinds = [chip.kind for card in cards for chip in card.reports[at].chips]
     scores = [run.result["scores"].get(f"{view}/{name}", {}).get("value") for view in views for name in METRICS]
     texts = tuple(DASH if value is None else decimal(value) for value in scores)
     tally = tuple(kinds.count(kind) for kind in KINDS)
-    return Line(run.name, run.run_id, is_noted(run.result["algorithm"]), texts, tally)
+    algorithm = run.result["algorithm"]
+    return Line(run.name, run.run_id, is_noted(algorithm), algorithm in TRIVIAL, texts, tally)
 
 
 def _cards(federation: Federation, chosen: Sequence[Study]) -> Iterator[Card]:

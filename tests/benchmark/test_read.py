@@ -73,23 +73,24 @@ def _read(toy_cache: Path, tmp_path: Path) -> Callable[..., int]:
 def test_the_page_has_film_reference_and_every_report(
     make: Make, read: Callable[..., int], toy_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ids = [make("fedmrg", HOSTILE), make("fedavg", "No edema. Large right pleural effusion.")]
+    ids = [make("fedmrg", HOSTILE), make("constant", "No edema. Large right pleural effusion.")]
     out = [tmp_path / name for name in ("one.html", "two.html")]
     for path in out:
         assert read(*ids, "--studies", "6", "--out", str(path)) == 0
-    page = out[0].read_text()
-    assert f"6 studies of 2 runs, {len(page.encode()) / 1e6:.2f} MB" in capsys.readouterr().out
+    page, data = out[0].read_text(), federation(toy_cache)
+    total = sum(len(hospital.rows["test"]) for hospital in data.hospitals)
+    assert f"6 of {total} studies, runs: 2, {len(page.encode()) / 1e6:.2f} MB" in capsys.readouterr().out
     assert out[0].read_bytes() == out[1].read_bytes()
     assert page.count('<img src="data:image/png;base64,') == page.count("<article ") == 6
     assert page.count("Large right pleural effusion.") == 6
     assert "Wrong view." not in page
-    data = federation(toy_cache)
     shown = re.findall(r'id="title-\d+"><a href="#study-\d+">([^<]+)', page)
     rows = {study: row for row, study in enumerate(data.study_ids)}
     assert all(data.reports[rows[study]].split(".")[0].strip() in page for study in shown)
     assert {hospital.name for hospital in data.hospitals} == set(re.findall(r'data-hospital="([^"]+)"', page))
     assert page.count("<b>The film shows:</b>") == 6
     assert "fedmrg*" in page
+    assert "Runs in italics read no film" in page
     assert FORMALISATION.split("'")[-1] in page
 
 
