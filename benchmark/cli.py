@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module, what it does)
     "label": ("benchmark.commands.label", "label reports with the 14 CheXpert conditions"),
     "plan": ("benchmark.commands.plan", "what a federation would cost: parameters, bytes, memory, time"),
     "report": ("benchmark.commands.report", "the report of a trained model for one film, and where it looked"),
+    "read": ("benchmark.commands.read", "film, reference and the reports of several runs side by side, on one page"),
     "export": ("benchmark.commands.export", "a trained model as files for transformers and peft"),
     "new-algorithm": ("benchmark.commands.new_algorithm", "write the three files of a new algorithm, ready to run"),
     "runs": ("benchmark.commands.runs", "list the runs in runs/, the newest first"),

@@ -29,7 +29,15 @@ LAYERS: dict[str, list[set[str]]] = {
         {"evaluate", "tracking", "runfolder"},
     ],
     "fedmrg_core/engine": [{"memory"}, {"*"}, {"ray"}],
-    "benchmark": [{"bootstrap"}, {"scoring", "board"}, {"run"}, {"suites"}, {"gate"}, {"commands"}, {"perf", "cli"}],
+    "benchmark": [
+        {"bootstrap"},
+        {"scoring", "board"},
+        {"run"},
+        {"suites", "reading"},
+        {"gate"},
+        {"commands"},
+        {"perf", "cli"},
+    ],
 }
 ONLY_IN = {  # a package -> the only places that import it
     "ray": tuple(f"fedmrg_core/engine/ray/{name}.py" for name in ("instance", "placement", "pool")),

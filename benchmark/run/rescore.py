@@ -39,8 +39,8 @@ def main(args: argparse.Namespace) -> int:
     from benchmark.run.score_table import score_table
 
     changes = _changes(args)
-    result, generations = _stored(folder := run_folder(args.root / "runs", args.run))
-    config, federation = _prepared(result, args.root)
+    result, generations = stored(folder := run_folder(args.root / "runs", args.run))
+    config, federation = prepared(result, args.root / ".cache")
     card = score_generations(config, federation, generations, extra=radeval_metrics(args.radeval), **changes)
     scores = {key: asdict(score) for key, score in card.scores.items()}
     again = {**result, "scores": scores, "missing_metrics": card.missing}
@@ -67,7 +67,7 @@ def _changes(args: argparse.Namespace) -> dict[str, Any]:
     return changes
 
 
-def _stored(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+def stored(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     """A finished run's result and generations. Raises DataError where a file is damaged."""
     result = RunFolder(folder).finished()
     if result is None:
@@ -97,14 +97,14 @@ def _is_score(score: Any) -> bool:
     return isinstance(score, dict) and isinstance(score.get("value"), int | float) and "version" in score
 
 
-def _prepared(result: Mapping[str, Any], root: Path) -> tuple[Config, Federation]:
+def prepared(result: Mapping[str, Any], cache: Path) -> tuple[Config, Federation]:
     """The run's config and federation. Raises DataError where the data is not what the run trained on."""
     from benchmark.run import settings
     from benchmark.run.stages import load_data
 
     try:
         config = settings.from_dict(result["config"])
-        federation = load_data(config, root / ".cache")
+        federation = load_data(config, cache)
     except (KeyError, TypeError) as error:
         raise FedMRGError(f"run {result['run_id']} has a config that this version cannot read: {error}") from error
     if federation.data_sha256 != result["provenance"].get("data_sha256"):
