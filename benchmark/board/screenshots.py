@@ -2,8 +2,8 @@
 
     python -m benchmark.board.screenshots docs/img
 
-A board's page and MLflow's leaderboard of the first experiment, as a browser draws them. It needs Chromium or Chrome,
-and runs that MLflow knows.
+A board's page, MLflow's leaderboard of the first experiment, and the reports of three runs side by side, as a browser
+draws them. It needs Chromium or Chrome, and finished runs in `runs/` that MLflow knows.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from benchmark.run.options import RUNS
 from fedmrg_core.errors import FedMRGError
 from fedmrg_core.paths import ROOT
+from fedmrg_core.runfolder import RESULT, RunFolder
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 OFFLINE = (
@@ -34,14 +36,30 @@ START_S = 120.0
 
 
 def main() -> int:
-    """Draw both pictures into a folder."""
+    """Draw the pictures into a folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="where the pictures go, such as docs/img")
     folder = parser.parse_args().folder
     draw(BOARD.as_uri(), folder / "board_page.png", 1400, 1500)
     with mlflow_link() as link:
         draw(link, folder / "mlflow.png", 2000, 760)
+    with tempfile.TemporaryDirectory() as made:
+        page = Path(made) / "reader.html"
+        done = subprocess.run([sys.executable, "-m", "benchmark.cli", "read", *newest(), "--out", str(page)], cwd=ROOT)
+        if done.returncode:
+            return done.returncode
+        draw(page.as_uri(), folder / "reader.png", 1400, 1290)
     return 0
+
+
+def newest(count: int = 3) -> list[str]:
+    """The newest finished runs of different algorithms on the first board's split and the newest one's seed."""
+    results = (RunFolder(path.parent).result() for path in sorted(RUNS.glob(f"*/{RESULT}"), reverse=True))
+    known = [one for one in results if one and (one["status"], one["split"]) == ("finished", "phantom/group")]
+    if not known:
+        raise FedMRGError("no finished run on phantom/group: `make bench` first")
+    alike = [one for one in known if one["seed"] == known[0]["seed"]]
+    return list({one["algorithm"]: str(one["run_id"]) for one in reversed(alike)}.values())[-count:]
 
 
 def draw(address: str, picture: Path, width: int, height: int) -> None:
