@@ -67,7 +67,7 @@ leaderboard: $(STAMP) ## rebuild leaderboards/*.md, leaderboards/html/ and docs/
 
 .PHONY: screenshots
 screenshots: $(STAMP) ## the pictures of README and docs, from boards and runs (needs Chromium)
-	@$(VENV)/bin/python -m benchmark.board.screenshots docs/img
+	@$(VENV)/bin/python -m benchmark.reading.screenshots docs/img
 	@$(VENV)/bin/python -m fedmrg_core.data.phantom.sheet --seed 0 --out docs/img/phantom_hospitals.png
 
 .PHONY: regress

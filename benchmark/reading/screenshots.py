@@ -1,6 +1,6 @@
 """The pictures of README and docs, from committed boards and from runs of this checkout: `make screenshots`.
 
-    python -m benchmark.board.screenshots docs/img
+    python -m benchmark.reading.screenshots docs/img
 
 A board's page, MLflow's leaderboard of the first experiment, and the reports of three runs side by side, as a browser
 draws them. It needs Chromium or Chrome, and finished runs in `runs/` that MLflow knows.
