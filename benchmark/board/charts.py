@@ -96,7 +96,8 @@ def scatter(name: str, title: str, points: Sequence[Point], limits: tuple[float,
     pad = 0.08 * (high - low) or 0.05
     bottom = 60 + max(270, LINE * len(points))
     y = Axis(max(limits[0], low - pad), min(limits[1], high + pad), bottom, 60)
-    x = Axis(min(uploads) / 1.5, max(uploads) * 1.5, 56 if len(uploads) == len(points) else 120, 560, log=True)
+    margin = max(1.5, math.sqrt(10 * min(uploads) / max(uploads)))  # a decade at least, so that it has ticks
+    x = Axis(min(uploads) / margin, max(uploads) * margin, 56 if len(uploads) == len(points) else 120, 560, log=True)
     front = pareto(points)
     labels = _spread([y.at(p.score.value) for p in points], bottom)
     parts = [*_scatter_axes(x, y), _front_line([(_pixel(p, x), y.at(p.score.value)) for p in front], x.end)]

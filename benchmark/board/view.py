@@ -144,7 +144,8 @@ def _views(board: Board, ties: Sequence[str]) -> Iterator[Section]:
         if RANKED_BY.startswith(view.key):
             tables = tuple(_tied(table, ties) for table in tables)
         charts = unseen_charts(board) if view.key == "unseen/global" else ()
-        yield Section(view.long_title, meaning, tables, charts=charts, short=view.key in SHORT)
+        if tables:
+            yield Section(view.long_title, meaning, tables, charts=charts, short=view.key in SHORT)
 
 
 def _tied(table: Table, ties: Sequence[str]) -> Table:

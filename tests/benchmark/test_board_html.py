@@ -81,6 +81,12 @@ def test_sections_have_their_headings(page):
     assert "Condition by condition" not in page, "no row has conditions"
 
 
+def test_a_view_without_scores_has_no_section(make_result):
+    result = make_result()
+    result["scores"] = {key: score for key, score in result["scores"].items() if not key.startswith("unseen")}
+    assert all("Unseen hospitals" not in text for text in pages(boards([result])).values())
+
+
 def test_markup_in_names_is_text(make_result):
     page = pages(boards([make_result('"><script>x</script>\x1b[31m')]))["leaderboards/html/phantom-ci--tiny.html"]
     assert "<script>x" not in page
