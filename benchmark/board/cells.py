@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from benchmark.board.boards import Board
@@ -35,7 +36,13 @@ def is_noted(algorithm: str) -> bool:
 
 def line(row: Row, cells: Sequence[Cell], name: str = "") -> Line:
     """A row's line of a table. name: instead of the algorithm's."""
-    return Line(name or row.algorithm, row.trivial, is_noted(row.algorithm), tuple(cells))
+    noted, origin = is_noted(row.algorithm), origin_key(row)
+    return Line(name or row.algorithm, row.trivial, noted, tuple(cells), row.variant, origin=origin)
+
+
+def origin_key(row: Row) -> str:
+    """The id, on a page, of what says where a row comes from: safe in an address whatever the row's name."""
+    return f"from-{re.sub(r'[^A-Za-z0-9_-]', '_', row.algorithm)}"
 
 
 def score_cell(found: Estimate | None, top: float) -> Cell:

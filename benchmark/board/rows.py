@@ -45,7 +45,7 @@ class Row:
     """One algorithm on one board. method: the registered algorithm behind its config. draws: number of different ones,
     or of seeds where the whole board has one draw. estimates: by key of a score that boards show, and by cost (COSTS).
     values, resampled: by these keys and draw, the value and its resamples. counted: every interval comes from
-    committed per-study values, none from the scores' own intervals."""
+    committed per-study values, none from the scores' own intervals. results: those it is made of, by seed."""
 
     algorithm: str
     method: str
@@ -55,11 +55,17 @@ class Row:
     values: Mapping[str, Mapping[str, float]]
     resampled: Mapping[str, Mapping[str, Floats]] = field(compare=False, repr=False)
     counted: bool
+    results: tuple[Result, ...] = field(compare=False, repr=False)
 
     @property
     def trivial(self) -> bool:
         """Whether it reads no film or was never trained."""
         return self.algorithm in TRIVIAL
+
+    @property
+    def variant(self) -> bool:
+        """Whether it is a changed form of a method that has another name."""
+        return not self.trivial and self.algorithm != self.method
 
 
 def make_row(name: str, results: Sequence[Result], one_draw: bool, values_of: ValuesOf, patients: Patients) -> Row:
@@ -77,9 +83,10 @@ def make_row(name: str, results: Sequence[Result], one_draw: bool, values_of: Va
     estimates = {key: _estimate(key, by_draw, resampled[key]) for key, by_draw in values.items() if by_draw}
     costs = {cost: _means({one: _costs(members, cost) for one, members in draws.items()}) for cost in COSTS}
     estimates |= {cost: _plain(by_draw) for cost, by_draw in costs.items() if by_draw}
-    seeds = tuple(sorted(result["seed"] for result in results))
+    members = tuple(sorted(results, key=lambda result: int(result["seed"])))
+    seeds = tuple(result["seed"] for result in members)
     method = str(results[0]["config"].get("method", results[0]["algorithm"]))
-    return Row(name, method, seeds, len(draws), estimates, values, resampled, all(stored.values()))
+    return Row(name, method, seeds, len(draws), estimates, values, resampled, all(stored.values()), members)
 
 
 def shown_scores() -> list[str]:

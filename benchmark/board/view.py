@@ -1,6 +1,6 @@
 """From boards to pages: every title, note, number and mark is decided here, so that templates only lay out.
 
-    board_page(board)      # Page: sections of tables of cells
+    board_page(board)      # Page: sections of tables of cells, and charts
     index_page(boards)     # Index: one entry per board
 """
 
@@ -11,8 +11,10 @@ from dataclasses import replace
 
 from benchmark.board.boards import Board
 from benchmark.board.cells import DASH, column, cost_cell, decimal, is_noted, line, row_groups, score_cell
+from benchmark.board.chart_sections import head_charts, heat, hospitals_section, unseen_charts, upload_section
 from benchmark.board.difference_sections import difference_sections
 from benchmark.board.differences import LEVEL, indistinguishable
+from benchmark.board.origins import origins
 from benchmark.board.page import Cell, Entry, Index, Line, Page, Section, Table
 from benchmark.board.results import Result
 from benchmark.board.rows import Row
@@ -45,6 +47,10 @@ ONE_DATA = (
     "and over patients, not over what another data set or division would change."
 )
 NO_LEADER = "not ranked: one seed"
+LEADERS = ("ce_f1_micro14", "bleu4", "nll")
+"""The metrics of the personal view whose leaders the index names."""
+SHORT = ("test/personal", "unseen/global")
+"""The views whose tables are in Markdown too."""
 HEADS_MEANING = (
     "What the diagnosis head knew, against the data set's labels, next to what the report said. If the head scores "
     "higher than the text, the language model does not report what the encoder saw."
@@ -55,7 +61,8 @@ TEXTS_MEANING = (
 )
 CONDITIONS_MEANING = (
     "CE F1 of each condition, test studies of the own hospitals, each with its own model. Conditions are ordered as in "
-    "CheXpert; rare ones have few positives, and wide intervals, which the result files have."
+    "CheXpert; rare ones have few positives, and wide intervals, which the result files have. The "
+    "stronger the colour, the higher."
 )
 INCOMPARABLE = "Finished runs that differ in more than the algorithm. The first difference is named."
 NO_RESULT = "No finished result yet."
@@ -64,11 +71,16 @@ NO_BOARD = "No result is committed yet: make suite makes them."
 
 def index_page(boards: Sequence[Board]) -> Index:
     """The index of boards."""
-    return Index(tuple(_entry(board) for board in boards), "" if boards else NO_BOARD)
+    columns = tuple(column(find(key)) for key in LEADERS)
+    return Index(columns, tuple(_entry(board) for board in boards), "" if boards else NO_BOARD)
 
 
 def _entry(board: Board) -> Entry:
-    return Entry(board.split, preset_name(board), board.slug, len(board.rows), _leader(board))
+    draws = board.rows[0].draws if board.rows else 0
+    leaders = tuple(_leader(board, f"test/personal/{key}") for key in LEADERS)
+    names = indistinguishable(board, RANKED_BY) if draws > 1 else []
+    ties = f"{board.rows[0].algorithm}, {', '.join(names)}" if names else ""
+    return Entry(board.split, preset_name(board), board.slug, len(board.rows), draws, leaders, ties)
 
 
 def board_page(board: Board) -> Page:
@@ -76,16 +88,18 @@ def board_page(board: Board) -> Page:
     title = f"{board.split}, preset {preset_name(board)}"
     problems = tuple(_problems(board))
     if not board.rows:
-        return Page(title, (NO_RESULT,), "", problems)
+        return Page(title, board.slug, (NO_RESULT,), (), "", problems)
     common = board.common
     facts = f"bench_version {common.bench_version}, board key {common.board_key}, metrics {common.metrics}"
     facts += f", libraries {common.libraries}." if common.libraries else "."
     shared = (ONE_DATA,) if board.one_data and board.rows[0].draws > 1 else ()
     said = (board.note,) if board.note else ()
-    notes = (*said, facts, HOW_TO_READ, *shared, *_uncounted(board), *_ties(board))
+    ties = indistinguishable(board, RANKED_BY)
+    notes, method = (*said, *shared, *_ties(board, ties)), (HOW_TO_READ, *_uncounted(board), facts)
     footnote = f"fedmrg: {FORMALISATION}." if any(is_noted(row.algorithm) for row in board.rows) else ""
-    scores = (*_views(board), *_heads(board), *_texts(board), *_conditions(board))
-    return Page(title, notes, footnote, (*scores, *difference_sections(board), _costs(board), *problems))
+    scores = (*_views(board, ties), *upload_section(board), *_heads(board), *_texts(board), *_conditions(board))
+    rest = (*hospitals_section(board), *difference_sections(board), _costs(board), *problems)
+    return Page(title, board.slug, notes, method, footnote, (*scores, *rest), tuple(origins(board)))
 
 
 def preset_name(board: Board) -> str:
@@ -93,12 +107,16 @@ def preset_name(board: Board) -> str:
     return board.preset + (f" with {', '.join(board.overrides)}" if board.overrides else "")
 
 
-def _leader(board: Board) -> str:
-    best = board.rows[0] if board.rows else None
-    if best and best.draws == 1:
+def _leader(board: Board, key: str) -> str:
+    """The trained row with the best mean, of those with the most draws."""
+    rows = [row for row in board.complete if not row.trivial and key in row.estimates] if board.rows else []
+    if not rows:
+        return DASH
+    if rows[0].draws == 1:
         return NO_LEADER
-    found = best.estimates.get(RANKED_BY) if best else None
-    return f"{best.algorithm} {decimal(found.value)}" if best and found else DASH
+    choose = max if find(key).higher_is_better else min
+    best = choose(rows, key=lambda row: row.estimates[key].value)
+    return f"{best.algorithm} {decimal(best.estimates[key].value)}"
 
 
 def _uncounted(board: Board) -> Iterator[str]:
@@ -108,9 +126,8 @@ def _uncounted(board: Board) -> Iterator[str]:
         yield UNCOUNTED.format("all rows" if len(names) == len(board.rows) else ", ".join(names))
 
 
-def _ties(board: Board) -> Iterator[str]:
+def _ties(board: Board, names: Sequence[str]) -> Iterator[str]:
     """Which rows cannot be told from the first."""
-    names = indistinguishable(board, RANKED_BY)
     if names:
         draws = board.rows[0].draws
         over = f"{draws} draws and their patients" if draws > 1 else "the patients of one draw"
@@ -120,10 +137,19 @@ def _ties(board: Board) -> Iterator[str]:
         )
 
 
-def _views(board: Board) -> Iterator[Section]:
+def _views(board: Board, ties: Sequence[str]) -> Iterator[Section]:
     for view in VIEWS:
         meaning = f"{view.meaning[:1].upper()}{view.meaning[1:]}."
-        yield Section(view.long_title, meaning, tuple(_score_tables(board, view.key, shown("board"))))
+        tables = tuple(_score_tables(board, view.key, shown("board")))
+        if RANKED_BY.startswith(view.key):
+            tables = tuple(_tied(table, ties) for table in tables)
+        charts = unseen_charts(board) if view.key == "unseen/global" else ()
+        if tables:
+            yield Section(view.long_title, meaning, tables, charts=charts, short=view.key in SHORT)
+
+
+def _tied(table: Table, ties: Sequence[str]) -> Table:
+    return replace(table, lines=tuple(replace(line, tied=line.name in ties) for line in table.lines))
 
 
 def _score_tables(board: Board, view: str, metrics: Sequence[Metric], title: str = "") -> Iterator[Table]:
@@ -150,7 +176,7 @@ def _heads(board: Board) -> Iterator[Section]:
     views = [view for view in VIEWS if view.differences]
     tables = [table for view in views for table in _score_tables(part, view.key, shown("head"), view.long_title)]
     if having:
-        yield Section("The diagnosis head next to the text", HEADS_MEANING, tuple(tables))
+        yield Section("The diagnosis head next to the text", HEADS_MEANING, tuple(tables), charts=head_charts(board))
 
 
 def _texts(board: Board) -> Iterator[Section]:
@@ -162,15 +188,11 @@ def _texts(board: Board) -> Iterator[Section]:
 
 
 def _conditions(board: Board) -> Iterator[Section]:
-    """The F1 of each condition, without intervals: fourteen columns."""
+    """The F1 of each condition, without intervals: fourteen columns, as a heat map."""
     tables = []
     for table in _score_tables(board, VIEWS[0].key, shown("conditions")):
         columns = tuple(title.removeprefix("CE F1 ") for title in table.columns)
-        lines = tuple(
-            replace(line, cells=tuple(replace(cell, interval="", bar=None) for cell in line.cells))
-            for line in table.lines
-        )
-        tables.append(replace(table, columns=columns, lines=lines))
+        tables.append(heat(replace(table, columns=columns)))
     if tables:
         yield Section("Condition by condition", CONDITIONS_MEANING, tuple(tables))
 
@@ -190,7 +212,8 @@ def _counts(row: Row) -> list[Cell]:
 
 def _problems(board: Board) -> Iterator[Section]:
     if board.failed:
-        yield Section("Failed runs", items=tuple(f"{_run(r)}: {r['status']}: {_reason(r)}" for r in board.failed))
+        items = tuple(f"{_run(r)}: {r['status']}: {_reason(r)}" for r in board.failed)
+        yield Section("Failed runs", items=items, short=True)
     if board.incomparable:
         pairs = zip(board.incomparable, board.reasons, strict=True)
         items = tuple(f"{_run(result)}{_ranked_score(result)}: {why}" for result, why in pairs)

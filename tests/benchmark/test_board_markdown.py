@@ -24,11 +24,15 @@ def test_a_board_in_markdown(make_result):
     assert "\\* fedmrg: this project's formalisation" in text
     assert "## Failed runs\n\n- fedprox, seed 0: failed: ClientError: loss is not finite\n" in text
     assert "\n\n\n" not in text
+    assert "[the HTML page](html/phantom-ci--tiny.html)" in text
+    assert "Own hospitals, global view; Differences from fedmrg; Costs" in text
+    headings = [line.removeprefix("## ") for line in lines if line.startswith("## ")]
+    assert headings == ["Own hospitals, personal view", "Unseen hospitals", "Failed runs"]
 
 
 def test_the_index_links_every_board(make_result):
     text = pages(boards([make_result(seed=seed, value=0.5) for seed in (0, 1)]))["leaderboards/README.md"]
-    assert "| [phantom/ci](phantom-ci--tiny.md) | tiny | 1 | fedmrg .500 |" in text
+    assert "| [phantom/ci](phantom-ci--tiny.md) | tiny | 1 | 2 | fedmrg .500 | fedmrg .500 | fedmrg .500 |" in text
     assert "No result is committed yet" in pages([])["leaderboards/README.md"]
 
 

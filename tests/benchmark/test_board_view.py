@@ -141,7 +141,7 @@ def test_nothing_sorts_by_the_worst_hospital(make_result):
 
 
 def test_rows_without_per_study_values_are_named(make_result):
-    notes = page_of([make_result()]).notes
+    notes = page_of([make_result()]).method
     assert any(note.startswith("Without committed values of single studies: all rows.") for note in notes)
 
 
@@ -151,6 +151,9 @@ def test_rows_that_cannot_be_told_from_the_first_are_named(make_result):
     note = page_of(results).notes[-1]
     assert note.startswith("Not distinguishable from the first row in CE F1 micro")
     assert note.endswith(": fedprox.")
+    lines = section(page_of(results), "Own hospitals, personal view").tables[0].lines
+    assert [(line.name, line.tied) for line in lines] == [("fedmrg", False), ("fedprox", True)]
+    assert index_page(boards(results)).entries[0].ties == "fedmrg, fedprox"
 
 
 def test_seeds_on_the_same_data_are_ranked_with_a_warning(make_result):
@@ -161,7 +164,7 @@ def test_seeds_on_the_same_data_are_ranked_with_a_warning(make_result):
     results = [same_data(name, seed, value) for name, value in (("fedmrg", 0.5), ("fedavg", 0.6)) for seed in (0, 1)]
     assert ONE_DATA in page_of(results).notes
     (entry,) = index_page(boards(results)).entries
-    assert entry.leader == "fedavg .600"
+    assert entry.leaders[0] == "fedavg .600"
     assert ONE_DATA not in page_of([make_result(seed=seed) for seed in (0, 1)]).notes
 
 
@@ -201,13 +204,35 @@ def test_a_board_without_a_finished_run_says_so(make_result):
     assert section(page, "Failed runs").items == ("fedmrg, seed 0: failed: no reason recorded",)
 
 
-def test_the_index_names_the_leader_of_each_board(make_result):
-    results = [make_result(name, seed, value) for name, value in (("fedmrg", 0.5), ("fedavg", 0.6)) for seed in (0, 1)]
-    (entry,) = index_page(boards([*results, make_result("fedprox", value=0.9)])).entries
-    assert (entry.slug, entry.rows, entry.leader) == ("phantom-ci--tiny", 3, "fedavg .600")
+def test_without_results_the_index_says_what_makes_them():
     assert index_page([]).note.startswith("No result is committed yet")
 
 
 def test_a_single_seed_has_no_leader(make_result):
     (entry,) = index_page(boards([make_result(value=0.5), make_result("fedavg", value=0.6)])).entries
-    assert entry.leader == "not ranked: one seed"
+    assert entry.leaders == ("not ranked: one seed",) * 3
+    assert (entry.draws, entry.ties) == (1, "")
+
+
+def test_leaders_are_trained_rows_and_lower_is_better_for_nll(make_result):
+    rows = {"constant": 0.9, "fedmrg": 0.5, "fedavg": 0.4, "fedprox": 0.49}
+    results = [make_result(name, seed=seed, value=value) for name, value in rows.items() for seed in (0, 1)]
+    index = index_page(boards([*results, make_result("fedlora", value=0.8)]))
+    assert index.columns == ("CE F1 micro", "BLEU-4", "NLL, nats per token \u2193")
+    (entry,) = index.entries
+    assert entry.leaders == ("fedmrg .500", "fedmrg .500", "fedavg .400"), "fedlora has fewer draws"
+    assert (entry.slug, entry.rows, entry.draws) == ("phantom-ci--tiny", 5, 2)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_bars_and_intervals_stay_in_the_range_of_a_score(make_result, value):
+    wide = {"value": value, "low": max(0.0, value - 0.4), "high": min(1.0, value + 0.4)}
+    results = [make_result("fedavg", seed=seed) for seed in range(3)]
+    for result in results:
+        result["scores"] = {key: {**score, **wide} for key, score in result["scores"].items()}
+    (board,) = boards(results)
+    scores = [found for key, found in board.rows[0].estimates.items() if "/" in key and not key.endswith("nll")]
+    assert all(0 <= found.low <= found.value <= found.high <= 1 for found in scores)
+    cells = [c for s in board_page(board).sections for t in s.tables for line in t.lines for c in line.cells if c.bar]
+    assert cells
+    assert all(0 <= bar.low <= bar.high <= 100 for cell in cells if (bar := cell.bar))
