@@ -7,7 +7,7 @@ from typing import Any
 
 from fedmrg_core.errors import ConfigError, choose, in_range, not_empty
 
-NEWER = {"begin": "auto", "max_patches": 256}
+NEWER = {"begin": "auto", "chat": "no", "max_patches": 256}
 """Settings that are newer than the shipped bases, with the values that leave a model as it was without them."""
 
 NO_WARM_UP = {"warmup_studies": 1, "warmup_vision_steps": 0, "warmup_prompt_steps": 0, "warmup_steps": 0}
@@ -29,6 +29,8 @@ class ModelConfig:
     max_tokens: longest report in tokens, end token included. Longer references are cut in training only.
     instruction: the text before the report, after the visual prefix and the prompts.
     begin: whether the language model's begin token comes first: "auto" = if its tokenizer begins texts with it.
+    chat: whether film and instruction are a user's turn in the chat template of the language model's tokenizer, and the
+        report is the answer: "auto" = if it has a template. The template then says what comes first.
     prompt_states: 4 = blank and negative differ in the diagnosis prompt; 3 = they are one. Which negatives a report
         mentions depends on the hospital's style, which a true label would leak (leaderboards/LOG.md).
     prompt_from_head: share of training samples whose prompt is the diagnosis head's argmax instead of the label
@@ -51,6 +53,7 @@ class ModelConfig:
     max_tokens: int
     instruction: str
     begin: str
+    chat: str
     prompt_states: int
     prompt_from_head: float
     warmup_studies: int
@@ -66,7 +69,8 @@ class ModelConfig:
         if self.image_size:
             in_range("model.image_size", self.image_size, 16, 2048, unit="pixels")
         in_range("model.max_patches", self.max_patches, 1)
-        choose("model.begin", self.begin, ("auto", "yes", "no"))
+        for name in ("begin", "chat"):
+            choose(f"model.{name}", getattr(self, name), ("auto", "yes", "no"))
         for channels in self.encoder_channels:
             in_range("model.encoder_channels", channels, 1)
         for name in ("lm_hidden", "lm_layers", "lm_heads", "lm_intermediate", "warmup_studies", "warmup_batch"):

@@ -73,8 +73,7 @@ class ReportModel(nn.Module):
         spread = word_spread(words)
         for table in (self.dx_prompts, self.dx_positions):
             nn.init.normal_(table.weight, std=spread)  # the scale of word embeddings
-        begin, instruction = [] if tokenizer.begin is None else [tokenizer.begin], tokenizer.encode(config.instruction)
-        for name, tokens in (("begin", begin), ("instruction", instruction)):
+        for name, tokens in zip(("begin", "instruction"), tokenizer.around(config.instruction), strict=True):
             self.register_buffer(name, torch.tensor(tokens, dtype=torch.int64), persistent=False)
         self.diagnosis = self.encoder_moves = True
         self.adapters = AdapterSwitch(self.lm)

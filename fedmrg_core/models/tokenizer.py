@@ -38,10 +38,25 @@ class ReportTokenizer:
     """Encodes and decodes reports. pad, end: ids of the padding and end tokens. max_tokens: longest report in tokens,
     end token included. begin: id of the token with which the language model's input begins, if there is one."""
 
-    def __init__(self, tokenizer: Any, pad: int, end: int, max_tokens: int, begin: int | None = None) -> None:
-        """tokenizer: a `tokenizers.Tokenizer`."""
+    def __init__(
+        self,
+        tokenizer: Any,
+        pad: int,
+        end: int,
+        max_tokens: int,
+        begin: int | None = None,
+        turn: tuple[str, str] | None = None,
+    ) -> None:
+        """tokenizer: a `tokenizers.Tokenizer`. turn: a chat template's text before and after the film."""
         self._tokenizer, self.pad, self.end, self.max_tokens = tokenizer, pad, end, max_tokens
-        self.begin = begin
+        self.begin, self._turn = begin, turn
+
+    def around(self, instruction: str) -> tuple[list[int], list[int]]:
+        """Token ids that come before the film, and those between it and the report."""
+        if self._turn is not None:
+            before, after = self._turn
+            return self.encode(before), self.encode(after)
+        return [] if self.begin is None else [self.begin], self.encode(instruction)
 
     @property
     def inner(self) -> Any:

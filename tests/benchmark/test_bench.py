@@ -232,10 +232,12 @@ def test_micro_batches_and_what_is_promised_of_the_bits_stand_in_the_result(
 
 
 @pytest.mark.slow
-def test_ctrl_c_says_how_to_go_on_and_leaves_nothing_running(toy_cache: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_says_how_to_go_on_and_leaves_nothing_running(times: int, toy_cache: Path, tmp_path: Path) -> None:
     child = start(tmp_path, toy_cache, "train.rounds=500", "engine.actors=2")
     run_id = wait_for_rounds(tmp_path, 1, child)
-    os.kill(child.pid, signal.SIGINT)
+    for _ in range(times):
+        os.kill(child.pid, signal.SIGINT)
     _, said = child.communicate(timeout=60)
     assert child.returncode == 130
     assert said.splitlines()[-1] == f"fedmrg: interrupted; `fedmrg bench --resume {run_id}` continues it"

@@ -25,7 +25,7 @@ def own_tokenizer(config: ModelConfig, base: Path) -> ReportTokenizer:
     if end is None:
         raise refusal("lm", config.lm, "its tokenizer has no end token (eos_token in tokenizer_config.json)")
     pad = wrapped.pad_token_id if wrapped.pad_token_id is not None else end
-    tokenizer = ReportTokenizer(inner, pad, end, config.max_tokens, _begin(config, wrapped))
+    tokenizer = ReportTokenizer(inner, pad, end, config.max_tokens, _begin(config, wrapped), _turn(config, wrapped))
     if "heart" not in tokenizer.decode(tokenizer.encode("the heart is normal")).lower():
         raise refusal("lm", config.lm, "its tokenizer is empty or cannot encode English (is tokenizer.json missing?)")
     return tokenizer
@@ -38,6 +38,23 @@ def _begin(config: ModelConfig, tokenizer: Any) -> int | None:
         raise ConfigError(f"model.begin = yes, but the tokenizer of lm={config.lm} has no begin token")
     habit = token is not None and tokenizer("heart").input_ids[:1] == [token]
     return token if config.begin == "yes" or (config.begin == "auto" and habit) else None
+
+
+def _turn(config: ModelConfig, tokenizer: Any) -> tuple[str, str] | None:
+    """What the tokenizer's chat template puts before the film, and after it with the instruction in it, if it is asked
+    for. Raises ConfigError if there is no template, or none with room for a film."""
+    has = bool(getattr(tokenizer, "chat_template", None))
+    if config.chat == "no" or (config.chat == "auto" and not has):
+        return None
+    if not has:
+        raise ConfigError(f"model.chat = yes, but the tokenizer of lm={config.lm} has no chat template")
+    film = "<<film>>"
+    message = [{"role": "user", "content": film + config.instruction}]
+    text: str = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+    before, found, after = text.partition(film)
+    if not found:
+        raise ConfigError(f"the chat template of lm={config.lm} drops what a user says: set model.chat = no")
+    return before, after
 
 
 def _causal(path: str, **options: Any) -> Any:
