@@ -83,16 +83,10 @@ def _other_data(result: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 
 def next_steps(result: Mapping[str, Any]) -> str:
     """Where to look at a run, and what to do next."""
-    run_id = result["run_id"]
-    reading = [] if result["provenance"].get("private") else [f"read:    fedmrg read {run_id}"]
-    return "\n".join(
-        [
-            f"MLflow:  make ui, experiment '{experiment_name(result)}'",
-            f"compare: fedmrg compare {run_id} OTHER_RUN_ID",
-            *reading,
-            f"board:   fedmrg leaderboard --with {run_id}",
-            "runs:    fedmrg runs",
-        ]
+    return (
+        f"MLflow:  make ui, experiment '{experiment_name(result)}'\n"
+        f"compare: fedmrg compare {result['run_id']} OTHER_RUN_ID\n"
+        "also:    fedmrg runs, fedmrg read RUN_ID, fedmrg leaderboard --with RUN_ID"
     )
 
 
