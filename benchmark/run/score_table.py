@@ -72,7 +72,7 @@ def board_rows(result: Mapping[str, Any], root: Path = ROOT) -> dict[str, Result
         path = result_path({**result, "algorithm": name, "overrides": []}, root)
         row = read(path) if path.is_file() else None
         if row and not (_other_data(result, row) if name in REFERENCES else reason(dict(result), [row])):
-            found[name if name in REFERENCES else f"the board's {name}"] = row
+            found[name if name in REFERENCES else "its row on the board"] = row
     return found
 
 

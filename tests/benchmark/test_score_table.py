@@ -47,15 +47,15 @@ def test_the_difference_from_trivial_rows_and_from_the_board() -> None:
     result = board_row()
     result["scores"]["test/personal/bleu4"]["value"] += 0.1
     lines = score_table(result, board_rows(result)).splitlines()
-    own = next(line for line in lines if line.startswith("from the board's fedmrg"))
-    assert own.split()[4:7] == ["+0.000", "+0.000", "+0.100"], own
+    own = next(line for line in lines if line.startswith("from its row on the board"))
+    assert own.split()[6:9] == ["+0.000", "+0.000", "+0.100"], own
     assert sum(line.startswith("from ") for line in lines) == len(board_rows(result))
 
 
 def test_other_settings_compare_with_trivial_rows_only_and_other_data_with_none() -> None:
     result = board_row()
     result["config"]["train"]["rounds"] = 5
-    assert not [name for name in board_rows(result) if name.startswith("the board's")]
+    assert not [name for name in board_rows(result) if name.startswith("its row")]
     assert {"untrained", "constant"} <= board_rows(result).keys()
     result["provenance"]["data_sha256"] = "other"
     assert not board_rows(result)
