@@ -20,6 +20,7 @@ from benchmark.board.results import (
     libraries,
     lost_updates,
     metric_versions,
+    model_settings,
 )
 
 DRAWN = {"data": "data", "split": "division into hospitals", "model": "base"}
@@ -104,7 +105,9 @@ def _settings(own: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tupl
     precision = [config.get("engine", {}).get("precision", FLOAT32) for config in (own, other)]
     yield "engine.precision", precision[0], precision[1]
     for section in ("run", "train", "model", "evaluate"):
-        first, second = own.get(section) or {}, other.get(section) or {}
+        first, second = (
+            (model_settings(config) if section == "model" else config.get(section)) or {} for config in (own, other)
+        )
         for key in BUDGET if section == "train" else sorted({*first, *second} - {"seed"}):
             yield f"{section}.{key}", first.get(key), second.get(key)
 

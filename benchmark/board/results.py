@@ -12,6 +12,7 @@ from benchmark.board import submission
 from benchmark.board.schema import problem
 from fedmrg_core.errors import DataError, first_line, one_line
 from fedmrg_core.metrics.catalogue import shown
+from fedmrg_core.models.config import NEWER
 from fedmrg_core.paths import ROOT
 
 RESULTS = Path("leaderboards/results")
@@ -120,7 +121,15 @@ def board_key(result: Mapping[str, Any]) -> str:
     precision = config.get("engine", {}).get("precision", FLOAT32)
     unusual = {} if precision == FLOAT32 else {"precision": precision}
     unusual |= {"faults": config["faults"]} if config.get("faults") else {}
-    return digest([run, budget, config.get("model"), config.get("evaluate"), *([unusual] if unusual else [])])
+    return digest([run, budget, model_settings(config), config.get("evaluate"), *([unusual] if unusual else [])])
+
+
+def model_settings(config: Mapping[str, Any]) -> Any:
+    """The section [model], without settings that are newer than some results and leave a model as it was."""
+    section = config.get("model")
+    if not isinstance(section, dict):
+        return section
+    return {key: value for key, value in section.items() if NEWER.get(key) != value}
 
 
 def libraries(result: Mapping[str, Any]) -> str:

@@ -22,6 +22,15 @@ def test_a_row_of_fewer_seeds_comes_last_whatever_its_score(make_result):
     assert board.complete == board.rows[:2]
 
 
+def test_a_setting_that_is_newer_than_a_result_and_changes_nothing_does_not_matter(make_result):
+    old, new = make_result("fedavg"), make_result()
+    new["config"]["model"] = {**new["config"]["model"], "chat": "no"}
+    assert len(boards([old, new])[0].rows) == 2
+    new["config"]["model"]["chat"] = "yes"
+    (board,) = boards([old, new, make_result("fedprox")])
+    assert board.reasons == ("model.chat = yes, not None",)
+
+
 def test_only_the_newest_bench_version_is_ranked(make_result):
     group = [make_result(a, bench_version="9") for a in ("fedavg", "fedprox")] + [make_result(bench_version="10")]
     (board,) = boards(group)
