@@ -5,7 +5,7 @@ tokens from the table Q. [prefix][prompts][instruction] -> language model -> rep
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class Reading:
     adapters: Sequence[str] | AdapterWeights
     head: Tensor | None
     contrast: float | None
-    memory: Mapping[str, int]
+    memory: Mapping[str, int] = field(default_factory=dict)
 
 
 Adapters = Sequence[str] | AdapterWeights | Callable[[VisionOutput], AdapterWeights]
