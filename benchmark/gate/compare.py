@@ -6,7 +6,7 @@ to a part in 10^9. On another machine:
 - facts, labels of the golden sentences and the base are equal;
 - at most 5 % of the reports differ, or three times what the variants of rounding showed;
 - losses, sizes of updates, weights and the likelihood differ by no more than ten times the spread of the variants, or
-  a part in 10^4;
+  five parts in 10^4;
 - scores of texts are equal where the texts are; where k of n differ, within 4 k/n of their value.
 
 A number whose tolerance would be a quarter of its value is not compared there.
@@ -24,8 +24,9 @@ EXACT = 1e-9
 """Relative: what the same arithmetic leaves."""
 MARGIN = 10.0
 """Tolerance of a number that rounding moves, as a multiple of the spread that the variants showed."""
-LEAST = 1e-4
-"""Smallest relative tolerance of such a number on another machine."""
+LEAST = 5e-4
+"""Smallest relative tolerance of such a number on another machine. A processor with AVX-512 moved numbers of the warm-up
+by 1.3e-4, more than ten times what the variants showed."""
 MOST = 0.25
 """Largest relative tolerance; a number that would need more is compared on the same machine only."""
 FLIPS, FLIPS_MARGIN = 0.05, 3

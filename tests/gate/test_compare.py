@@ -66,7 +66,7 @@ def test_on_the_same_machine_a_number_is_equal_to_a_part_in_a_billion(name: str)
 
 @pytest.mark.parametrize(
     ("name", "near", "beyond"),
-    [("loss", 2.0009, 2.0011), ("nll", 1.00009, 1.00011), ("head_auroc", 0.908, 0.91), ("bleu4", 0.25 + 1e-11, 0.2501)],
+    [("loss", 2.0009, 2.0011), ("nll", 1.00045, 1.00055), ("head_auroc", 0.908, 0.91), ("bleu4", 0.25 + 1e-11, 0.2501)],
 )
 def test_elsewhere_a_number_may_move_by_ten_times_its_spread(name: str, near: float, beyond: float) -> None:
     assert not any(far(elsewhere(**values(**{name: near}))).values())
@@ -158,7 +158,7 @@ def test_the_text_says_what_was_promised_and_marks_what_moved_too_far() -> None:
     assert (
         "  one: 1 moved within tolerance, params_sha256 furthest (0.0% of it); 1 not compared on this machine" in text
     )
-    near = report.as_text(outcome(elsewhere(**values(loss=2.0005, nll=1.00009))))
+    near = report.as_text(outcome(elsewhere(**values(loss=2.0005, nll=1.00045))))
     assert "  one: 2 moved within tolerance, test/global/nll furthest (90.0% of it)" in near
 
 
