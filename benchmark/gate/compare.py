@@ -25,8 +25,8 @@ EXACT = 1e-9
 MARGIN = 10.0
 """Tolerance of a number that rounding moves, as a multiple of the spread that the variants showed."""
 LEAST = 5e-4
-"""Smallest relative tolerance of such a number on another machine. A processor with AVX-512 moved numbers of the warm-up
-by 1.3e-4, more than ten times what the variants showed."""
+"""Smallest relative tolerance of such a number on another machine. A processor with AVX-512 moved a number of the
+warm-up by 1.3e-4, more than ten times what the variants showed."""
 MOST = 0.25
 """Largest relative tolerance; a number that would need more is compared on the same machine only."""
 FLIPS, FLIPS_MARGIN = 0.05, 3
