@@ -149,6 +149,14 @@ class RunFolder:
                 raise DataError(f"is damaged: it lacks '{key}'; {self._again()}", str(self.path / RESULT))
         return result
 
+    def finished_result(self) -> dict[str, Any]:
+        """The result, as `finished`. Raises FedMRGError, with what continues the run, where it has not finished."""
+        result = self.finished()
+        if result is None:
+            run_id = self.path.name
+            raise FedMRGError(f"run {run_id} is not finished; `fedmrg bench --resume {run_id}` continues it")
+        return result
+
     def _again(self) -> str:
         return f"delete it, and `fedmrg bench --resume {self.path.name}` writes it again"
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from benchmark.board.comparable import Comparable, most_common, ranked, reason
 from benchmark.board.resampling import Patients
-from benchmark.board.results import Result, config_hash, digest, draw, overrides_hash, studies
+from benchmark.board.results import Result, board_id, config_hash, digest, draw, overrides_hash, studies
 from benchmark.board.rows import Row, ValuesOf, make_row
 from fedmrg_core.metrics.catalogue import RANKED_BY
 
@@ -38,6 +38,11 @@ class Board:
     """Why each of them does not compare."""
     note: str = ""
     """What must be said of it (`results.note`)."""
+
+    @property
+    def id(self) -> tuple[str, str, str]:
+        """As of each of its results (`results.board_id`)."""
+        return self.split, self.preset, overrides_hash({"overrides": self.overrides})
 
     @property
     def complete(self) -> tuple[Row, ...]:
@@ -64,7 +69,7 @@ def boards(
     must be said of the board of a result."""
     groups: dict[tuple[str, str, str], list[Result]] = defaultdict(list)
     for result in results:
-        groups[result["split"], result["preset"], overrides_hash(result)].append(result)
+        groups[board_id(result)].append(result)
     return [replace(_board(group, values_of), note=note_of(group[0])) for _, group in sorted(groups.items())]
 
 

@@ -58,7 +58,7 @@ def _variants(board: Board, view: View) -> Iterator[Table]:
     groups: dict[int, list[tuple[Row, Row]]] = defaultdict(list)
     for row in board.rows:
         method = methods.get(row.method)
-        if method is not None and method is not row and not row.trivial:
+        if row.variant and method is not None:
             groups[len(row.values[RANKED_BY].keys() & method.values[RANKED_BY].keys())].append((row, method))
     title, metrics = view.long_title, _compared(board, view)
     for draws, pairs in sorted(groups.items(), reverse=True):

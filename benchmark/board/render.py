@@ -18,6 +18,7 @@ from fedmrg_core.errors import one_line
 _MARKDOWN = re.compile(r"[\\`*{}\[\]<>|#&~$]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=www)\.|@")
 """What GitHub's Markdown gives a meaning inside a line, addresses included; an underscore inside a word has none."""
 
+PACKAGE = "benchmark.board"
 LONGEST = 2_000
 """Characters that a text is cut to."""
 
@@ -47,21 +48,25 @@ def markdown_escape(value: Any) -> Any:
     return _MARKDOWN.sub(lambda match: f"\\{match.group()}", one_line(str(value), length=LONGEST))
 
 
-def _printable(value: Any) -> Any:
-    """Text without control characters; HTML's own escape follows."""
-    return one_line(value, length=LONGEST) if isinstance(value, str) and not isinstance(value, Markup) else value
+def html_environment(package: str, longest: int) -> Environment:
+    """The HTML templates of a package. Every text is escaped, without control characters, and cut to `longest`."""
+
+    def printable(value: Any) -> Any:
+        return one_line(value, length=longest) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+    return _environment(package, autoescape=True, finalize=printable)
 
 
 @cache
 def _markdown() -> Environment:
-    return _environment(autoescape=False, finalize=markdown_escape)
+    return _environment(PACKAGE, autoescape=False, finalize=markdown_escape)
 
 
 @cache
 def _html() -> Environment:
-    return _environment(autoescape=True, finalize=_printable)
+    return html_environment(PACKAGE, LONGEST)
 
 
-def _environment(**options: Any) -> Environment:
+def _environment(package: str, **options: Any) -> Environment:
     layout: dict[str, Any] = {"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True}
-    return Environment(loader=PackageLoader("benchmark.board"), undefined=StrictUndefined, **layout, **options)
+    return Environment(loader=PackageLoader(package), undefined=StrictUndefined, **layout, **options)

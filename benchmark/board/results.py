@@ -12,7 +12,7 @@ from benchmark.board import submission
 from benchmark.board.schema import problem
 from fedmrg_core.errors import DataError, first_line, one_line
 from fedmrg_core.metrics.catalogue import shown
-from fedmrg_core.models.config import NEWER
+from fedmrg_core.models.config import without_newer
 from fedmrg_core.paths import ROOT
 
 RESULTS = Path("leaderboards/results")
@@ -65,6 +65,11 @@ def result_path(result: Mapping[str, Any], root: Path = ROOT) -> Path:
     variant = f"--{overrides_hash(result)}" if result.get("overrides") else ""
     name = f"{result['algorithm']}{variant}--s{result['seed']}.json"
     return root / RESULTS / str(result["split"]) / str(result["preset"]) / name
+
+
+def board_id(result: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What the results of a board share by name: split, preset and overrides."""
+    return str(result["split"]), str(result["preset"]), overrides_hash(result)
 
 
 def note(result: Mapping[str, Any], root: Path = ROOT) -> str:
@@ -127,9 +132,7 @@ def board_key(result: Mapping[str, Any]) -> str:
 def model_settings(config: Mapping[str, Any]) -> Any:
     """The section [model], without settings that are newer than some results and leave a model as it was."""
     section = config.get("model")
-    if not isinstance(section, dict):
-        return section
-    return {key: value for key, value in section.items() if NEWER.get(key) != value}
+    return without_newer(section) if isinstance(section, dict) else section
 
 
 def libraries(result: Mapping[str, Any]) -> str:

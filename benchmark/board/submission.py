@@ -5,10 +5,10 @@ A result with a `submission` is refused when it is read if anything in it, or in
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
+
+from fedmrg_core.hashes import file_sha256, json_sha256
 
 LICENCES = ("Apache-2.0", "CC0-1.0", "CC-BY-4.0")
 KEY = "submission"
@@ -32,9 +32,8 @@ def problem(result: dict[str, Any], values: Path) -> str:
 
 
 def _digest(result: dict[str, Any]) -> str:
-    content = {key: value for key, value in result.items() if key != KEY}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return json_sha256({key: value for key, value in result.items() if key != KEY})
 
 
 def _of_file(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    return file_sha256(path) if path.is_file() else ""

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from benchmark.board.boards import Board, boards
 from benchmark.board.render import pages
-from benchmark.board.results import Result, load, note
+from benchmark.board.results import Result, board_id, load, note
 from benchmark.board.study_values import StudyValues, of_run, read
-from fedmrg_core.errors import DataError, FedMRGError
+from fedmrg_core.errors import DataError
 from fedmrg_core.files import write_atomic
 from fedmrg_core.paths import ROOT
 from fedmrg_core.runfolder import RunFolder, run_folder
@@ -55,36 +55,28 @@ def main(args: argparse.Namespace) -> int:
 def _with_runs(root: Path, names: Sequence[str]) -> int:
     """Write, for each board that the runs belong to, its page with them as rows; the committed pages stay as they are.
     A row is named after the algorithm and the end of the run's name."""
-    own: dict[str, tuple[Result, Path]] = {}
-    for name in names:
+    own: list[tuple[Result, Path]] = []
+    for name in dict.fromkeys(names):
         folder = run_folder(root / "runs", name)
-        result = RunFolder(folder).finished()
-        if result is None:
-            raise FedMRGError(f"run {name} is not finished; `fedmrg bench --resume {name}` continues it")
-        own[name] = {**result, "algorithm": f"{result['algorithm']} {name.rpartition('-')[2]}"}, folder
+        result = RunFolder(folder).finished_result()
+        own.append(({**result, "algorithm": f"{result['algorithm']} {name.rpartition('-')[2]}"}, folder))
+    folders = {id(result): folder for result, folder in own}
 
     def values(result: Result) -> StudyValues | None:
-        known = own.get(str(result.get("run_id")))
-        return of_run(known[1]) if known and known[0] is result else read(result, root)
+        return of_run(folders[id(result)]) if id(result) in folders else read(result, root)
 
-    places = {(result["split"], result["preset"]) for result, _ in own.values()}
-    committed = [result for result in load(root) if (result["split"], result["preset"]) in places]
-    found = boards([*committed, *(result for result, _ in own.values())], values, partial(note, root=root))
-    for result, folder in own.values():
-        (board,) = [board for board in found if belongs(result, board)]
-        path = folder / "board.html"
-        write_atomic(path, pages([board])[f"leaderboards/html/{board.slug}.html"].encode())
-        print(path)
-        for other, why in zip(board.incomparable, board.reasons, strict=True):
-            if other is result:
-                print(f"  {result['algorithm']} is not ranked: {why}")
+    ids = {board_id(result) for result, _ in own}
+    results = [*(result for result in load(root) if board_id(result) in ids), *(result for result, _ in own)]
+    for board in boards(results, values, partial(note, root=root)):
+        page = pages([board])[f"leaderboards/html/{board.slug}.html"].encode()
+        reasons = {id(result): why for result, why in zip(board.incomparable, board.reasons, strict=True)}
+        for result, folder in own:
+            if board_id(result) == board.id:
+                write_atomic(folder / "board.html", page)
+                print(folder / "board.html")
+                if id(result) in reasons:
+                    print(f"  {result['algorithm']} is not ranked: {reasons[id(result)]}")
     return 0
-
-
-def belongs(result: Result, board: Board) -> bool:
-    """Whether a result is of a board's split, preset and overrides."""
-    key = result["split"], result["preset"], tuple(sorted(result.get("overrides", [])))
-    return key == (board.split, board.preset, board.overrides)
 
 
 def pictured(found: list[Board]) -> Board | None:

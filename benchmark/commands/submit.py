@@ -7,12 +7,12 @@ import json
 from pathlib import Path
 
 from benchmark.board.comparable import most_common, ranked, reason
-from benchmark.board.results import Result, bench_version, committed_text, load, result_path
+from benchmark.board.results import Result, bench_version, board_id, committed_text, load, result_path
 from benchmark.board.schema import problem
 from benchmark.board.study_values import commit_values, read, values_path
 from benchmark.board.submission import LICENCES, sealed
 from benchmark.run.options import BENCH_VERSION
-from fedmrg_core.errors import ConfigError, DataError, FedMRGError
+from fedmrg_core.errors import ConfigError, DataError
 from fedmrg_core.files import write_atomic
 from fedmrg_core.paths import ROOT
 from fedmrg_core.runfolder import RESULT, RunFolder, run_folder
@@ -29,9 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Check the run, write its result and the values of its studies, and say what to do with them."""
     folder = run_folder(args.root / "runs", args.run_id)
-    result = RunFolder(folder).finished()
-    if result is None:
-        raise FedMRGError(f"run {args.run_id} is not finished; `fedmrg bench --resume {args.run_id}` continues it")
+    result = RunFolder(folder).finished_result()
     wrong = problem(result)
     if wrong:
         raise DataError(f"is not a result: {wrong}", file=str(folder / RESULT))
@@ -39,7 +37,8 @@ def main(args: argparse.Namespace) -> int:
     path = result_path(result, args.root)
     if path.exists() and not args.again:
         raise ConfigError(f"{path.relative_to(args.root)} is committed already; --again replaces it.")
-    others = [other for other in load(args.root) if _place(other) == _place(result) and other["status"] == "finished"]
+    finished = (other for other in load(args.root) if other["status"] == "finished")
+    others = [other for other in finished if board_id(other) == board_id(result)]
     commit_values(result, folder, args.root)
     committed = json.loads(committed_text(result))
     read(committed, args.root)  # refuses values that do not give the scores
@@ -63,7 +62,3 @@ def _check(result: Result) -> None:
         )
     if bench_version(result) != str(BENCH_VERSION):
         raise ConfigError(f"run {result['run_id']} is of bench_version {bench_version(result)}, now {BENCH_VERSION}.")
-
-
-def _place(result: Result) -> tuple[str, str]:
-    return result["split"], result["preset"]

@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
+from benchmark.board.render import html_environment
 from benchmark.reading.page import KINDS, Page, page_of
 from benchmark.reading.runs import Run
 from benchmark.reading.studies import Study, choose_studies
-from fedmrg_core.errors import DataError, one_line
+from fedmrg_core.errors import DataError
 
 if TYPE_CHECKING:
     from fedmrg_core.data.cache.federation import Federation
@@ -72,19 +73,6 @@ def _source(name: str) -> Markup:
     return Markup((resources.files("benchmark.reading") / "templates" / name).read_text("utf-8"))
 
 
-def _printable(value: Any) -> Any:
-    """Text without control characters and overlong tails; HTML's own escape follows."""
-    return one_line(value, LONGEST) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
 @cache
 def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("benchmark.reading"),
-        undefined=StrictUndefined,
-        autoescape=True,
-        finalize=_printable,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    return html_environment("benchmark.reading", LONGEST)

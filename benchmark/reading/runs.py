@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.run.options import Options
 from benchmark.run.rescore import prepared, stored
-from fedmrg_core.errors import ConfigError, DataError, FedMRGError, in_range
+from fedmrg_core.errors import ConfigError, DataError, in_range
 from fedmrg_core.runfolder import RunFolder, run_folder
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def load(run_ids: Sequence[str], options: Options) -> tuple[tuple[Run, ...], Fed
     in_range("runs on one page", len(ids), 1, MOST_RUNS)
     folders = [run_folder(options.runs, run_id) for run_id in ids]
     for folder in folders:
-        _check_shown(RunFolder(folder).finished(), folder.name)
+        _check_shown(RunFolder(folder).finished_result(), folder.name)
     found = [stored(folder) for folder in folders]
     results = [result for result, _ in found]
     for other in results[1:]:
@@ -61,10 +61,8 @@ def load(run_ids: Sequence[str], options: Options) -> tuple[tuple[Run, ...], Fed
     return tuple(runs), federation
 
 
-def _check_shown(result: dict[str, Any] | None, run_id: str) -> None:
-    """Refuse a run that is unfinished, or whose result does not say that its text may be shown."""
-    if result is None:
-        raise FedMRGError(f"run {run_id} is not finished; `fedmrg bench --resume {run_id}` continues it")
+def _check_shown(result: dict[str, Any], run_id: str) -> None:
+    """Refuse a run whose result does not say that its text may be shown."""
     if result["provenance"].get("private") is not False:
         raise DataError(_hidden(run_id))
 

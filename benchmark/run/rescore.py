@@ -69,9 +69,7 @@ def _changes(args: argparse.Namespace) -> dict[str, Any]:
 
 def stored(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     """A finished run's result and generations. Raises DataError where a file is damaged."""
-    result = RunFolder(folder).finished()
-    if result is None:
-        raise FedMRGError(f"run {folder.name} is not finished; `fedmrg bench --resume {folder.name}` continues it")
+    result = RunFolder(folder).finished_result()
     _check(result, folder)
     path = folder / GENERATIONS
     if not path.exists():

@@ -15,7 +15,7 @@ from fedmrg_core.engine.base_cache import check_base
 from fedmrg_core.engine.device import configure_device
 from fedmrg_core.engine.memory.wire import unpack
 from fedmrg_core.engine.messages import client_state
-from fedmrg_core.errors import ConfigError, DataError, FedMRGError, choose
+from fedmrg_core.errors import ConfigError, DataError, choose
 from fedmrg_core.models.packaged import fetch_missing
 from fedmrg_core.models.report_model import ReportModel, build_model, load_state
 from fedmrg_core.runfolder import CHECKPOINTS, RunFolder, run_folder
@@ -37,9 +37,7 @@ def load_trained(run_id: str, hospital: str, options: Options) -> TrainedModel:
     """hospital: one that trained, for its personal view, or "" for the global view. Raises FedMRGError in one line
     where the run is not finished, has no model, or its files are gone or damaged."""
     folder = run_folder(options.runs, run_id)
-    result = RunFolder(folder).finished()
-    if result is None:
-        raise FedMRGError(f"run {run_id} is not finished; `fedmrg bench --resume {run_id}` continues it")
+    result = RunFolder(folder).finished_result()
     config = settings.from_dict(result["config"])
     config = replace(config, device=replace(config.device, device="cpu", precision="float32"))
     if not config.algorithm.trains:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +14,11 @@ NEWER = {"begin": "auto", "chat": "no", "max_patches": 256}
 NO_WARM_UP = {"warmup_studies": 1, "warmup_vision_steps": 0, "warmup_prompt_steps": 0, "warmup_steps": 0}
 """Of a pretrained language model: connector, prompts and head start fresh and train in the federation's own rounds. On
 drawn films and reports they would learn another task, through a model that takes seconds per step."""
+
+
+def without_newer(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a model, without newer ones that leave it as it was."""
+    return {key: value for key, value in settings.items() if NEWER.get(key) != value}
 
 
 @dataclass(frozen=True)
@@ -89,4 +95,4 @@ class ModelConfig:
 
     def recipe(self) -> dict[str, Any]:
         """What a base is known by: all settings, without newer ones that change nothing."""
-        return {key: value for key, value in asdict(self).items() if NEWER.get(key) != value}
+        return without_newer(asdict(self))
