@@ -134,7 +134,8 @@ class StubModel(nn.Module):
 
     @torch.no_grad()
     def reference_nll(self, batch: Batch, read: Reading) -> Tensor:
-        return self.encode(batch.images).prefix.square().sum(dim=(1, 2)).double() / 2
+        off = self.matrix(read.adapters) - batch.images[:, None]
+        return (self.encode(batch.images).prefix.square().sum(dim=(1, 2)) + off.square().sum(dim=(1, 2))).double() / 2
 
 
 def written(e: Tensor, w: Tensor) -> str:

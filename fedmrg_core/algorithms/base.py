@@ -129,6 +129,10 @@ class Client(Protocol):
     def state(self) -> State:
         """A copy of everything that training moves, running statistics included, for `memory` and `load`."""
 
+    def validation_nll(self, adapters: AdapterWeights) -> float:
+        """How unlikely the reports of this client's validation part are to the live model with these adapters, read as
+        reports are generated: nats per token; inf without validation studies."""
+
     def log(self, name: str, value: Tensor) -> None:
         """Record a part of the loss (a scalar); the round's row shows its mean over steps."""
 
@@ -158,14 +162,17 @@ class Algorithm:
     """True if `aggregate` needs all updates at once: it then gets a list, and memory grows with the cohort."""
     pools: ClassVar[bool] = False
     """True: one client has the training parts of all seen hospitals (centralised training)."""
-    finishes: ClassVar[bool] = False
-    """True: after the last round `client_finish` is run at every seen hospital."""
     family: ClassVar[str] = "optimisation"
     """One of FAMILIES: its section in the list of algorithms."""
     keeps: ClassVar[tuple[str, ...]] = ()
     """Groups that `client.memory` may hold: with the personal parameters, all that a client stores."""
     cost: ClassVar[str] = ""
     """Work of a client's round beyond one local training, in a few words, for the list of algorithms."""
+
+    @property
+    def finishes(self) -> bool:
+        """True: after the last round `client_finish` is run at every seen hospital."""
+        return False
 
     # ---- both sides, once per process
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from fedmrg_core.algorithms._own_share import GROUP as OWN_SHARE
+from fedmrg_core.algorithms._own_share import choose_share, chosen_share, stack
 from fedmrg_core.algorithms.base import Client, ClientState, register
 from fedmrg_core.algorithms.fedlora_dx import FedLoRADx, training_prompts
 from fedmrg_core.errors import ConfigError
@@ -22,10 +24,16 @@ class FedLoRADxLocal(FedLoRADx):
 
     The personal view generates with both adapters; hospitals that never took part get g alone. Everything but s_k is a
     constant of the local adapter's loss.
+
+    choose_share: after the last round each hospital chooses on its validation part how much s_k counts in generation;
+    false = in full.
     """
+
+    choose_share: bool = True
 
     family = "two adapters"
     adapters = (SHARED, LOCAL)
+    keeps = (OWN_SHARE,)
     cost = "a second pass of the decoder"
 
     def __post_init__(self) -> None:
@@ -37,7 +45,19 @@ class FedLoRADxLocal(FedLoRADx):
         return f".{LOCAL}." not in name
 
     def adapter_weights(self, client: ClientState | None) -> dict[str, float]:
-        return {SHARED: 1.0} if client is None else {SHARED: 1.0, LOCAL: 1.0}
+        return {SHARED: 1.0} if client is None else self.weights_at(chosen_share(client))
+
+    @staticmethod
+    def weights_at(share: float) -> dict[str, float]:
+        """The adapters' weights where s_k counts by `share`."""
+        return stack(SHARED, LOCAL, share)
+
+    @property
+    def finishes(self) -> bool:
+        return self.choose_share
+
+    def client_finish(self, client: Client) -> None:
+        choose_share(client, self.weights_at)
 
     def local_loss(self, client: Client, batch: Batch) -> Tensor:
         model = client.model

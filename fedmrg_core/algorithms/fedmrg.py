@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fedmrg_core.algorithms._own_share import GROUP as OWN_SHARE
+from fedmrg_core.algorithms._own_share import blend, choose_share, chosen_share, stack
 from fedmrg_core.algorithms.base import Client, ClientState, ServerState, Update, register
 from fedmrg_core.algorithms.fedlora_dx import FedLoRADx, training_prompts
 from fedmrg_core.errors import ConfigError, choose, in_range
@@ -30,17 +32,20 @@ class FedMRG(FedLoRADx):
 
     prompts: diagnosis prompts in the decoder's input, in training and in generation (the head and L_dx stay).
     specialised: the adapter s_k that never leaves the hospital. form: what the specialised path adds to the frozen
-    weights: "parallel" (s_k alone) or "stacked" (the generic adapter and s_k). kd_l2g, kd_g2l: weights of boosting from
-    the specialised to the generic path and back; 0 = off. gate: which tokens teach: "soft" (each counts by how much
-    more the teacher gives the true word), "hard" (those to which it gives more), "none" (all alike). temperature: of
-    the boosting's soft targets; large values flatten them. alignment: weight of the distance of the paths' hidden
-    states within the boosting. lambda_intra, lambda_inter: weights of the two contrasts; 0 = off. tau: their
-    temperature. prototype_decay: EMA of a client's prototype on the server; 0 uses only the newest mean.
+    weights: "parallel" (s_k alone) or "stacked" (the generic adapter and s_k). choose_share: after the last round each
+    hospital chooses on its validation part how much s_k counts in generation; false = the specialised path alone.
+    kd_l2g, kd_g2l: weights of boosting from the specialised to the generic path and back; 0 = off. gate: which tokens
+    teach: "soft" (each counts by how much more the teacher gives the true word), "hard" (those to which it gives more),
+    "none" (all alike). temperature: of the boosting's soft targets; large values flatten them. alignment: weight of the
+    distance of the paths' hidden states within the boosting. lambda_intra, lambda_inter: weights of the two contrasts;
+    0 = off. tau: their temperature. prototype_decay: EMA of a client's prototype on the server; 0 uses only the newest
+    mean.
     """
 
     prompts: bool = True
     specialised: bool = True
     form: str = "parallel"
+    choose_share: bool = True
     kd_l2g: float = 0.5
     kd_g2l: float = 0.5
     gate: str = "soft"
@@ -52,6 +57,7 @@ class FedMRG(FedLoRADx):
     prototype_decay: float = 0.9
 
     family = "two adapters"
+    keeps = (OWN_SHARE,)
     cost = "a second pass of the decoder"
 
     def __post_init__(self) -> None:
@@ -76,7 +82,11 @@ class FedMRG(FedLoRADx):
 
     def adapter_weights(self, client: ClientState | None) -> dict[str, float]:
         own = client is not None and self.specialised and bool(client.personal)
-        return dict.fromkeys(self.specialised_path(), 1.0) if own else {GENERIC: 1.0}
+        return self.weights_at(chosen_share(client)) if client is not None and own else {GENERIC: 1.0}
+
+    def weights_at(self, share: float) -> dict[str, float]:
+        """The adapters' weights where s_k counts by `share`: 1 = the specialised path, 0 = the generic one."""
+        return (blend if self.form == "parallel" else stack)(GENERIC, SPECIALISED, share)
 
     def specialised_path(self) -> tuple[str, ...]:
         """The adapters of the specialised path."""
@@ -118,6 +128,13 @@ class FedMRG(FedLoRADx):
         return F.normalize(mean, dim=0)
 
     # ---- client
+
+    @property
+    def finishes(self) -> bool:
+        return self.specialised and self.choose_share
+
+    def client_finish(self, client: Client) -> None:
+        choose_share(client, self.weights_at)
 
     def client_round(self, client: Client) -> Payload:
         payload = super().client_round(client)

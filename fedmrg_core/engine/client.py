@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from fedmrg_core.engine.messages import MEMORY, PERSONAL, RESIDUE, memory_of
 from fedmrg_core.engine.replica import Replica
 from fedmrg_core.engine.trainer import MicroBatcher, batch_rows, build_optimizer, fit, parameter_groups
 from fedmrg_core.models.report_model import Batch
+from fedmrg_core.models.tuning import AdapterWeights
 from fedmrg_core.seeding import generator
 from fedmrg_core.types import CONDITIONS, LabelState, Payload, State
 
@@ -45,6 +47,7 @@ class ClientContext:
         self.last_epoch = False
         self.steps = self.studies = 0
         self.rows = hospital.rows["train"]
+        self._validation = hospital.rows["val"]
         self.lr = replica.spec.train.lr * replica.spec.train.scale(round_number)
         self._replica, self._round, self._arrived, self._alloc = replica, round_number, received, alloc
         self._micro = MicroBatcher(self._snapshot)
@@ -65,6 +68,21 @@ class ClientContext:
 
     def load(self, state: State) -> None:
         self._replica.load(state)
+
+    @torch.no_grad()
+    def validation_nll(self, adapters: AdapterWeights) -> float:
+        spec, model = self._replica.spec, self.model
+        weight, size = spec.algorithm.prompt_weight(), spec.train.batch_size
+        nats = tokens = 0.0
+        model.eval()
+        for start in range(0, len(self._validation), size):
+            batch = self._replica.batch(self._validation[start : start + size])
+            with autocast(spec.device):
+                read = model.read(batch.images, adapters, None, weight)
+                nats += float(model.reference_nll(batch, read).sum())
+            tokens += float(batch.mask.sum())
+        model.train()
+        return nats / tokens if tokens else math.inf
 
     def delta(self) -> State:
         now = {name: tensor.detach().cpu() for name, tensor in self._shared.items()}

@@ -49,7 +49,7 @@ def test_two_rounds_by_hand() -> None:
 
 
 def test_a_hospital_is_scored_with_both_adapters_and_a_new_one_with_the_shared() -> None:
-    run = StubRun(FedLoRADxLocal(tuning=LORA, dx_weight=0.0))
+    run = StubRun(FedLoRADxLocal(tuning=LORA, dx_weight=0.0, choose_share=False))
     shared, own, reports = run.server.params, run.private("h02")["personal"], run.reports()
     generic = 2.0 * (shared[B.format("generic")] @ shared[A.format("generic")])
     local = 2.0 * (own[B.format(OWN)] @ own[A.format(OWN)])

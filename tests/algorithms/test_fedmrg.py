@@ -34,7 +34,7 @@ def test_everything_off_but_the_prompts_is_fedlora_dx(toy_cache: Path) -> None:
 
 
 def test_a_specialised_adapter_without_weights_leaves_the_generic_side_as_fedlora_dx(toy_cache: Path) -> None:
-    off = {**ALL_OFF, "specialised": True, "kd_l2g": 0.0, "kd_g2l": 0.0}
+    off = {**ALL_OFF, "specialised": True, "choose_share": False, "kd_l2g": 0.0, "kd_g2l": 0.0}
     run = Run(toy_spec(toy_cache, "fedmrg", **off))
     assert same(Run(toy_spec(toy_cache, "fedlora-dx")).server, run.server)
     name = next(n for n in run.worker.personal_names() if ".lora_B." in n)

@@ -1,0 +1,91 @@
+"""The share of a hospital's own adapter: chosen where its validation reports are likeliest, and used in generation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from fedmrg_core.algorithms._own_share import SHARES, choose_share
+from fedmrg_core.algorithms.base import ClientState
+from fedmrg_core.algorithms.fedlora_dx_local import FedLoRADxLocal
+from fedmrg_core.engine.client import ClientContext
+from fedmrg_core.engine.memory.wire import unpack
+from fedmrg_core.engine.rounds import params_sha256
+from fedmrg_core.models.tuning import Tuning
+from tests.stub import POINTS, A, B, E, StubRun, written
+from tests.toy import Run, same, toy_spec
+
+LOCAL = FedLoRADxLocal(tuning=Tuning("lora", rank=2, alpha=4.0), dx_weight=0.0)
+VALIDATION = torch.tensor([[1.0, 1.0], [2.0, 2.0]])
+
+
+def _product(state: Mapping[str, torch.Tensor], adapter: str) -> torch.Tensor:
+    return 2.0 * (state[B.format(adapter)] @ state[A.format(adapter)])
+
+
+@pytest.mark.parametrize("client", sorted(POINTS))
+def test_the_choice_by_hand(client: str) -> None:
+    """The stub's loss of a matrix is its distance to the studies: the share of least distance writes the reports."""
+    run = StubRun(LOCAL, {"rounds": 4})
+    shared, private = run.server.params, run.private(client)
+    parts = _product(shared, "generic"), _product(private["personal"], "specialised")
+    loss = {s: (parts[0] + s * parts[1] - VALIDATION[:, None]).square().sum() for s in SHARES}
+    chosen = min(SHARES, key=lambda share: loss[share])
+    assert float(private["memory:own_share"]["share"]) == chosen
+    assert run.reports()["test", "personal", client][0] == written(shared[E], parts[0] + chosen * parts[1])
+
+
+def test_hospitals_choose_differently_and_it_can_be_off() -> None:
+    run, off = StubRun(LOCAL, {"rounds": 4}), StubRun(replace(LOCAL, choose_share=False), {"rounds": 4})
+    assert len({float(run.private(client)["memory:own_share"]["share"]) for client in POINTS}) > 1
+    assert len(run.logs) == len(off.logs) + 1 == 5
+    assert 0 < run.logs[-1].row["own_share"] < 1
+    assert all(run.server.params[name].equal(tensor) for name, tensor in off.server.params.items())
+    assert "memory:own_share" not in off.private("h01")
+
+
+def test_without_validation_studies_the_own_adapter_counts_in_full() -> None:
+    class Client:
+        memory: dict[str, dict[str, torch.Tensor]] = {}
+
+        def validation_nll(self, weights: object) -> float:
+            return math.inf
+
+        def log(self, name: str, value: torch.Tensor) -> None:
+            pass
+
+    client = Client()
+    choose_share(client, LOCAL.weights_at)  # type: ignore[arg-type]
+    assert float(client.memory["own_share"]["share"]) == 1.0
+
+
+def test_fedmrg_chooses_after_training_and_changes_nothing_else(toy_cache: Path) -> None:
+    run, off = (Run(toy_spec(toy_cache, "fedmrg", choose_share=choose)) for choose in (True, False))
+    assert same(run.server, off.server)
+    for client in off.store.clients():
+        own, plain = unpack(run.store.get(client)), unpack(off.store.get(client))
+        assert all(own["personal"][name].equal(tensor) for name, tensor in plain["personal"].items())
+        state = ClientState(client, own["personal"], {"own_share": own["memory:own_share"]})
+        weights = run.spec.algorithm.adapter_weights(state)
+        assert sum(weights.values()) == 1
+        assert all(weights.values())
+    assert params_sha256(run.server, run.store) != params_sha256(off.server, off.store), "the choice is private state"
+
+
+def test_the_validation_nll_is_that_of_the_evaluation(toy_cache: Path) -> None:
+    run = Run(toy_spec(toy_cache, "fedmrg"))
+    worker, hospital = run.worker, run.federation.hospitals[0]
+    worker.start_from(run.server.params)
+    client = ClientContext(worker, hospital, 0, {"shared": run.server.params}, {})
+    worker.model.eval()
+    batch = worker.batch(hospital.rows["val"])
+    read = worker.model.read(batch.images, {"generic": 1.0})
+    expected = float(worker.model.reference_nll(batch, read).sum()) / int(batch.mask.sum())
+    worker.model.train()
+    assert client.validation_nll({"generic": 1.0}) == pytest.approx(expected, rel=1e-5)
+    assert worker.model.training
