@@ -27,7 +27,7 @@ def test_what_travels_and_what_stays_comes_from_the_algorithm(found: dict[str, E
     fedavg, lite = found["fedavg"], found["fedmrg-lite"]
     assert (fedavg.sent, fedavg.kept, fedavg.weighting) == ("encoder, connector, language model", "", "size")
     assert fedavg.up == fedavg.down > found["fedlora"].up
-    assert lite.kept == "LoRA (specialised), the codec's residue"
+    assert lite.kept == "LoRA (specialised), `own_share`, the codec's residue"
     assert lite.sent.endswith("LoRA (generic), `prototype`")
     assert 0.1 < lite.up / found["fedmrg"].up < 0.2, "int4 sends an eighth and some scales"
     assert found["constant"].up == 0
