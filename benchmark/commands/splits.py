@@ -79,12 +79,13 @@ class _Opened:
     """Opens each data set and draw once."""
 
     def __init__(self, data: DataConfig) -> None:
-        self._data, self._sources = data, dict[tuple[str, int], Source]()
+        self._data, self._sources = data, dict[str, Source]()
 
-    def __call__(self, dataset: str, seed: int) -> Source:
-        if (dataset, seed) not in self._sources:
-            self._sources[dataset, seed] = catalogue.open_data_set(dataset, self._data, seed)
-        return self._sources[dataset, seed]
+    def __call__(self, dataset: str, seed: int, knobs: catalogue.Knobs | None) -> Source:
+        key = repr((dataset, seed, knobs))
+        if key not in self._sources:
+            self._sources[key] = catalogue.open_data_set(dataset, self._data, seed, knobs)
+        return self._sources[key]
 
 
 def _make(wanted: list[str], data: DataConfig, args: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ the file is found and imported by being in that folder (docs/adding-a-data-set.m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,8 +17,11 @@ from fedmrg_core.data.source import Source
 from fedmrg_core.errors import DataError, choose
 from fedmrg_core.registration import import_files
 
-Open = Callable[[DataConfig, int], Source]
-"""(settings, seed of the draw) -> source."""
+Open = Callable[..., Source]
+"""(settings, seed of the draw) -> source; of a generated data set also (settings, seed, knobs)."""
+
+Knobs = Mapping[str, Mapping[str, Any]]
+"""Section -> knob -> value, as in the data set's own settings."""
 
 Reader = TypeVar("Reader")
 
@@ -95,9 +98,12 @@ def detect(root: Path) -> str:
     return names[0]
 
 
-def open_data_set(name: str, data: DataConfig, seed: int) -> Source:
-    """Open a data set by name. Raises DataError if it needs a folder and none is given."""
+def open_data_set(name: str, data: DataConfig, seed: int, knobs: Knobs | None = None) -> Source:
+    """Open a data set by name. knobs: those of a generated data set that the split's recipe turns.
+
+    Raises DataError if it needs a folder and none is given.
+    """
     found = get(name)
     if found.detect is not None and not data.path:
         raise DataError(f"the split needs the {name} data: give its folder (DATA=dir; see docs/data.md)")
-    return found.open(data, seed)
+    return found.open(data, seed, knobs) if knobs else found.open(data, seed)

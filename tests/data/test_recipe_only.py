@@ -32,7 +32,7 @@ def test_the_first_holder_fills_a_recipe_in_without_ids(tree, change, tmp_path, 
     (tmp_path / "splits" / "recipes.toml").write_text((split_file.SPLITS / "recipes.toml").read_text("utf-8"), "utf-8")
     monkeypatch.setattr(plan, "SPLITS", tmp_path / "splits")
     for name in ("mimic_cxr/group", "mimic_cxr/ci"):
-        open_source = lambda dataset, seed: catalogue.open_data_set(dataset, data, seed)  # noqa: E731
+        open_source = lambda dataset, seed, knobs: catalogue.open_data_set(dataset, data, seed, knobs)  # noqa: E731
         made = make.make(name, open_source, tmp_path / "splits")
         path = split_file.save(made, tmp_path / "splits")
         assert made.draws[0].sha256

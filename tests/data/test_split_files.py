@@ -19,6 +19,7 @@ from fedmrg_core.errors import DataError
 from fedmrg_core.types import Study
 
 IU = ("iu_xray/group", "iu_xray/arbitrary", "iu_xray/dirichlet", "iu_xray/acquisition", "iu_xray/ci")
+HETERO = ("hetero-none", "hetero-image", "hetero-text", "hetero-both")
 
 
 def test_every_split_file_holds_what_it_must() -> None:
@@ -77,3 +78,14 @@ def test_the_page_tells_the_true_counts(text: Path, change) -> None:
         )
         assert not counts or re.search(rf"\| `{name}`[^|]*\| {re.escape(row)} \|", page), name
         assert counts or f"`{name.split('/')[1]}`" in page or f"`{name}`" in page
+
+
+def test_a_split_turns_the_knobs_of_a_generated_data_set(change) -> None:
+    """phantom/hetero-*: the same patients in the same hospitals; with both shifts it is phantom/group, study by study."""
+    draws = {name: split_file.load(f"phantom/{name}").draws[0] for name in ("group", *HETERO)}
+    assert len({draw.sha256 for draw in draws.values()}) == 1
+    assert draws["hetero-both"].data_sha256 == draws["group"].data_sha256
+    assert len({draws[name].data_sha256 for name in HETERO}) == 4
+    for name in HETERO:
+        source = plan.plan_for(change(), f"phantom/{name}", 0, None).source
+        assert source.fingerprint() == draws[name].data_sha256

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fedmrg_core.data.catalogue import Knobs
 from fedmrg_core.data.file_source import FileSource
 from fedmrg_core.data.source import Metadata, Source, fingerprint_studies, metadata_of
 from fedmrg_core.data.splits import split_file
@@ -17,8 +18,8 @@ from fedmrg_core.data.splits.split_file import SplitDraw, SplitFile
 from fedmrg_core.errors import DataError, choose, first_line
 from fedmrg_core.types import PARTS, Study
 
-Open = Callable[[str, int], Source]
-"""(data set, seed of the draw) -> source."""
+Open = Callable[[str, int, Knobs | None], Source]
+"""(data set, seed of the draw, knobs of the recipe) -> source."""
 
 NOTES = {
     "listed": "Open data: the ids are listed and used as they stand.",
@@ -52,10 +53,11 @@ def make(name: str, open_source: Open, root: Path = split_file.SPLITS) -> SplitF
     known = recipes(root)
     entry = known[choose("split", name, known, DataError)]
     recipe, dataset = recipe_of(name, root), entry["dataset"]
+    knobs = recipe.get("knobs")
     seeds = [split_file.draw_seed(recipe, draw) for draw in range(entry["draws"])]
-    made = tuple(_draw(open_source(dataset, seed), recipe, seed) for seed in seeds)
+    made = tuple(_draw(open_source(dataset, seed, knobs), recipe, seed) for seed in seeds)
     kind = "listed" if made[0].ids is not None else "hashed"
-    kind = "generated" if open_source(dataset, seeds[0]).generated else kind
+    kind = "generated" if open_source(dataset, seeds[0], knobs).generated else kind
     return SplitFile(name, entry["version"], dataset, "made", recipe, _command(name), NOTES[kind], made)
 
 
@@ -84,7 +86,7 @@ def check_ids(split: SplitFile) -> bool:
 def verify(split: SplitFile, open_source: Open) -> None:
     """Run the recipe of every draw again. Raises DataError naming draw and parts that differ."""
     for number, draw in enumerate(split.draws):
-        source = open_source(split.dataset, draw.seed)
+        source = open_source(split.dataset, draw.seed, split.recipe.get("knobs"))
         again = split_file.assign(split.recipe, source.studies(), metadata_of(source), draw.seed)
         split_file.compare(split, number, again)
         if draw.data_sha256 not in (None, data_hash(source)):
