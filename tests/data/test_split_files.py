@@ -81,7 +81,7 @@ def test_the_page_tells_the_true_counts(text: Path, change) -> None:
 
 
 def test_a_split_turns_the_knobs_of_a_generated_data_set(change) -> None:
-    """phantom/hetero-*: the same patients in the same hospitals; with both shifts it is phantom/group, study by study."""
+    """phantom/hetero-*: the same patients in the same hospitals; with both shifts it is phantom/group to the bit."""
     draws = {name: split_file.load(f"phantom/{name}").draws[0] for name in ("group", *HETERO)}
     assert len({draw.sha256 for draw in draws.values()}) == 1
     assert draws["hetero-both"].data_sha256 == draws["group"].data_sha256
