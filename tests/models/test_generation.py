@@ -168,7 +168,7 @@ def test_bounds_and_penalties_work_on_a_gpu(strategy: str, toy_cache: Path) -> N
     spec = toy_spec(toy_cache, "fedmrg")
     worker = Worker(replace(spec, device=replace(spec.device, device="cuda")))
     films = worker.images(worker.federation.hospitals[0].rows["train"][:3])
-    made = worker.model.write(worker.model.read(films), replace(BOUNDED, strategy=strategy), range(3))
+    made = worker.model.write(worker.model.read(films, ("generic",)), replace(BOUNDED, strategy=strategy), range(3))
     assert len(made.reports) == 3
 
 
