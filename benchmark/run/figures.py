@@ -1,4 +1,4 @@
-"""Pictures of one run for MLflow: its curves over the rounds, and a heat map of its hospitals."""
+"""Pictures of one run for MLflow: its curves over the rounds, its hospitals by score, and how far they agree."""
 
 from __future__ import annotations
 
@@ -39,6 +39,28 @@ def heat_map(hospitals: Mapping[str, Mapping[str, float]]) -> bytes:
     for at, row in enumerate(values):
         for column, value in enumerate(row):
             axis.text(column, at, f"{value:.3f}", ha="center", va="center", fontsize=7)
+    return _png(figure)
+
+
+def agreement(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """PNG: the mean cosine of each two hospitals' updates over the rounds; b"" where no row has any."""
+    pairs: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        for first, second, cosine in row.get("updates", {}).get("pairs", []):
+            pairs.setdefault((first, second), []).append(cosine)
+    if not pairs:
+        return b""
+    names = sorted({name for pair in pairs for name in pair})
+    mean = {pair: sum(values) / len(values) for pair, values in pairs.items()}
+    values = [[1.0 if a == b else mean.get((min(a, b), max(a, b)), float("nan")) for b in names] for a in names]
+    figure = _figure(1.6 + 0.6 * len(names), 1.2 + 0.5 * len(names))
+    axis = figure.subplots()
+    axis.imshow(values, cmap="YlGnBu", vmin=0, vmax=1.6)
+    axis.set_xticks(range(len(names)), [name[:16] for name in names], fontsize=8)
+    axis.set_yticks(range(len(names)), [name[:16] for name in names], fontsize=8)
+    axis.set_title("cosine of updates, mean over rounds", fontsize=9)
+    for at, column in ((i, j) for i in range(len(names)) for j in range(len(names))):
+        axis.text(column, at, f"{values[at][column]:.2f}", ha="center", va="center", fontsize=7)
     return _png(figure)
 
 

@@ -48,6 +48,8 @@ CURVES = {
     "train_loss": "the algorithm's own training loss: not comparable between algorithms",
     "val_ce_f1": "CE F1 micro on validation studies (setting `val_every`)",
     "val_nll": "`nll` on validation studies (setting `val_every`)",
+    "update_norm": "mean size of the hospitals' updates of the language model",
+    "agreement": "mean cosine of two hospitals' updates: 1 = all pull the same way, 0 = each its own",
     "round_s": "seconds of the round",
 }
 """Numbers of each round."""
@@ -90,7 +92,9 @@ def of_hospitals(result: Mapping[str, Any]) -> dict[str, dict[str, float]]:
 
 def of_round(row: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of a `rounds.jsonl` row that have a curve."""
+    updates = row.get("updates", {})
     known = {"train_loss": row.get("loss"), "round_s": row.get("seconds", {}).get("total"), **row.get("val", {})}
+    known |= {"update_norm": updates.get("norm", {}).get("lm"), "agreement": updates.get("cosine", {}).get("all")}
     return {metric_name(name): float(value) for name, value in known.items() if _is_number(value)}
 
 

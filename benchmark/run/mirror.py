@@ -163,9 +163,9 @@ def feed(
 
 
 def _figures(rows: Sequence[Result], hospitals: Mapping[str, Mapping[str, float]]) -> dict[str, bytes]:
-    from benchmark.run.figures import curves, heat_map
+    from benchmark.run.figures import agreement, curves, heat_map
 
-    drawn = {"curves.png": curves(rows), "hospitals.png": heat_map(hospitals)}
+    drawn = {"curves.png": curves(rows), "hospitals.png": heat_map(hospitals), "agreement.png": agreement(rows)}
     return {name: png for name, png in drawn.items() if png}
 
 

@@ -23,8 +23,8 @@ from fedmrg_core.errors import FedMRGError, first_line, one_line
 from fedmrg_core.models.lora_ranks import pad_ranks, slice_ranks
 from fedmrg_core.types import CONDITIONS, LabelState, Payload
 
-ROW = ("round", "clients", "accepted", "steps", "studies", "upload_bytes", "download_bytes", "diagnostics", "failures",
-       "seconds")  # fmt: skip
+ROW = ("round", "clients", "accepted", "steps", "studies", "upload_bytes", "download_bytes", "diagnostics", "updates",
+       "failures", "seconds")  # fmt: skip
 """Keys of a round's row that no part of a loss may be named."""
 Layout = dict[tuple[str, str], tuple[str, tuple[int, ...]]]
 """(group, name) -> (dtype, shape)."""

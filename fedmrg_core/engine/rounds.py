@@ -15,6 +15,7 @@ import numpy as np
 from fedmrg_core import tree
 from fedmrg_core.algorithms.base import Algorithm, ServerState, Update
 from fedmrg_core.data.cache.federation import Federation, Hospital, pooled
+from fedmrg_core.engine.agreement import Agreement
 from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.failures import Policy
 from fedmrg_core.engine.memory.wire import pack, unpack
@@ -127,6 +128,7 @@ class _Round:
         self.cohort_size, self.policy = cohort_size, policy
         self.accepted: list[str] = []
         self.log = RoundRecord(server.round)
+        self.agreement = Agreement()
         self.check = ReplyCheck(algorithm, server, self.finishing)
         self._losses: dict[str, float] = {}
         self._weight = self._work = self._cpu = 0.0
@@ -182,6 +184,7 @@ class _Round:
         update = self._accept_or_replace(client, reply)
         if update is not None:
             self.accepted.append(client)
+            self.agreement.add(client, update.payload.get("delta", {}))
         return update
 
     def _accept_or_replace(self, client: str, reply: Any) -> Update | None:
@@ -253,6 +256,7 @@ class _Round:
             "upload_bytes": total["upload"],
             "download_bytes": total["download"],
             "diagnostics": dict(server.diagnostics),
+            "updates": self.agreement.figures(),
             "failures": failures,
             "seconds": {name: round(value, 4) for name, value in seconds.items()},
         }
