@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fedmrg_core.types import State
 
-SAMPLE = 16_384
+SAMPLE = 4_096
 """Values of a group that are looked at, evenly spaced; a smaller group is looked at whole."""
 COMPARED = 64
 """Clients of a round that are compared with each other: the first ones in the order of folding."""
@@ -47,25 +47,37 @@ class Agreement:
         if not any(self._norms.values()):
             return {}
         found: dict[str, Any] = {"norm": {g: _digits(sum(n) / len(n)) for g, n in self._norms.items()}}
-        vectors = {client: torch.cat(list(own.values())) for client, own in self._samples.items() if own}
-        whole = _cosines(vectors)
-        if whole:
-            by_group = {group: _cosines({c: own[group] for c, own in self._samples.items()}) for group in self._norms}
-            found["cosine"] = {g: _digits(sum(c.values()) / len(c)) for g, c in by_group.items() if c}
-            found["cosine"]["all"] = _digits(sum(whole.values()) / len(whole))
-        if whole and len(vectors) <= NAMED:
-            found["pairs"] = [[a, b, _digits(value)] for (a, b), value in whole.items()]
+        names = sorted(self._samples)
+        products = [_products([self._samples[name].get(group) for name in names]) for group in self._norms]
+        known = {g: p for g, p in zip(self._norms, products, strict=True) if p is not None}
+        whole = _cosines(sum(known.values())) if len(known) == len(products) else None
+        if whole is None:
+            return found
+        by_group = {"all": whole} | {g: c for g, p in known.items() if (c := _cosines(p)) is not None}
+        pairs = list(combinations(range(len(names)), 2))
+        found["cosine"] = {g: _digits(sum(c[i][j] for i, j in pairs) / len(pairs)) for g, c in by_group.items()}
+        if len(names) <= NAMED:
+            found["pairs"] = [[names[i], names[j], _digits(whole[i][j])] for i, j in pairs]
         return found
 
 
-def _cosines(vectors: dict[str, Tensor]) -> dict[tuple[str, str], float]:
-    """Of each pair; none where lengths differ or a vector is 0."""
-    names = sorted(vectors)
-    if len({vector.numel() for vector in vectors.values()}) != 1 or not all(v.any() for v in vectors.values()):
-        return {}
-    unit = torch.stack([vectors[name] / vectors[name].norm() for name in names])
-    product = (unit @ unit.T).tolist()
-    return {(names[i], names[j]): product[i][j] for i, j in combinations(range(len(names)), 2)}
+def _products(samples: list[Tensor | None]) -> Tensor | None:
+    """Inner products [N, N] of N clients' samples of a group; None where their lengths differ."""
+    there = [sample for sample in samples if sample is not None]
+    if len(there) < len(samples) or len({len(sample) for sample in there}) != 1:
+        return None
+    rows = torch.stack(there)
+    return rows @ rows.T
+
+
+def _cosines(products: Any) -> list[list[float]] | None:
+    """Cosines [N, N]; None for fewer than two clients, or where a vector is 0."""
+    squares = products.diagonal()
+    if len(squares) < 2 or not bool((squares > 0).all()):
+        return None
+    length = squares.sqrt()
+    cosines: list[list[float]] = (products / length[:, None] / length).tolist()
+    return cosines
 
 
 def _digits(value: float) -> float:

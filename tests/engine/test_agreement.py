@@ -33,9 +33,9 @@ def test_large_groups_are_sampled_evenly() -> None:
     deltas = {n: {"lm.w": shared + torch.randn(len(shared), generator=draw)} for n in ("a", "b")}
     found = _figures(**deltas)
     exact = torch.nn.functional.cosine_similarity(deltas["a"]["lm.w"], deltas["b"]["lm.w"], dim=0)
-    assert found["cosine"]["lm"] == pytest.approx(float(exact), abs=0.02)
+    assert found["cosine"]["lm"] == pytest.approx(float(exact), abs=0.05)
     norm = sum(float(delta["lm.w"].norm()) for delta in deltas.values()) / 2
-    assert found["norm"]["lm"] == pytest.approx(norm, rel=0.02)
+    assert found["norm"]["lm"] == pytest.approx(norm, rel=0.04)
 
 
 def test_one_client_none_and_many() -> None:
