@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from benchmark.board.boards import Board
 from benchmark.board.cells import DASH, decimal, line, row_groups
-from benchmark.board.charts import Point, csv_link, pairs, scatter
+from benchmark.board.charts import Point, pairs, scatter
 from benchmark.board.page import Cell, Chart, Section, Table
 from benchmark.board.rows import Row
 from benchmark.board.schema import possible_range
+from benchmark.board.svg import csv_link
 from fedmrg_core.metrics.catalogue import RANKED_BY, VIEWS, find
 
 METRIC = RANKED_BY.rpartition("/")[2]

@@ -70,7 +70,8 @@ class Chart:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with a paragraph (or ""), tables, charts and a list. short: also part of the Markdown page."""
+    """A heading with a paragraph (or ""), tables, charts and a list. short: also part of the Markdown page. timed: its
+    chart is drawn for the speed of a link, which the page lets its reader choose."""
 
     title: str
     text: str = ""
@@ -78,6 +79,7 @@ class Section:
     items: tuple[str, ...] = ()
     charts: tuple[Chart, ...] = ()
     short: bool = False
+    timed: bool = False
 
 
 @dataclass(frozen=True)

@@ -98,9 +98,14 @@ def committed_text(result: Result) -> str:
     config = dict(result["config"])
     if config.get("data", {}).get("path"):
         config["data"] = {**config["data"], "path": Path(config["data"]["path"]).name}
-    head = json.dumps({**{key: value for key, value in result.items() if key != "scores"}, "config": config}, indent=1)
-    scores = [f"  {json.dumps(key)}: {json.dumps(_rounded(score))}" for key, score in result.get("scores", {}).items()]
-    return head[: head.rindex("\n}")] + ',\n "scores": {\n' + ",\n".join(scores) + "\n }\n}\n"
+    whole = {**{key: value for key, value in result.items() if key not in ("scores", "history")}, "config": config}
+    parts = {"history": result["history"]} if result.get("history") else {}
+    parts["scores"] = {key: _rounded(score) for key, score in result.get("scores", {}).items()}
+    text = json.dumps(whole, indent=1).removesuffix("\n}")
+    for name, part in parts.items():
+        lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in part.items()]
+        text += f',\n "{name}": {{\n' + ",\n".join(lines) + "\n }"
+    return text + "\n}\n"
 
 
 def _rounded(score: Mapping[str, Any]) -> dict[str, Any]:

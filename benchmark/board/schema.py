@@ -17,7 +17,8 @@ from fedmrg_core.metrics.catalogue import Metric, find
 STATUSES = ("finished", "failed", "interrupted")
 LONGEST_NAME = 200
 REQUIRED = {"algorithm": str, "split": str, "preset": str, "seed": int, "status": str, "config": dict}
-OPTIONAL = {"scores": dict, "provenance": dict, "communication": dict, "overrides": list, "config_hash": str}
+OPTIONAL: dict[str, type] = dict.fromkeys(("scores", "provenance", "communication", "history"), dict)
+OPTIONAL |= {"overrides": list, "config_hash": str}
 FINISHED = {"scores": dict, "provenance": dict, "communication": dict, "config_hash": str, "params_sha256": str}
 ROUNDING = 1e-6
 """How far a computed or rounded score may leave its range."""
@@ -53,7 +54,7 @@ def problem(result: Any) -> str:
     for key, kind in wanted.items():
         if not isinstance(result.get(key), kind) or isinstance(result.get(key), bool):
             return f"{key} is {_shown(result.get(key))}, not {_NAMES[kind]}"
-    checks: tuple[Callable[[dict[str, Any]], str], ...] = (_names, _scores, _costs, _sections)
+    checks: tuple[Callable[[dict[str, Any]], str], ...] = (_names, _scores, _costs, _sections, _history)
     return next((found for check in checks if (found := check(result))), "")
 
 
@@ -112,6 +113,14 @@ def _sections(result: Mapping[str, Any]) -> str:
             return f"config.{key} is {_shown(result['config'][key])}, not a table"
     if not isinstance(result.get("provenance", {}).get("versions", {}), dict):
         return f"provenance.versions is {_shown(result['provenance']['versions'])}, not a table"
+    return ""
+
+
+def _history(result: Mapping[str, Any]) -> str:
+    for name, points in result.get("history", {}).items():
+        pairs = points if isinstance(points, list) else [None]
+        if not all(isinstance(one, list) and len(one) == 2 and all(map(is_number, one)) for one in pairs):
+            return f"history {_shown(name)} is {_shown(points)}, not a list of [round, number]"
     return ""
 
 

@@ -12,12 +12,14 @@ from dataclasses import replace
 from benchmark.board.boards import Board
 from benchmark.board.cells import DASH, column, cost_cell, decimal, is_noted, line, row_groups, score_cell
 from benchmark.board.chart_sections import head_charts, heat, hospitals_section, unseen_charts, upload_section
+from benchmark.board.curves_section import curves_section
 from benchmark.board.difference_sections import difference_sections
 from benchmark.board.differences import LEVEL, indistinguishable
 from benchmark.board.origins import origins
 from benchmark.board.page import Cell, Entry, Index, Line, Page, Section, Table
 from benchmark.board.results import Result
 from benchmark.board.rows import Row
+from benchmark.board.time_section import time_section
 from fedmrg_core.errors import first_line
 from fedmrg_core.metrics.catalogue import RANKED_BY, VIEWS, Metric, find, shown
 
@@ -97,8 +99,9 @@ def board_page(board: Board) -> Page:
     ties = indistinguishable(board, RANKED_BY)
     notes, method = (*said, *shared, *_ties(board, ties)), (HOW_TO_READ, *_uncounted(board), facts)
     footnote = f"fedmrg: {FORMALISATION}." if any(is_noted(row.algorithm) for row in board.rows) else ""
-    scores = (*_views(board, ties), *upload_section(board), *_heads(board), *_texts(board), *_conditions(board))
-    rest = (*hospitals_section(board), *difference_sections(board), _costs(board), *problems)
+    costs = (*upload_section(board), *time_section(board))
+    scores = (*_views(board, ties), *costs, *_heads(board), *_texts(board), *_conditions(board))
+    rest = (*hospitals_section(board), *difference_sections(board), *curves_section(board), _costs(board), *problems)
     return Page(title, board.slug, notes, method, footnote, (*scores, *rest), tuple(origins(board)))
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.run.headline import of_round
 from benchmark.run.interrupt import deferred_interrupt
 from benchmark.run.mirror import feed
 from fedmrg_core.runfolder import RunFolder
@@ -86,12 +87,24 @@ class Record:
         rows, provenance = self.folder.rounds(), self.result["provenance"]
         self.clock.seconds["total"] = self.clock.total()
         self.result["communication"] = communication(self.folder.ledger())
+        self.result["history"] = history(rows)
         self.result["failures"] = [failure for row in rows for failure in row["failures"]] + self.late_failures
         provenance["seconds"] = {name: round(value, 3) for name, value in self.clock.seconds.items()}
         provenance["client_seconds"] = round(sum(row["seconds"]["clients"] for row in rows), 3)
         provenance["client_cpu_seconds"] = round(sum(row["seconds"].get("clients_cpu", 0.0) for row in rows), 3)
         provenance["round_seconds"] = round(sum(row["seconds"]["total"] for row in rows), 3)
         self.folder.write_result(self.result)
+
+
+def history(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, float]]]:
+    """Name -> [round from 1 on, value] of the numbers that have a curve; seconds, which tell nothing later, are left
+    out."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    for row in rows:
+        for name, value in of_round(row).items():
+            if name != "round_s":
+                found.setdefault(name, []).append((int(row["round"]) + 1, float(f"{value:.6g}")))
+    return found
 
 
 def communication(ledger: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

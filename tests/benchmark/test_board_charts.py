@@ -13,9 +13,13 @@ import pytest
 from benchmark.board.boards import boards
 from benchmark.board.cells import line
 from benchmark.board.chart_sections import head_charts, heat, hospitals_section, unseen_charts, upload_section
-from benchmark.board.charts import Axis, Point, pareto
+from benchmark.board.charts import Point, pareto
+from benchmark.board.curves_section import curves_section
 from benchmark.board.page import Cell, Chart, Table
 from benchmark.board.rows import Estimate
+from benchmark.board.schema import problem
+from benchmark.board.svg import Axis
+from benchmark.board.time_section import time_section
 
 
 def table(link: str) -> list[list[str]]:
@@ -108,3 +112,40 @@ def test_the_colour_of_a_heat_map_stays_in_its_range(board):
     cells = [Cell("x", number=-0.5), Cell("x", number=1.5)]
     (row,) = heat(Table(("a", "b"), (line(board.rows[0], cells),))).lines
     assert [cell.shade for cell in row.cells] == [0, 100]
+
+
+def test_time_is_computing_and_transfer(make_result):
+    def row(name: str, cpu: float, megabytes: float):
+        made = make_result(name)
+        sent = {**made["communication"], "upload_bytes": megabytes * 1e6, "download_bytes": 3 * megabytes * 1e6}
+        facts = {**made["provenance"], "client_cpu_seconds": cpu, "device": "cpu, float32"}
+        return {**made, "communication": sent, "provenance": facts}
+
+    (found,) = boards([row("fedavg", 100, 25), row("fedmrg", 180, 1), make_result("constant", value=0.1)])
+    (section,) = time_section(found)
+    _, *rows = table(section.charts[0].csv)
+    hours = {name: [float(one) * 3600 for one in times[:3]] for name, _, _, *times in rows}
+    assert hours["fedavg"] == pytest.approx([180, 108, 100.8], rel=1e-5)
+    assert hours["fedmrg"] == pytest.approx([183.2, 180.32, 180.032], rel=1e-5)
+    cells = section.tables[0].lines[0].cells[1:]
+    assert [cell.text for cell in cells] == ["1.7 min", "100.0", "3.0 min", "1.8 min", "1.7 min"]
+    assert "fedmrg" not in desc(section.charts[0]).partition(";")[0], "slower and no better: not on the front"
+    (alone,) = boards([row("fedavg", 100, 25), make_result("constant", value=0.1)])
+    assert list(time_section(alone)) == []
+
+
+def test_curves_are_means_over_seeds_at_the_rounds_that_all_have(make_result):
+    seeds = [make_result(seed=seed, history={"agreement": points}) for seed, points in enumerate(AGREEMENT)]
+    found = boards([*seeds, *(make_result("fedavg", seed=seed) for seed in (0, 1))])[0]
+    (section,) = curves_section(found)
+    (chart,) = section.charts
+    assert table(chart.csv) == [["algorithm", "round", "value"], ["fedmrg", "1", "0.3"], ["fedmrg", "3", "0.6"]]
+    assert desc(chart) == "fedmrg: .300 in round 1, .600 in round 3."
+
+
+AGREEMENT = ([[1, 0.2], [2, 0.9], [3, 0.5]], [[1, 0.4], [3, 0.7]])
+
+
+@pytest.mark.parametrize("points", [[[1, "x"]], [[1]], {"1": 2}, [[1, float("nan")]]])
+def test_a_damaged_curve_is_refused(make_result, points):
+    assert problem(make_result(history={"agreement": points})).startswith("history 'agreement' is")

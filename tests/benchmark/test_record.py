@@ -14,7 +14,7 @@ import pytest
 from benchmark.run import experiment
 from benchmark.run.experiment import run_experiment
 from benchmark.run.options import Options
-from benchmark.run.record import communication
+from benchmark.run.record import communication, history
 from fedmrg_core.runfolder import RunFolder
 from tests.toy import toy_config
 
@@ -82,3 +82,10 @@ def test_a_finished_run_is_not_run_again(toy_cache: Path, tmp_path: Path, monkey
     again = run_experiment(toy_config("constant"), replace(options, resume=result["run_id"]))
     assert again["params_sha256"] == result["params_sha256"]
     assert (tmp_path / result["run_id"] / "result.json").read_bytes() == stored
+
+
+def test_a_result_has_the_numbers_of_each_round() -> None:
+    rows = [
+        {"round": at, "loss": 3.0 - at, "seconds": {"total": 2.0}, "updates": {"norm": {"lm": 0.25}}} for at in range(2)
+    ]
+    assert history(rows) == {"train_loss": [(1, 3.0), (2, 2.0)], "update_norm": [(1, 0.25), (2, 0.25)]}
