@@ -92,8 +92,9 @@ def of_hospitals(result: Mapping[str, Any]) -> dict[str, dict[str, float]]:
 
 def of_round(row: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of a `rounds.jsonl` row that have a curve."""
-    updates = row.get("updates", {})
-    known = {"train_loss": row.get("loss"), "round_s": row.get("seconds", {}).get("total"), **row.get("val", {})}
+    updates, trained = row.get("updates", {}), row.get("steps", 1) > 0  # after the last round, nobody may train
+    known = {"round_s": row.get("seconds", {}).get("total"), **row.get("val", {})}
+    known |= {"train_loss": row["loss"]} if trained and "loss" in row else {}
     known |= {"update_norm": updates.get("norm", {}).get("lm"), "agreement": updates.get("cosine", {}).get("all")}
     return {metric_name(name): float(value) for name, value in known.items() if _is_number(value)}
 
