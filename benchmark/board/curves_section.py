@@ -13,13 +13,18 @@ from benchmark.board.cells import decimal
 from benchmark.board.page import Chart, Section
 from benchmark.board.rows import Row
 from benchmark.board.svg import LINE, Axis, csv_link, cut, grid, of_row, picture, spread, text_at
-from benchmark.run.headline import CURVES
 
 MEANING = (
     "Means over seeds, after each round. The training loss is the algorithm's own: it shows whether training has "
     "settled, and compares no two algorithms. Rows whose results are older than these numbers are left out."
 )
-SHOWN = ("train_loss", "val_nll", "val_ce_f1", "agreement", "update_norm")
+TITLES = {
+    "train_loss": "Training loss",
+    "val_nll": "NLL on validation studies",
+    "val_ce_f1": "CE F1 micro on validation studies",
+    "agreement": "Mean cosine of two hospitals' updates",
+    "update_norm": "Mean size of the hospitals' updates of the language model",
+}
 TOP, LEFT, RIGHT, LABELS = 24, 56, 560, 572
 
 
@@ -33,7 +38,7 @@ class Curve:
 
 def curves_section(board: Board) -> Iterator[Section]:
     """A chart for each number that at least one row has."""
-    found = {name: [c for row in board.complete if (c := _curve(row, name)).points] for name in SHOWN}
+    found = {name: [c for row in board.complete if (c := _curve(row, name)).points] for name in TITLES}
     charts = tuple(_chart(name, curves) for name, curves in found.items() if curves)
     if charts:
         yield Section("Curves by round", MEANING, charts=charts)
@@ -47,7 +52,7 @@ def _curve(row: Row, name: str) -> Curve:
 
 
 def _chart(name: str, curves: Sequence[Curve]) -> Chart:
-    title = f"{name} by round: {CURVES[name]}"
+    title = f"{TITLES[name]}, by round"
     values = [value for curve in curves for _, value in curve.points]
     pad = 0.05 * (max(values) - min(values)) or 0.05
     bottom = TOP + max(220, LINE * len(curves))

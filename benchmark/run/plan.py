@@ -27,6 +27,7 @@ from fedmrg_core.errors import ConfigError, FedMRGError
 from fedmrg_core.models.pretrained import config_of
 from fedmrg_core.models.registry import get_language_model
 from fedmrg_core.models.report_model import ReportModel
+from fedmrg_core.models.rounded import saved_bytes
 from fedmrg_core.models.shapes import shapes_only
 from fedmrg_core.types import Payload, State
 
@@ -49,7 +50,7 @@ class Plan:
     """steps: of a client per round. parts: of the model. statistics: number of running statistics, which travel too.
     rounds: each client's traffic in the first round, and in the second, when the server has what it collects.
     weights, moving: number of parameters, and of what training moves. activations: bytes of one step on a batch.
-    probe: None if none was made; why_not says why."""
+    saved: bytes by which rounding makes the weights smaller. probe: None if none was made; why_not says why."""
 
     config: Config
     clients: int
@@ -61,6 +62,7 @@ class Plan:
     weights: int
     moving: int
     activations: int
+    saved: float = 0.0
     probe: Probe | None = None
     why_not: str = ""
 
@@ -73,7 +75,7 @@ class Plan:
     def memory(self) -> float:
         """Bytes of an actor at its peak: libraries; weights; training state; the activations of one step. All in
         float32."""
-        return LIBRARIES + 4.0 * self.weights + self.state + self.activations
+        return LIBRARIES + 4.0 * self.weights - self.saved + self.state + self.activations
 
     @property
     def state(self) -> float:
@@ -122,6 +124,7 @@ def make_plan(config: Config, clients: int, studies: int) -> Plan:
         statistics=sum(moving[name].numel() for name in shared if name not in model.trainable()),
         rounds=traffic_of_rounds(algorithm, server, names),
         weights=sum(p.numel() for p in model.parameters()),
+        saved=saved_bytes(model.lm, config.model.lm_bits),
         moving=sum(tensor.numel() for tensor in moving.values()),
         activations=activation_bytes(model, config.train.batch_size, config.device.gradient_checkpointing),
     )

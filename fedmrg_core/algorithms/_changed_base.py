@@ -18,6 +18,7 @@ from fedmrg_core.algorithms._factors import A, B, FactorMethod
 from fedmrg_core.algorithms.base import Client, ClientState, ServerState, Update
 from fedmrg_core.errors import ConfigError
 from fedmrg_core.models.report_model import ReportModel
+from fedmrg_core.models.rounded import WHOLE
 from fedmrg_core.types import Payload, State
 
 CHANGE, LEFT, RIGHT, SEEN = "base_change", "left", "right", "seen"
@@ -43,6 +44,8 @@ class ChangedBase(FactorMethod):
         return params
 
     def configure_model(self, model: ReportModel, seed: int) -> None:
+        if model.config.lm_bits != WHOLE:
+            raise ConfigError(f"this algorithm adds to the weights that model.lm_bits = {model.config.lm_bits} rounds.")
         super().configure_model(model, seed)
         for name, module in model.named_modules():
             _check_orientation(name, module)

@@ -8,7 +8,7 @@ from typing import Any
 
 from fedmrg_core.errors import ConfigError, choose, in_range, not_empty
 
-NEWER = {"begin": "auto", "chat": "no", "max_patches": 256}
+NEWER = {"begin": "auto", "chat": "no", "max_patches": 256, "lm_bits": 32}
 """Settings that are newer than the shipped bases, with the values that leave a model as it was without them."""
 
 NO_WARM_UP = {"warmup_studies": 1, "warmup_vision_steps": 0, "warmup_prompt_steps": 0, "warmup_steps": 0}
@@ -27,6 +27,8 @@ class ModelConfig:
 
     encoder: a registered name ("conv") or the Hugging Face id or path of a vision model.
     lm: a registered name ("tiny") or the Hugging Face id or path of a causal language model.
+    lm_bits: of each weight of a checkpoint's frozen language model: 32, or rounded to 8 or 4 (NF4), which takes less
+        memory and gives other numbers. Adapters, embeddings and the output layer keep 32.
     image_size: pixels per side; films are resized to squares of it. 0 = what the encoder's checkpoint was trained on;
         it is a number from the start of a run on.
     max_patches: most patches of an encoder's checkpoint that the language model reads; a finer grid is averaged down.
@@ -48,6 +50,7 @@ class ModelConfig:
 
     encoder: str
     lm: str
+    lm_bits: int
     image_size: int
     max_patches: int
     encoder_channels: tuple[int, ...]
@@ -75,6 +78,7 @@ class ModelConfig:
         if self.image_size:
             in_range("model.image_size", self.image_size, 16, 2048, unit="pixels")
         in_range("model.max_patches", self.max_patches, 1)
+        choose("model.lm_bits", str(self.lm_bits), ("32", "8", "4"))
         for name in ("begin", "chat"):
             choose(f"model.{name}", getattr(self, name), ("auto", "yes", "no"))
         for channels in self.encoder_channels:

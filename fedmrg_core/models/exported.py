@@ -22,6 +22,7 @@ from fedmrg_core.models.config import ModelConfig
 from fedmrg_core.models.generation import GenerationConfig
 from fedmrg_core.models.registry import get_language_model
 from fedmrg_core.models.report_model import ReportModel, load_state
+from fedmrg_core.models.rounded import WHOLE, loading_options
 from fedmrg_core.models.tokenizer import END, PAD
 from fedmrg_core.models.tuning import load_adapter, merge_adapters, save_adapter
 from fedmrg_core.types import State
@@ -117,7 +118,8 @@ def load_language_model(folder: Path) -> Any:
     from transformers import AutoModelForCausalLM
 
     facts = read_facts(folder)
-    lm = AutoModelForCausalLM.from_pretrained(_language_model(folder, facts), use_safetensors=True)
+    options = loading_options(facts["model"].get("lm_bits", WHOLE))
+    lm = AutoModelForCausalLM.from_pretrained(_language_model(folder, facts), use_safetensors=True, **options)
     return load_adapter(lm, folder) if facts["adapter"] else lm
 
 

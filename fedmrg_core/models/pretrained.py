@@ -15,6 +15,7 @@ import torch
 from fedmrg_core.errors import ConfigError, first_line
 from fedmrg_core.models.packaged import checkpoint_path
 from fedmrg_core.models.registry import encoder_names, language_model_names
+from fedmrg_core.models.rounded import WHOLE, loading_options
 from fedmrg_core.models.shapes import build_shape, building_shapes, known_config
 
 
@@ -48,13 +49,13 @@ def without_weights() -> Iterator[None]:
         _without_weights.reset(token)
 
 
-def load_weights(setting: str, path: str, load: Callable[..., Any]) -> tuple[Any, set[str]]:
-    """A model in float32, from safetensors only, and the names of its parameters that the checkpoint lacks."""
+def load_weights(setting: str, path: str, load: Callable[..., Any], bits: int = WHOLE) -> tuple[Any, set[str]]:
+    """A model in float32, from safetensors only, and the names of its parameters that the checkpoint lacks. bits: of
+    the weights of its linear layers."""
     if building_shapes():
         return build_shape(setting, config_of(setting, path)), set()
     options: dict[str, Any] = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
-    if setting == "lm" and _without_weights.get():
-        options["device_map"] = "meta"
+    options |= {"device_map": "meta"} if setting == "lm" and _without_weights.get() else loading_options(bits)
     model, info = load_pretrained(setting, path, load, **options)
     return model, set(info["missing_keys"])
 

@@ -24,6 +24,7 @@ from fedmrg_core.models.outputs import DecoderOutput as DecoderOutput
 from fedmrg_core.models.outputs import Generation as Generation
 from fedmrg_core.models.outputs import VisionOutput as VisionOutput
 from fedmrg_core.models.registry import build_encoder, get_language_model
+from fedmrg_core.models.rounded import check_bits, check_tuning
 from fedmrg_core.models.tokenizer import ReportTokenizer
 from fedmrg_core.models.tuning import AdapterSwitch, AdapterWeights, Tuning, tune_encoder, tune_language_model
 from fedmrg_core.seeding import torch_seed
@@ -63,6 +64,7 @@ class ReportModel(nn.Module):
         super().__init__()
         self.config, self.tokenizer = config, tokenizer
         self.encoder = build_encoder(config)
+        check_bits(config)
         self.lm: Any = get_language_model(config.lm).build(config, tokenizer) if lm is None else lm
         words = self.lm.get_input_embeddings()
         width = int(words.weight.shape[1])
@@ -93,6 +95,7 @@ class ReportModel(nn.Module):
         for module in (self.dx_head, self.dx_prompts):
             module.requires_grad_(diagnosis)
         self.dx_positions.requires_grad_(False)
+        check_tuning(self.config, tuning.kind)
         tune_encoder(self.encoder, tuning, seed)
         tune_language_model(self.lm, tuning, adapters, seed)
         self.adapters = AdapterSwitch(self.lm)

@@ -83,11 +83,11 @@ class _Slow:
 
 @language_model(CHECKPOINT, trained_here=False, tokenizer=own_tokenizer)
 def build(config: ModelConfig, tokenizer: ReportTokenizer) -> Any:
-    """The checkpoint's model in float32, without what its `generation_config.json` says. Raises ConfigError if its
-    tokenizer has more tokens than it has embeddings, or weights are missing."""
+    """The checkpoint's model in float32 or rounded, without what its `generation_config.json` says. Raises ConfigError
+    if its tokenizer has more tokens than it has embeddings, or weights are missing."""
     from transformers import GenerationConfig
 
-    model, missing = load_weights("lm", config.lm, _causal)
+    model, missing = load_weights("lm", config.lm, _causal, config.lm_bits)
     if missing:
         raise refusal("lm", config.lm, f"it lacks {len(missing)} of its weights, as {min(missing)}")
     model.generation_config = GenerationConfig()
