@@ -174,11 +174,21 @@ def _parts(model: ReportModel, shared: set[str]) -> Iterator[Part]:
 
 
 def activation_bytes(model: ReportModel, batch: int, checkpointing: bool) -> int:
-    """Bytes that one training step stores for its backward pass: counted on the meta device for one study of the
-    longest length, times the batch. The model has no values afterwards."""
+    """Bytes of one training step on the longest reports: what it stores for its backward pass, counted on the meta
+    device for one study, times the batch; twice the largest of these tensors (the logits), for its gradient and a
+    working copy; with checkpointing, what one layer stores when it is computed again. The model has no values
+    afterwards."""
     model.to("meta")
+    stored, largest = _stored(model)
     if checkpointing:
         model.checkpoint_gradients()
+        less, largest = _stored(model)
+        stored = less + (stored - less) // model.lm.config.get_text_config().num_hidden_layers
+    return (stored + 2 * largest) * batch
+
+
+def _stored(model: ReportModel) -> tuple[int, int]:
+    """Bytes that a step on one study stores for its backward pass, and those of the largest tensor among them."""
     own = {tensor.untyped_storage()._cdata for tensor in model.state_dict().values()}
     sizes: dict[int, int] = {}
 
@@ -192,7 +202,7 @@ def activation_bytes(model: ReportModel, batch: int, checkpointing: bool) -> int
     held: list[Tensor] = []
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         trial_step(model, model.config.max_tokens)
-    return sum(sizes.values()) * batch
+    return sum(sizes.values()), max(sizes.values(), default=0)
 
 
 def with_probe(plan: Plan) -> Plan:

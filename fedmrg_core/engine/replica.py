@@ -15,13 +15,14 @@ from fedmrg_core.algorithms.base import Algorithm
 from fedmrg_core.data.cache.federation import POOLED, Federation, pooled
 from fedmrg_core.engine.device import DeviceConfig, configure_device, to_device
 from fedmrg_core.engine.failures import Fault
-from fedmrg_core.engine.memory.process import configure_process
+from fedmrg_core.engine.memory.process import configure_process, trim_heap
 from fedmrg_core.engine.memory.shared_weights import MIN_SHARED_BYTES, SharedWeights
 from fedmrg_core.engine.trainer import TrainConfig
 from fedmrg_core.models.config import ModelConfig
 from fedmrg_core.models.generation import GREEDY, GenerationConfig
 from fedmrg_core.models.registry import get_language_model
 from fedmrg_core.models.report_model import Batch, ReportModel, build_model, load_state
+from fedmrg_core.models.rounded import WHOLE
 from fedmrg_core.types import State
 
 
@@ -70,6 +71,8 @@ class Replica:
         """The model as the algorithm configures it: once in a worker's life."""
         spec = self.spec
         model = build_model(spec.model, Path(spec.base), spec.seed)
+        if spec.model.lm_bits != WHOLE:
+            trim_heap()  # of the whole weights that were rounded
         model.check_length(spec.generation.longest(spec.model.max_tokens))
         spec.algorithm.configure_model(model, spec.seed)
         if spec.device.gradient_checkpointing:
