@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from fedmrg_core.algorithms.base import Algorithm
 from fedmrg_core.algorithms.bounds import Centralised, FrozenLM, LocalOnly
+from fedmrg_core.algorithms.fedlora import FedLoRA
 from fedmrg_core.algorithms.fedlora_dx import FedLoRADx
+from fedmrg_core.engine.worker import Worker
 from fedmrg_core.errors import ConfigError
 from fedmrg_core.models.tuning import FULL, Tuning
 from tests.stub import POINTS, A, B, E, StubRun, W, written
+from tests.toy import toy_spec
 
 LORA = Tuning("lora", rank=2, alpha=4.0)
 GENERIC = {A.format("generic"), B.format("generic")}
@@ -70,3 +75,16 @@ def test_frozen_lm_trains_the_rest_as_fedlora_dx() -> None:
 def test_frozen_lm_refuses_full_tuning() -> None:
     with pytest.raises(ConfigError, match="= full trains the language model"):
         FrozenLM(tuning=FULL)
+
+
+@pytest.mark.parametrize("method", [LocalOnly, Centralised])
+def test_without_diagnosis_they_are_bounds_of_fedlora(method: type[LocalOnly], toy_cache: Path) -> None:
+    points = {"h01": POINTS["h01"]}
+    run = StubRun(method(tuning=LORA, diagnosis=False), points=points)
+    found = run.server.params or run.private("h01")["personal"]
+    who = "pooled" if method.pools else "h01"  # its name decides its batches
+    plain = StubRun(FedLoRA(tuning=LORA), points={who: POINTS["h01"]}).server.params
+    for name, tensor in plain.items():
+        torch.testing.assert_close(found[name], tensor)
+    worker = Worker(toy_spec(toy_cache, "frozen-lm", diagnosis=False))
+    assert {name.split(".")[0] for name in worker.initial} == {"encoder", "connector"}
