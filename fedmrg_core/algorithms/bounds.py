@@ -41,11 +41,11 @@ class LocalOnly(Bound):
 @register("centralised")
 @dataclass(frozen=True)
 class Centralised(Bound):
-    """fedlora-dx on the pooled studies of all seen hospitals: an upper bound that no federation may have. diagnosis:
-    false trains fedlora instead.
+    """fedlora-dx on the pooled studies of all seen hospitals: an upper bound that no federation may have.
 
     A round is `train.local_epochs` of the pool, with a fresh optimiser as at any client, so that a run trains on as
     many studies as a federated one. Its bytes are those of the model; a real pool moves films and reports instead.
+    diagnosis: false trains fedlora instead.
     """
 
     family = "bounds"
@@ -57,7 +57,9 @@ class Centralised(Bound):
 @dataclass(frozen=True)
 class FrozenLM(Bound):
     """fedlora-dx without LoRA: the language model stays as the base has it, and encoder, connector, diagnosis head and
-    prompts are all that is trained and sent. diagnosis: false leaves out the last two.
+    prompts are all that is trained and sent.
+
+    diagnosis: false leaves out the last two.
     """
 
     family = "bounds"
