@@ -36,6 +36,7 @@ class DataSet:
     detect: Callable[[Path], bool] | None
     looked_for: str
     precedence: int
+    impressions: bool
 
 
 REGISTRY: dict[str, DataSet] = {}
@@ -49,19 +50,21 @@ def data_set(
     detect: Callable[[Path], bool] | None = None,
     looked_for: str = "",
     precedence: int = 0,
+    impressions: bool = False,
 ) -> Callable[[Reader], Reader]:
     """Register a reader: a class with a classmethod `open(data, seed)`, as every FileSource is, or such a function.
 
     default_split: the committed split that a run gets where it names none; "": hospitals and parts are those that the
     studies name, else dealt and divided at random. detect: whether a folder holds this data set. looked_for: the files
     that `detect` looks for, for messages. precedence: the highest one wins where several data sets are detected.
+    impressions: whether it reads them where `data.impression` asks for it.
     """
 
     def register(reader: Reader) -> Reader:
         if name in REGISTRY:
             raise ValueError(f"data set '{name}' is registered twice")
         opener: Open = getattr(reader, "open", reader)  # type: ignore[arg-type]
-        REGISTRY[name] = DataSet(name, opener, default_split, detect, looked_for, precedence)
+        REGISTRY[name] = DataSet(name, opener, default_split, detect, looked_for, precedence, impressions)
         if isinstance(reader, type):
             named: Any = reader
             named.name = name
@@ -106,4 +109,7 @@ def open_data_set(name: str, data: DataConfig, seed: int, knobs: Knobs | None = 
     found = get(name)
     if found.detect is not None and not data.path:
         raise DataError(f"the split needs the {name} data: give its folder (DATA=dir; see docs/data.md)")
+    if data.impression and not found.impressions:
+        known = ", ".join(one.name for one in data_sets().values() if one.impressions)
+        raise DataError(f"data.impression = true, and {name} has no impressions that are read; {known} have")
     return found.open(data, seed, knobs) if knobs else found.open(data, seed)

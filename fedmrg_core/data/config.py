@@ -17,6 +17,8 @@ class DataConfig:
     unseen: names of hospitals that take no part in training, separated by commas; for manifests.
     deal: number of hospitals that a manifest without a `hospital` column is dealt into where CLIENTS is not given.
     dedup: keep each group of near-duplicate reports inside one part (train, val or test).
+    impression: a report is its findings and, after them, its impression where it has one; false: its findings. A study
+        without findings is left out either way.
     private: treat the reports as those of a credentialed source.
     allow_text: let report text of a credentialed source (MIMIC-CXR, CheXpert Plus) into results. Only where the
         data use agreement allows it.
@@ -28,6 +30,7 @@ class DataConfig:
     unseen: str
     deal: int
     dedup: bool
+    impression: bool
     private: bool
     allow_text: bool
 

@@ -16,8 +16,9 @@ from fedmrg_core.data.config import DataConfig
 from fedmrg_core.types import CONDITIONS
 
 SETTINGS = DataConfig(
-    path="", on_bad="stop", small="refuse", unseen="", deal=5, dedup=False, private=False, allow_text=False
-)
+    path="", on_bad="stop", small="refuse", unseen="", deal=5, dedup=False, impression=False, private=False,
+    allow_text=False,
+)  # fmt: skip
 
 
 def own_folder(root: Path, columns: str, rows: Iterable[str]) -> Path:

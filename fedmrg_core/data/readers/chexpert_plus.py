@@ -21,6 +21,7 @@ from fedmrg_core.types import Study
 
 TABLE = "df_chexpert_plus_240401.csv"
 COLUMNS = ("path_to_image", "frontal_lateral", "ap_pa", "deid_patient_id", "section_findings", "split")
+IMPRESSION = "section_impression"
 _PATH = re.compile(r"(train|valid|test)/(patient\d+)/(study\d+)/(view\d+_\w+)\.\w+$")
 
 
@@ -39,19 +40,20 @@ class _Film(NamedTuple):
     row: int
 
 
-@data_set("chexpert_plus", detect=lambda root: (root / TABLE).is_file(), looked_for=TABLE)
+@data_set("chexpert_plus", detect=lambda root: (root / TABLE).is_file(), looked_for=TABLE, impressions=True)
 class ChexpertPlusSource(FileSource):
     """The reader. Study ids are `patient1/study1`. Its text goes nowhere: `credentialed`."""
 
     credentialed = published = True
 
     def _read(self) -> list[Study]:
-        table = read_table(self.root / TABLE, COLUMNS)
+        table = read_table(self.root / TABLE, (*COLUMNS, *([IMPRESSION] if self.data.impression else [])))
         table.unique(("path_to_image",))
         films: dict[str, list[_Film]] = {}
         parts: dict[str, str] = {}
         cells = zip(*(table.column(name) for name in COLUMNS), strict=True)
-        for row, (path, view, beam, patient, findings, _) in zip(table.numbers, cells, strict=True):
+        said = table.column(IMPRESSION) if self.data.impression else [""] * len(table.numbers)
+        for row, impression, (path, view, beam, patient, findings, _) in zip(table.numbers, said, cells, strict=True):
             match = _PATH.search(path.strip())
             if match is None:
                 wanted = "train/patient1/study1/view1_frontal.jpg"
@@ -62,7 +64,7 @@ class ChexpertPlusSource(FileSource):
             image = f"{match.group(0).rsplit('.', 1)[0]}.png"
             kind = view.strip().lower()
             rank = BEAM_RANK.get(beam.strip().upper(), 2) if kind == "frontal" else -1
-            film = _Film(rank, image, kind, prepare_report(findings), patient.strip(), row)
+            film = _Film(rank, image, kind, _report(findings, impression), patient.strip(), row)
             films.setdefault(name, []).append(film)
         return self._labelled([study for name in sorted(films) for study in self._study(name, films[name])])
 
@@ -79,3 +81,9 @@ class ChexpertPlusSource(FileSource):
         self.locations[name] = (TABLE, film.row)
         folder = "PNG/PNG" if (self.root / "PNG" / "PNG").is_dir() else "PNG"
         return [Study(name, film.patient or name.split("/")[0], f"{folder}/{film.image}", report, (), "")]
+
+
+def _report(findings: str, impression: str) -> str:
+    """The findings, and the impression after them; "" without findings."""
+    findings = prepare_report(findings)
+    return f"{findings} {prepare_report(impression)}".strip() if findings else ""

@@ -6,9 +6,10 @@ Open-i: ecgen-radiology/*.xml, NLMCXR_png/*.png, and Kaggle's indiana_projection
 film is frontal (nor, reliably, do the DICOM headers).
 
 The rules, each with its count in `left_out`: the report is the findings section as written, XXXX marks and all
-(`reports_with_xxxx`); without findings a study is left out (`no_findings`), as without a frontal film
-(`no_frontal_film`); of several frontal films the first listed is taken (`several_frontal_films`), and a lateral one is
-not read (`with_lateral_view`; the others are `frontal_view_only`). A study is its own patient: IU names none.
+(`reports_with_xxxx`), with `data.impression` the impression after it; without findings a study is left out
+(`no_findings`), as without a frontal film (`no_frontal_film`); of several frontal films the first listed is taken
+(`several_frontal_films`), and a lateral one is not read (`with_lateral_view`; the others are `frontal_view_only`). A
+study is its own patient: IU names none.
 R2Gen's 2,955 studies are a part of the collection; a split's other studies are then counted as `split_studies_absent`.
 docs/data.md says where to get the films.
 """
@@ -45,10 +46,15 @@ class RawStudy:
 
     uid: str
     findings: str
+    impression: str
     problems: str
     films: tuple[tuple[str, str], ...]
     file: str
     row: int | None
+
+    def report(self, impression: bool) -> str:
+        """Its findings, with the impression after them if that is asked for."""
+        return f"{self.findings} {self.impression}".strip() if impression else self.findings
 
 
 def layout_of(root: Path) -> str:
@@ -65,6 +71,7 @@ def layout_of(root: Path) -> str:
     default_split="iu_xray/group",
     detect=lambda root: bool(layout_of(root)),
     looked_for=f"{REPORTS}, {XML}/, annotation.json",
+    impressions=True,
 )
 class IUXraySource(FileSource):
     """The reader. A film that is not there is found when it is decoded. Study ids are `CXR1`, .."""
@@ -89,9 +96,13 @@ class IUXraySource(FileSource):
         read = {"kaggle": _kaggle, "r2gen": _r2gen, "openi": _openi}.get(self.layout)
         if read is None:
             raise DataError(f"no IU X-ray layout in '{self.root}' (see docs/data.md)")
+        if self.data.impression and self.layout == "r2gen":
+            raise DataError(f"data.impression = true, and R2Gen's {ANNOTATION} has findings alone", ANNOTATION)
         kept = [(record, film) for record in read(self.root) for film in self._film(record)]
-        labels = label_reports([record.findings for record, _ in kept])
-        return [_study(*one, states) for one, states in zip(kept, labels, strict=True)]
+        reports = [record.report(self.data.impression) for record, _ in kept]
+        labels = label_reports(reports)
+        found = zip(kept, reports, labels, strict=True)
+        return [_study(record, film, report, states) for (record, film), report, states in found]
 
     def _film(self, record: RawStudy) -> list[str]:
         """The film to read, in a list; none, and a note, where the study is left out."""
@@ -112,9 +123,9 @@ class IUXraySource(FileSource):
         return frontal[:1]
 
 
-def _study(record: RawStudy, film: str, labels: Labels) -> Study:
+def _study(record: RawStudy, film: str, report: str, labels: Labels) -> Study:
     name = f"CXR{record.uid}"
-    return Study(name, name, film, record.findings, labels, "")
+    return Study(name, name, film, report, labels, "")
 
 
 def film_folder(root: Path, first: str) -> str:
@@ -140,13 +151,13 @@ def _kaggle(root: Path) -> Iterable[RawStudy]:
     table = read_table(root / REPORTS, ("uid", "findings"))
     films = _projections(root)
     folder = film_folder(root, next((names[0][0] for names in films.values()), ""))
-    cells = zip(table.column("uid"), table.column("findings"), table.column("Problems"), table.numbers, strict=True)
-    for uid, findings, problems, row in cells:
+    columns = (table.column(name) for name in ("uid", "findings", "impression", "Problems"))
+    for uid, findings, said, problems, row in zip(*columns, table.numbers, strict=True):
         if not is_number(uid.strip()):
             raise DataError(f"uid '{one_line(uid)[:40]}' is not a number", REPORTS, row)
         own = tuple((f"{folder}/{name}", view) for name, view in films.get(uid.strip(), []))
         codes = ";".join(code.strip() for code in problems.split(";"))
-        yield RawStudy(uid.strip(), prepare_report(findings), codes, own, REPORTS, row)
+        yield RawStudy(uid.strip(), prepare_report(findings), prepare_report(said), codes, own, REPORTS, row)
 
 
 def _r2gen(root: Path) -> Iterable[RawStudy]:
@@ -155,7 +166,7 @@ def _r2gen(root: Path) -> Iterable[RawStudy]:
         if name is None:
             raise DataError("the entry needs an id such as CXR1_IM-0001", ANNOTATION, entry.row)
         films = tuple((f"images/{path}", "unknown") for path in entry.images)
-        yield RawStudy(name.group(1), entry.report, "", films, ANNOTATION, entry.row)
+        yield RawStudy(name.group(1), entry.report, "", "", films, ANNOTATION, entry.row)
 
 
 def _openi(root: Path) -> Iterable[RawStudy]:
@@ -168,7 +179,8 @@ def _openi(root: Path) -> Iterable[RawStudy]:
         file = f"{XML}/{path.name}"
         uid, sections, problems = read_report(path, file)
         own = tuple((f"{folder}/{_openi_name(uid, name)}", view) for name, view in films.get(uid, []))
-        yield RawStudy(uid, prepare_report(sections.get("FINDINGS", "")), problems, own, file, None)
+        findings, said = (prepare_report(sections.get(name, "")) for name in ("FINDINGS", "IMPRESSION"))
+        yield RawStudy(uid, findings, said, problems, own, file, None)
 
 
 def _openi_name(uid: str, kaggle: str) -> str:

@@ -11,6 +11,7 @@ from fedmrg_core.data.readers.composite import CompositeSource
     default_split="mimic_chexpertplus/iu_unseen",
     detect=lambda root: MimicChexpertPlus.detect(root),
     looked_for="the folders chexpert_plus/, iu_xray/ and mimic_cxr/",
+    impressions=True,
 )
 class MimicChexpertPlus(CompositeSource):
     """Three hospitals, one per data set."""

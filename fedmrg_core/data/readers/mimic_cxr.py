@@ -64,6 +64,7 @@ def layout_of(root: Path) -> str:
     default_split="mimic_cxr/group",
     detect=lambda root: bool(layout_of(root)),
     looked_for=f"{PREFIX}metadata.csv(.gz)",
+    impressions=True,
 )
 class MimicSource(FileSource):
     """The reader. Study ids are `s50414267`, patients `p10000032`. Its text goes nowhere: `credentialed`."""
@@ -81,6 +82,8 @@ class MimicSource(FileSource):
 
     def _read(self) -> list[Study]:
         if layout_of(self.root) == "r2gen":
+            if self.data.impression:
+                raise DataError("data.impression = true, and R2Gen's annotation has findings alone", str(self.root))
             return self._annotated()
         films, parts = self._films(), self._parts()
         labels = _labels(self.root)
@@ -88,7 +91,8 @@ class MimicSource(FileSource):
         studies: list[Study] = []
         for (patient, name), own in sorted(films.items()):
             text = reports.text(patient, name)
-            report = sections(text or "").get("findings", "")
+            parts_of = sections(text or "")
+            report = parts_of.get("findings", "")
             reason = self._fault(own, name in parts, text, report)
             if reason:
                 self.count(reason)
@@ -100,6 +104,7 @@ class MimicSource(FileSource):
             states = labels.get(name)
             positive = [c for c, state in zip(CONDITIONS, states or (), strict=False) if state == 1]
             self._metadata[name] = {**meta, "findings": ";".join(positive)}
+            report = f"{report} {parts_of.get('impression', '')}".strip() if self.data.impression else report
             image = f"files/{patient[:3]}/{patient}/{name}/{dicom}.jpg"
             studies.append(Study(name, patient, image, report, states or (), "", parts[name]))
         return self._labelled(studies)
