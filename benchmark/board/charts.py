@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from markupsafe import Markup
 
@@ -48,13 +49,23 @@ class Point:
     score: Estimate
 
 
-def pareto(points: Sequence[Point]) -> list[Point]:
-    """The points with a higher score than all with as little upload, from little to much.
+class Scored(Protocol):
+    """Something with a score."""
 
-    Rows of equal upload and score: the first of them.
+    @property
+    def score(self) -> Estimate: ...
+
+
+S = TypeVar("S", bound=Scored)
+
+
+def pareto(points: Sequence[S], cost: Callable[[S], float]) -> list[S]:
+    """The points with a higher score than all that cost as little, from cheap to dear.
+
+    Of points of equal cost and score the first.
     """
-    front: list[Point] = []
-    for point in sorted(points, key=lambda one: (one.upload, -one.score.value)):
+    front: list[S] = []
+    for point in sorted(points, key=lambda one: (cost(one), -one.score.value)):
         if not front or point.score.value > front[-1].score.value:
             front.append(point)
     return front
@@ -75,7 +86,7 @@ def scatter(name: str, title: str, points: Sequence[Point], limits: tuple[float,
     y = Axis(max(limits[0], low - pad), min(limits[1], high + pad), bottom, 60)
     margin = max(1.5, math.sqrt(10 * min(uploads) / max(uploads)))  # a decade at least, so that it has ticks
     x = Axis(min(uploads) / margin, max(uploads) * margin, 56 if len(uploads) == len(points) else 120, 560, log=True)
-    front = pareto(points)
+    front = pareto(points, lambda one: one.upload)
     labels = spread([y.at(p.score.value) for p in points], bottom)
     parts = [*_scatter_axes(x, y), _front_line([(_pixel(p, x), y.at(p.score.value)) for p in front], x.end)]
     for point, label in zip(points, labels, strict=True):

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from benchmark.board.boards import Board
 from benchmark.board.cells import decimal, line, score_cell
-from benchmark.board.charts import LINKS
+from benchmark.board.charts import LINKS, pareto
 from benchmark.board.page import Cell, Chart, Section, Table
 from benchmark.board.rows import Estimate, Row
 from benchmark.board.schema import possible_range
@@ -72,14 +72,6 @@ def _megabytes(row: Row) -> float:
     return both / 1e6 / len(sent)
 
 
-def _front(points: Sequence[Timed]) -> list[Timed]:
-    found: list[Timed] = []
-    for point in sorted(points, key=lambda one: (one.seconds(SPEED), -one.score.value)):
-        if not found or point.score.value > found[-1].score.value:
-            found.append(point)
-    return found
-
-
 def _table(points: Sequence[Timed]) -> Table:
     score = find(RANKED_BY).title
     columns = (score, "training, CPU", "up and down, MB", *(f"at {speed} Mbit/s" for speed in LINKS))
@@ -95,7 +87,7 @@ def _table(points: Sequence[Timed]) -> Table:
 
 def _chart(points: Sequence[Timed]) -> Chart:
     title = f"{find(RANKED_BY).title} against time"
-    limits, front = possible_range(RANKED_BY), _front(points)
+    limits, front = possible_range(RANKED_BY), pareto(points, lambda one: one.seconds(SPEED))
     low, high = min(p.score.low for p in points), max(p.score.high for p in points)
     pad = 0.08 * (high - low) or 0.05
     bottom = TOP + max(270, LINE * len(points))

@@ -63,7 +63,7 @@ def test_no_upload_chart_without_uploads(make_result):
 
 def test_rows_of_equal_score_and_upload_are_once_on_the_front(board):
     first, second = (Point(row, 5.0, Estimate(0.5, 0.4, 0.6, 1)) for row in board.rows[:2])
-    assert pareto([first, second]) == [first]
+    assert pareto([first, second], lambda one: one.upload) == [first]
 
 
 def test_pairs_show_both_scores_of_each_row(board):
