@@ -12,6 +12,7 @@ from dataclasses import replace
 from benchmark.board.boards import Board
 from benchmark.board.cells import DASH, column, cost_cell, decimal, is_noted, line, row_groups, score_cell
 from benchmark.board.chart_sections import head_charts, heat, hospitals_section, unseen_charts, upload_section
+from benchmark.board.communication_section import communication_section
 from benchmark.board.curves_section import curves_section
 from benchmark.board.difference_sections import difference_sections
 from benchmark.board.differences import LEVEL, indistinguishable
@@ -101,7 +102,8 @@ def board_page(board: Board) -> Page:
     footnote = f"fedmrg: {FORMALISATION}." if any(is_noted(row.algorithm) for row in board.rows) else ""
     costs = (*upload_section(board), *time_section(board))
     scores = (*_views(board, ties), *costs, *_heads(board), *_texts(board), *_conditions(board))
-    rest = (*hospitals_section(board), *difference_sections(board), *curves_section(board), _costs(board), *problems)
+    sent = (_costs(board), *communication_section(board))
+    rest = (*hospitals_section(board), *difference_sections(board), *curves_section(board), *sent, *problems)
     return Page(title, board.slug, notes, method, footnote, (*scores, *rest), tuple(origins(board)))
 
 

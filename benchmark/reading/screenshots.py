@@ -3,7 +3,7 @@
     python -m benchmark.reading.screenshots docs/img
 
 A board's page, MLflow's leaderboard of the first experiment, and the reports of three runs side by side, as a browser
-draws them. It needs Chromium or Chrome, and finished runs in `runs/` that MLflow knows.
+draws them; and the phantom's hospitals. It needs Chromium or Chrome, and finished runs in `runs/` that MLflow knows.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="where the pictures go, such as docs/img")
     folder = parser.parse_args().folder
+    picture = ["--seed", "0", "--out", str(folder / "phantom_hospitals.png")]
+    subprocess.run([sys.executable, "-m", "fedmrg_core.data.phantom.sheet", *picture], cwd=ROOT, check=True)
     draw(BOARD.as_uri(), folder / "board_page.png", 1400, 1500)
     with mlflow_link() as link:
         draw(link, folder / "mlflow.png", 2000, 760)

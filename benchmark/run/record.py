@@ -108,10 +108,14 @@ def history(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, floa
 
 
 def communication(ledger: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Bytes of the whole run, and of each round."""
+    """Bytes of the whole run, of each round, and of each group of what is sent."""
     rounds: dict[int, dict[str, int]] = {}
+    groups: dict[str, dict[str, int]] = {"upload": {}, "download": {}}
     for row in ledger:
         entry = rounds.setdefault(row["round"], {"upload_bytes": 0, "download_bytes": 0})
         entry[f"{row['direction']}_bytes"] += row["bytes"]
+        sent = groups[row["direction"]]
+        sent[row["group"]] = sent.get(row["group"], 0) + row["bytes"]
     total = {key: sum(entry[key] for entry in rounds.values()) for key in ("upload_bytes", "download_bytes")}
-    return {**total, "per_round": [{"round": number, **entry} for number, entry in sorted(rounds.items())]}
+    per_round = [{"round": number, **entry} for number, entry in sorted(rounds.items())]
+    return {**total, "by_group": groups, "per_round": per_round}

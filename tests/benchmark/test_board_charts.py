@@ -14,6 +14,7 @@ from benchmark.board.boards import boards
 from benchmark.board.cells import line
 from benchmark.board.chart_sections import head_charts, heat, hospitals_section, unseen_charts, upload_section
 from benchmark.board.charts import Point, pareto
+from benchmark.board.communication_section import communication_section
 from benchmark.board.curves_section import curves_section
 from benchmark.board.page import Cell, Chart, Table
 from benchmark.board.rows import Estimate
@@ -149,3 +150,15 @@ AGREEMENT = ([[1, 0.2], [2, 0.9], [3, 0.5]], [[1, 0.4], [3, 0.7]])
 @pytest.mark.parametrize("points", [[[1, "x"]], [[1]], {"1": 2}, [[1, float("nan")]]])
 def test_a_damaged_curve_is_refused(make_result, points):
     assert problem(make_result(history={"agreement": points})).startswith("history 'agreement' is")
+
+
+def test_communication_by_group_is_the_mean_over_seeds(make_result):
+    def row(seed: int, size: float):
+        made = make_result(seed=seed)
+        groups = {"upload": {"prototype": 5e5, "delta": size * 1e6}, "download": {"shared": 2e6}}
+        return {**made, "communication": {**made["communication"], "by_group": groups}}
+
+    (section,) = communication_section(boards([row(0, 10), row(1, 30), make_result("fedavg")])[0])
+    cells = {one.name: [cell.text for cell in one.cells] for table in section.tables for one in table.lines}
+    assert section.tables[0].columns == ("up: delta", "up: prototype", "down: shared")
+    assert cells == {"fedmrg": ["20.0", "0.50", "2.00"], "fedavg": ["-", "-", "-"]}

@@ -62,10 +62,12 @@ def test_a_kill_while_the_result_is_written_waits_for_it(
 
 
 def test_bytes_are_added_up_by_round_and_direction() -> None:
-    ledger = [{"round": n, "direction": d, "bytes": 2 + n} for n in (0, 1) for d in ("upload", "download", "upload")]
+    sent = (("upload", "delta"), ("download", "shared"), ("upload", "prototype"))
+    ledger = [{"round": n, "direction": d, "group": g, "bytes": 2 + n} for n in (0, 1) for d, g in sent]
     assert communication(ledger) == {
         "upload_bytes": 10,
         "download_bytes": 5,
+        "by_group": {"upload": {"delta": 5, "prototype": 5}, "download": {"shared": 5}},
         "per_round": [
             {"round": 0, "upload_bytes": 4, "download_bytes": 2},
             {"round": 1, "upload_bytes": 6, "download_bytes": 3},
