@@ -60,7 +60,7 @@ class StubModel(nn.Module):
         super().__init__()
         self._start = {E: [0.0, 0.0], W: [[0.0, 0.0]] * 3, **(start or {})}
         self._scale = 1.0
-        self.config = SimpleNamespace(prompt_from_head=0.0)
+        self.config = SimpleNamespace(prompt_from_head=0.0, lm_bits=32)
         for name in (E, W):
             self._add(name)
         if statistic:

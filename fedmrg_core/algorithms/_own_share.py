@@ -13,15 +13,18 @@ GROUP = "own_share"
 """The group of `client.memory` that holds the choice."""
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 """What a hospital chooses from: 1 = its own adapter counts in full, 0 = not at all."""
+UNMIXED = (1.0, 0.0)
+"""The same for adapters that cannot be weighted: all kinds but LoRA."""
 
 
-def choose_share(client: Client, weights: Callable[[float], AdapterWeights]) -> None:
+def choose_share(client: Client, weights: Callable[[float], AdapterWeights], mixes: bool) -> None:
     """Store the share at which the hospital's own validation reports are likeliest, the largest of equals.
 
-    weights: the adapters' weights at a share.
+    weights: the adapters' weights at a share. mixes: whether adapters can have a weight between 0 and 1.
     """
-    nll = {share: client.validation_nll(weights(share)) for share in SHARES}
-    chosen = min(SHARES, key=lambda share: nll[share])
+    shares = SHARES if mixes else UNMIXED
+    nll = {share: client.validation_nll(weights(share)) for share in shares}
+    chosen = min(shares, key=lambda share: nll[share])
     client.memory[GROUP] = {"share": torch.tensor(chosen)}
     client.log(GROUP, torch.tensor(chosen))
 

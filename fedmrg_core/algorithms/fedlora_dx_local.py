@@ -57,7 +57,7 @@ class FedLoRADxLocal(FedLoRADx):
         return self.choose_share
 
     def client_finish(self, client: Client) -> None:
-        choose_share(client, self.weights_at)
+        choose_share(client, self.weights_at, self.tuning.lora)
 
     def local_loss(self, client: Client, batch: Batch) -> Tensor:
         model = client.model

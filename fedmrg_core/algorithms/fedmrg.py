@@ -134,7 +134,7 @@ class FedMRG(FedLoRADx):
         return self.specialised and self.choose_share
 
     def client_finish(self, client: Client) -> None:
-        choose_share(client, self.weights_at)
+        choose_share(client, self.weights_at, self.tuning.lora)
 
     def client_round(self, client: Client) -> Payload:
         payload = super().client_round(client)

@@ -165,6 +165,7 @@ def test_a_square_layer_of_another_type_is_refused() -> None:
     layer = nn.Module()
     layer.base_layer = nn.Bilinear(1, 1, 1)
     layer.base_layer.weight = nn.Parameter(torch.zeros(2, 2))
-    model = SimpleNamespace(tune=lambda *_: None, named_modules=lambda: [("q", layer)])
+    config = SimpleNamespace(lm_bits=32)
+    model = SimpleNamespace(config=config, tune=lambda *_: None, named_modules=lambda: [("q", layer)])
     with pytest.raises(ConfigError, match="q: a square Bilinear"):
         FedExLoRA(LORA).configure_model(model, 0)  # type: ignore[arg-type]

@@ -60,7 +60,7 @@ def test_without_validation_studies_the_own_adapter_counts_in_full() -> None:
             pass
 
     client = Client()
-    choose_share(client, LOCAL.weights_at)  # type: ignore[arg-type]
+    choose_share(client, LOCAL.weights_at, True)  # type: ignore[arg-type]
     assert float(client.memory["own_share"]["share"]) == 1.0
 
 

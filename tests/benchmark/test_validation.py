@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from benchmark.run import validation
 from fedmrg_core.algorithms.base import Algorithm, ServerState
 from fedmrg_core.data.cache.federation import Hospital
 from fedmrg_core.engine.client_store import ClientStore
 from fedmrg_core.engine.rounds import RoundRecord
-from tests.stub import VIEWS, E, StubRun
+from tests.stub import VIEWS, E, StubRun, W
 
 
 class Validated(StubRun):
@@ -27,7 +28,8 @@ def test_a_round_is_validated_and_nothing_else_changes() -> None:
     assert all(run.server.params[name].equal(value) for name, value in plain.server.params.items())
     e = run.server.params[E]
     points = ((1.0, 1.0), (2.0, 2.0))  # the validation studies of each hospital; a report is one token
-    nats = sum(float(((e[0] - x) ** 2 + (e[1] - y) ** 2) / 2) for x, y in points) / 2
+    vectors = torch.cat([e[None], run.server.params[W]])
+    nats = sum(float((vectors - torch.tensor(point)).square().sum()) / 2 for point in points) / 2
     values = [log.row["val"] for log in run.logs]
     assert values[-1]["val_nll"] == pytest.approx(nats, rel=1e-6)
     assert values[0]["val_nll"] > values[-1]["val_nll"]

@@ -25,7 +25,7 @@ def made(fake, tmp_path, monkeypatch):
     root.mkdir()
     (root / "recipes.toml").write_text((split_file.SPLITS / "recipes.toml").read_text("utf-8"), "utf-8")
     for name in ("phantom/group", "phantom/arbitrary"):
-        split_file.save(make.make(name, lambda dataset, seed: fake, root), root)
+        split_file.save(make.make(name, lambda dataset, seed, knobs: fake, root), root)
     monkeypatch.setattr(plan, "SPLITS", root)
     return root
 
@@ -139,7 +139,7 @@ def test_clients_keeps_the_first_seen_hospitals_and_the_unseen(made, settings, t
 
 def test_a_changed_source_is_refused_by_part(made, fake, settings, tmp_path):
     fake.generated = True  # of which no ids are listed, so that its recipe runs again
-    split_file.save(make.make("phantom/group", lambda dataset, seed: fake, made), made)
+    split_file.save(make.make("phantom/group", lambda dataset, seed, knobs: fake, made), made)
     fake.sizes["h02"] = 62
     with pytest.raises(DataError, match=r"phantom/group \(version 1, draw 4\).*: h02/.* differ") as error:
         ready(settings, tmp_path, seed=4)
