@@ -62,11 +62,11 @@ def difference_cell(found: Difference | None) -> Cell:
     return Cell(decimal(found.value, "+"), interval, found.value)
 
 
-def cost_cell(found: Estimate | None) -> Cell:
+def cost_cell(value: float | None) -> Cell:
     """Megabytes or seconds."""
-    if found is None:
+    if value is None:
         return Cell(DASH)
-    return Cell(f"{found.value:.1f}" if found.value >= 10 else f"{found.value:.2f}", number=found.value)
+    return Cell(f"{value:.1f}" if value >= 10 else f"{value:.2f}", number=value)
 
 
 def decimal(value: float, sign: str = "-") -> str:

@@ -17,14 +17,19 @@ from benchmark.board.cells import decimal
 from benchmark.board.page import Chart
 from benchmark.board.rows import Estimate, Row
 from benchmark.board.svg import (
-    LINE,
+    LABELS,
+    LEFT,
+    RIGHT,
     Axis,
     csv_link,
     cut,
     duration,
+    front_line,
     grid,
+    lead,
     of_row,
     picture,
+    score_axis,
     spread,
     text_at,
     told_estimate,
@@ -34,8 +39,8 @@ from benchmark.board.svg import (
 
 LINKS = (10, 100, 1000)
 """Speeds of a link in Mbit/s."""
-AXIS_LINK = 100
-"""The speed of the second axis of `scatter`."""
+LINK = 100
+"""The one that a chart is drawn for."""
 TIMES = {1e-3: "1 ms", 1e-2: "10 ms", 0.1: ".1 s", 1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h"}
 TIMES |= {3600.0 * hours: f"{hours} h" for hours in (10, 100, 1000)}
 
@@ -72,7 +77,7 @@ def pareto(points: Sequence[S], cost: Callable[[S], float]) -> list[S]:
 
 
 def scatter(name: str, title: str, points: Sequence[Point], limits: tuple[float, float]) -> Chart | None:
-    """A score against megabytes on a log axis, with the time at `AXIS_LINK` above and the Pareto front as a line.
+    """A score against megabytes on a log axis, with the time at `LINK` above and the Pareto front as a line.
 
     Rows without upload are left of the axis. limits: the score's possible range, which no axis leaves. None if no row
     uploads anything, or there is one row.
@@ -80,23 +85,20 @@ def scatter(name: str, title: str, points: Sequence[Point], limits: tuple[float,
     uploads = [point.upload for point in points if point.upload > 0]
     if not uploads or len(points) < 2:
         return None
-    low, high = min(p.score.low for p in points), max(p.score.high for p in points)
-    pad = 0.08 * (high - low) or 0.05
-    bottom = 60 + max(270, LINE * len(points))
-    y = Axis(max(limits[0], low - pad), min(limits[1], high + pad), bottom, 60)
+    y = score_axis([point.score for point in points], limits, 60)
     margin = max(1.5, math.sqrt(10 * min(uploads) / max(uploads)))  # a decade at least, so that it has ticks
-    x = Axis(min(uploads) / margin, max(uploads) * margin, 56 if len(uploads) == len(points) else 120, 560, log=True)
+    left = LEFT if len(uploads) == len(points) else LEFT + 64
+    x = Axis(min(uploads) / margin, max(uploads) * margin, left, RIGHT, log=True)
     front = pareto(points, lambda one: one.upload)
-    labels = spread([y.at(p.score.value) for p in points], bottom)
-    parts = [*_scatter_axes(x, y), _front_line([(_pixel(p, x), y.at(p.score.value)) for p in front], x.end)]
+    labels = spread([y.at(p.score.value) for p in points], y.start)
+    parts = [*_scatter_axes(x, y), front_line([(_pixel(p, x), y.at(p.score.value)) for p in front], x.end)]
     for point, label in zip(points, labels, strict=True):
         across, value = _pixel(point, x), y.at(point.score.value)
-        shown = Markup('<path class="lead" d="M{} {}L568 {}"/>').format(across + 6, value, label)
-        shown += whisker(across, y.at(point.score.low), across, y.at(point.score.high))
+        shown = lead(across + 6, value, label) + whisker(across, y.at(point.score.low), across, y.at(point.score.high))
         shown += Markup('<circle class="{}" cx="{}" cy="{}" r="5"/>').format(
             "dot" if point in front else "dot hollow", across, value
         )
-        shown += text_at(572, label + 4, f"{cut(point.row.algorithm)} {decimal(point.score.value)}")
+        shown += text_at(LABELS, label + 4, f"{cut(point.row.algorithm)} {decimal(point.score.value)}")
         parts.append(of_row(point.row, _told(point), shown))
     text = "Not beaten by a row with as little upload: " + "; ".join(_told(point) for point in front) + "."
     hours = [f"hours_at_{speed}_mbit_s" for speed in LINKS]
@@ -105,7 +107,7 @@ def scatter(name: str, title: str, points: Sequence[Point], limits: tuple[float,
     for p in points:
         times = [_seconds(p.upload, speed) / 3600 for speed in LINKS]
         numbers.append([p.row.algorithm, p.upload, *times, *value_and_ends(p.score), int(p in front)])
-    return Chart(name, title, picture(name, title, text, (780, bottom + 46), parts), csv_link(header, numbers))
+    return Chart(name, title, picture(name, title, text, (780, y.start + 46), parts), csv_link(header, numbers))
 
 
 def pairs(name: str, title: str, labels: tuple[str, str], rows: Sequence[tuple[Row, Estimate, Estimate]]) -> Chart:
@@ -142,9 +144,9 @@ def _pixel(point: Point, x: Axis) -> float:
 
 
 def _scatter_axes(x: Axis, y: Axis) -> list[Markup]:
-    times = {seconds * AXIS_LINK / 8: text for seconds, text in TIMES.items()}
+    times = {seconds * LINK / 8: text for seconds, text in TIMES.items()}
     heights = [(y.at(tick), decimal(tick)) for tick in y.ticks()]
-    parts = [grid(56, height, x.end, height) + text_at(50, height + 4, text, "end") for height, text in heights]
+    parts = [grid(LEFT, height, x.end, height) + text_at(50, height + 4, text, "end") for height, text in heights]
     parts += [
         grid(x.at(tick), y.end, x.at(tick), y.start) + text_at(x.at(tick), y.start + 18, f"{tick:g}", "middle")
         for tick in x.ticks()
@@ -154,16 +156,11 @@ def _scatter_axes(x: Axis, y: Axis) -> list[Markup]:
         for size, text in times.items()
         if x.low <= size <= x.high
     ]
-    if x.start > 56:
+    if x.start > LEFT:
         parts.append(grid(76, y.end, 76, y.start) + text_at(76, y.start + 18, "none", "middle"))
-    parts.append(text_at(x.end, 24, f"time of all uploads through one link of {AXIS_LINK} Mbit/s", "end"))
+    parts.append(text_at(x.end, 24, f"time of all uploads through one link of {LINK} Mbit/s", "end"))
     parts.append(text_at(x.end, y.start + 38, "upload of the whole run, MB", "end"))
     return parts
-
-
-def _front_line(corners: Sequence[tuple[float, float]], end: float) -> Markup:
-    steps = "".join(f"H{x}V{y}" for x, y in corners[1:])
-    return Markup('<path class="front" d="M{} {}{}H{}"/>').format(*corners[0], steps, end)
 
 
 def _told(point: Point) -> str:

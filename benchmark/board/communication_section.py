@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmark.board.boards import Board
-from benchmark.board.cells import DASH, line, row_groups
+from benchmark.board.cells import cost_cell, line, row_groups
 from benchmark.board.page import Cell, Section, Table
 from benchmark.board.rows import Row
 
@@ -24,7 +24,7 @@ def communication_section(board: Board) -> Iterator[Section]:
     columns = tuple(f"{WAYS[way]}: {group}" for way, group in keys)
     tables = []
     for rows, note in row_groups(board) if keys else ():
-        lines = [line(row, [_cell(_megabytes(row), key) for key in keys]) for row in rows]
+        lines = [line(row, _cells(_megabytes(row), keys)) for row in rows]
         tables.append(Table(columns, tuple(lines), note=note))
     if tables:
         yield Section("Communication by group", MEANING, tuple(tables))
@@ -43,8 +43,5 @@ def _megabytes(row: Row) -> dict[tuple[str, str], float]:
     return sent
 
 
-def _cell(sent: dict[tuple[str, str], float], key: tuple[str, str]) -> Cell:
-    if not sent:
-        return Cell(DASH)
-    size = sent.get(key, 0.0)
-    return Cell(f"{size:.1f}" if size >= 10 else f"{size:.2f}", number=size)
+def _cells(sent: dict[tuple[str, str], float], keys: list[tuple[str, str]]) -> list[Cell]:
+    return [cost_cell(sent.get(key, 0.0) if sent else None) for key in keys]

@@ -12,7 +12,21 @@ from benchmark.board.boards import Board
 from benchmark.board.cells import decimal
 from benchmark.board.page import Chart, Section
 from benchmark.board.rows import Row
-from benchmark.board.svg import LINE, Axis, csv_link, cut, grid, of_row, picture, spread, text_at
+from benchmark.board.svg import (
+    LABELS,
+    LEFT,
+    LINE,
+    RIGHT,
+    Axis,
+    csv_link,
+    cut,
+    grid,
+    lead,
+    of_row,
+    picture,
+    spread,
+    text_at,
+)
 
 MEANING = (
     "Means over seeds, after each round. The training loss is the algorithm's own: it shows whether training has "
@@ -25,7 +39,7 @@ TITLES = {
     "agreement": "Mean cosine of two hospitals' updates",
     "update_norm": "Mean size of the hospitals' updates of the language model",
 }
-TOP, LEFT, RIGHT, LABELS = 24, 56, 560, 572
+TOP = 24
 
 
 @dataclass(frozen=True)
@@ -76,7 +90,7 @@ def _line(curve: Curve, x: Axis, y: Axis, label: float) -> Markup:
     points = [(x.at(at), y.at(value)) for at, value in curve.points]
     drawn = "M" + "L".join(f"{across} {height}" for across, height in points)
     shown = Markup('<path class="curve" d="{}"/>').format(drawn)
-    shown += Markup('<path class="lead" d="M{} {}L568 {}"/>').format(points[-1][0] + 2, points[-1][1], label)
+    shown += lead(points[-1][0] + 2, points[-1][1], label)
     shown += text_at(LABELS, label + 4, f"{cut(curve.row.algorithm)} {decimal(curve.points[-1][1])}")
     return of_row(curve.row, f"{curve.row.algorithm}: {_said(curve.points[-1])}", shown)
 

@@ -70,8 +70,10 @@ class Chart:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with a paragraph (or ""), tables, charts and a list. short: also part of the Markdown page. timed: its
-    chart is drawn for the speed of a link, which the page lets its reader choose."""
+    """A heading with a paragraph (or ""), tables, charts and a list. short: also part of the Markdown page.
+
+    speeds: of a link in Mbit/s, of which the reader chooses the one that the chart is drawn for; `speed` comes first.
+    """
 
     title: str
     text: str = ""
@@ -79,7 +81,8 @@ class Section:
     items: tuple[str, ...] = ()
     charts: tuple[Chart, ...] = ()
     short: bool = False
-    timed: bool = False
+    speeds: tuple[int, ...] = ()
+    speed: int = 0
 
 
 @dataclass(frozen=True)

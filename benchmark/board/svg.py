@@ -22,6 +22,8 @@ LONGEST = 26
 """Characters that a name in a chart is cut to."""
 LINE = 15
 """Pixels from one line of text to the next."""
+LEFT, RIGHT, LABELS = 56, 560, 572
+"""Where a chart's frame begins and ends, and the names of its rows begin."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,14 @@ class Axis:
         step = next(n * power for n in (5, 2, 1) if n * power <= (self.high - self.low) / 3)
         count = range(math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9) + 1)
         return [round(n * step, 9) for n in count]
+
+
+def score_axis(scores: Sequence[Estimate], limits: tuple[float, float], top: float) -> Axis:
+    """An upright axis from `top` down, with room for the scores' intervals within `limits` and a label for each."""
+    low, high = min(score.low for score in scores), max(score.high for score in scores)
+    pad = 0.08 * (high - low) or 0.05
+    bottom = top + max(270, LINE * len(scores))
+    return Axis(max(limits[0], low - pad), min(limits[1], high + pad), bottom, top)
 
 
 def csv_link(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -129,3 +139,14 @@ def grid(x: float, y: float, to_x: float, to_y: float) -> Markup:
 def whisker(x: float, y: float, to_x: float, to_y: float) -> Markup:
     """The line of an interval."""
     return Markup('<path class="whisker" d="M{} {}L{} {}"/>').format(x, y, to_x, to_y)
+
+
+def front_line(corners: Sequence[tuple[float, float]], end: float) -> Markup:
+    """The Pareto front through its points, as steps to the right, to the pixel `end`."""
+    steps = "".join(f"H{x}V{y}" for x, y in corners[1:])
+    return Markup('<path class="front" d="M{} {}{}H{}"/>').format(*corners[0], steps, end)
+
+
+def lead(x: float, y: float, label: float) -> Markup:
+    """The thin line from a mark to its row's name, whose height is `label`."""
+    return Markup('<path class="lead" d="M{} {}L{} {}"/>').format(x, y, LABELS - 4, label)

@@ -9,19 +9,24 @@ from markupsafe import Markup
 
 from benchmark.board.boards import Board
 from benchmark.board.cells import decimal, line, score_cell
-from benchmark.board.charts import LINKS, pareto
+from benchmark.board.charts import LINK, LINKS, pareto
 from benchmark.board.page import Cell, Chart, Section, Table
 from benchmark.board.rows import Estimate, Row
 from benchmark.board.schema import possible_range
 from benchmark.board.svg import (
-    LINE,
+    LABELS,
+    LEFT,
+    RIGHT,
     Axis,
     csv_link,
     cut,
     duration,
+    front_line,
     grid,
+    lead,
     of_row,
     picture,
+    score_axis,
     spread,
     text_at,
     told_estimate,
@@ -30,8 +35,6 @@ from benchmark.board.svg import (
 )
 from fedmrg_core.metrics.catalogue import RANKED_BY, find
 
-SPEED = 100
-"""The speed, in Mbit/s, of the chart until the reader chooses another."""
 MEANING = (
     "CE F1 micro of the own hospitals (personal view) against the time of the whole run where hospitals take turns: "
     "the CPU time of all training, and all uploads and downloads through one link. The line is the Pareto front, as "
@@ -40,7 +43,6 @@ MEANING = (
 TIMES = [n * unit for unit, steps in ((1, (1, 2, 5, 10, 20, 30)), (60, (1, 2, 5, 10, 20, 30))) for n in steps]
 TIMES += [3600 * n * 10**power for power in range(4) for n in (1, 2, 5)]
 """Seconds that the axis may name."""
-TOP, LEFT, RIGHT, LABELS = 30, 56, 560, 572
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,9 @@ def time_section(board: Board) -> Iterator[Section]:
     rows = [row for row in board.complete if not row.trivial and known <= row.estimates.keys()]
     points = [Timed(r, r.estimates["train_cpu_s"].value, _megabytes(r), r.estimates[RANKED_BY]) for r in rows]
     if len(points) > 1:
-        yield Section("Score against time", MEANING, (_table(points),), charts=(_chart(points),), timed=True)
+        yield Section(
+            "Score against time", MEANING, (_table(points),), charts=(_chart(points),), speeds=LINKS, speed=LINK
+        )
 
 
 def _megabytes(row: Row) -> float:
@@ -87,15 +91,14 @@ def _table(points: Sequence[Timed]) -> Table:
 
 def _chart(points: Sequence[Timed]) -> Chart:
     title = f"{find(RANKED_BY).title} against time"
-    limits, front = possible_range(RANKED_BY), pareto(points, lambda one: one.seconds(SPEED))
-    low, high = min(p.score.low for p in points), max(p.score.high for p in points)
-    pad = 0.08 * (high - low) or 0.05
-    bottom = TOP + max(270, LINE * len(points))
-    y = Axis(max(limits[0], low - pad), min(limits[1], high + pad), bottom, TOP)
-    times = [point.seconds(SPEED) for point in points]
+    limits, front = possible_range(RANKED_BY), pareto(points, lambda one: one.seconds(LINK))
+    y = score_axis([point.score for point in points], limits, 30)
+    bottom = y.start
+    times = [point.seconds(LINK) for point in points]
     x = Axis(min(times) / 1.5, max(times) * 1.5, LEFT, RIGHT, log=True)
     parts = [grid(LEFT, y.at(t), RIGHT, y.at(t)) + text_at(50, y.at(t) + 4, decimal(t), "end") for t in y.ticks()]
-    parts += [_ticks(x, bottom), text_at(RIGHT, bottom + 38, "time of the whole run", "end"), _line(front, x, y)]
+    parts += [_ticks(x, bottom), text_at(RIGHT, bottom + 38, "time of the whole run", "end")]
+    parts.append(front_line([(x.at(p.seconds(LINK)), y.at(p.score.value)) for p in front], RIGHT))
     heights = spread([y.at(point.score.value) for point in points], bottom)
     parts += [_mark(point, point in front, x, y, label) for point, label in zip(points, heights, strict=True)]
     hours = [f"hours_at_{speed}_mbit_s" for speed in LINKS]
@@ -104,7 +107,7 @@ def _chart(points: Sequence[Timed]) -> Chart:
         [p.row.algorithm, p.cpu, p.megabytes, *(p.seconds(s) / 3600 for s in LINKS), *value_and_ends(p.score)]
         for p in points
     ]
-    text = f"At {SPEED} Mbit/s not beaten by a faster row: " + "; ".join(_told(point) for point in front) + "."
+    text = f"At {LINK} Mbit/s not beaten by a faster row: " + "; ".join(_told(point) for point in front) + "."
     return Chart("time", title, picture("time", title, text, (780, bottom + 46), parts), csv_link(header, numbers))
 
 
@@ -116,18 +119,12 @@ def _ticks(x: Axis, bottom: float) -> Markup:
     return group.format(x.start, x.end, bottom + 18, " ".join(map(str, TIMES)), Markup("").join(texts))
 
 
-def _line(front: Sequence[Timed], x: Axis, y: Axis) -> Markup:
-    steps = [(x.at(point.seconds(SPEED)), y.at(point.score.value)) for point in front]
-    corners = "".join(f"H{across}V{height}" for across, height in steps[1:])
-    return Markup('<path class="front" d="M{} {}{}H{}"/>').format(*steps[0], corners, RIGHT)
-
-
 def _mark(point: Timed, leads: bool, x: Axis, y: Axis, label: float) -> Markup:
     """A row's mark, which the script moves: its dot and whisker are drawn around 0."""
-    across, height = x.at(point.seconds(SPEED)), y.at(point.score.value)
+    across, height = x.at(point.seconds(LINK)), y.at(point.score.value)
     dot = Markup('<circle class="{}" cx="0" cy="{}" r="5"/>').format("dot" if leads else "dot hollow", height)
     moved = Markup('<g class="mark" transform="translate({} 0)" data-cpu="{:.6g}" data-mb="{:.6g}" data-y="{}">{}</g>')
-    shown = Markup('<path class="lead" d="M{} {}L568 {}"/>').format(across + 6, height, label)
+    shown = lead(across + 6, height, label)
     bar = whisker(0, y.at(point.score.low), 0, y.at(point.score.high))
     shown += moved.format(across, point.cpu, point.megabytes, height, bar + dot)
     shown += text_at(LABELS, label + 4, f"{cut(point.row.algorithm)} {decimal(point.score.value)}")

@@ -206,9 +206,13 @@ def _costs(board: Board) -> Section:
     known = {key: title for key, title in COST_TITLES.items() if any(key in row.estimates for row in board.rows)}
     tables = []
     for rows, note in row_groups(board):
-        lines = [line(row, [*(cost_cell(row.estimates.get(key)) for key in known), *_counts(row)]) for row in rows]
+        lines = [line(row, [*(_cost(row, key) for key in known), *_counts(row)]) for row in rows]
         tables.append(Table((*known.values(), "seeds", "draws"), tuple(lines), note=note))
     return Section("Costs", tables=tuple(tables))
+
+
+def _cost(row: Row, key: str) -> Cell:
+    return cost_cell(row.estimates[key].value if key in row.estimates else None)
 
 
 def _counts(row: Row) -> list[Cell]:
