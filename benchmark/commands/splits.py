@@ -185,7 +185,7 @@ def _verify(name: str, data: DataConfig, root: Path, opened: _Opened) -> int:
         own = "; its ids match their own hash" if make.check_ids(split) else ""
         print(f"{name}: not verifiable here: data absent{own}")
         return 0
-    if opened(split.dataset, split.draws[0].seed, split.recipe.get("knobs")).partial:
+    if opened(split.dataset, split.draws[0].seed, split.knobs).partial:
         print(f"{name}: not verifiable here: R2Gen's part of the data only; its ids match their own hash")
         return 0
     try:

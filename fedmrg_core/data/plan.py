@@ -68,7 +68,7 @@ def plan_for(data: DataConfig, split: str, seed: int, clients: int | None) -> Da
 def _fixed(data: DataConfig, name: str, seed: int, clients: int | None) -> DataPlan:
     split = split_file.load(name, SPLITS)
     draw = split.draw_of(seed)
-    source = catalogue.open_data_set(split.dataset, data, split.draws[draw].seed, split.recipe.get("knobs"))
+    source = catalogue.open_data_set(split.dataset, data, split.draws[draw].seed, split.knobs)
 
     def assign(studies: Sequence[Study]) -> Assignment:
         groups = near_duplicate_groups([study.report for study in studies]) if data.dedup else None

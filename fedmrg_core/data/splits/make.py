@@ -86,7 +86,7 @@ def check_ids(split: SplitFile) -> bool:
 def verify(split: SplitFile, open_source: Open) -> None:
     """Run the recipe of every draw again. Raises DataError naming draw and parts that differ."""
     for number, draw in enumerate(split.draws):
-        source = open_source(split.dataset, draw.seed, split.recipe.get("knobs"))
+        source = open_source(split.dataset, draw.seed, split.knobs)
         again = split_file.assign(split.recipe, source.studies(), metadata_of(source), draw.seed)
         split_file.compare(split, number, again)
         if draw.data_sha256 not in (None, data_hash(source)):

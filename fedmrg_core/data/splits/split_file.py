@@ -60,6 +60,11 @@ class SplitFile:
         """The hospitals that never take part in training."""
         return frozenset(self.recipe["unseen"])
 
+    @property
+    def knobs(self) -> Any:
+        """The recipe's settings of the source that draws the data; None = as the source has them."""
+        return self.recipe.get("knobs")
+
     def draw_of(self, seed: int) -> int:
         """The draw that a run with this seed uses."""
         return seed % len(self.draws)
