@@ -106,11 +106,13 @@ class Client(Protocol):
         loss: LocalLoss | None = None,
         epochs: int | None = None,
         steps: int | None = None,
+        rate: float | None = None,
     ) -> int:
         """Train with a fresh optimiser on the round's batches, from the first one; returns the steps made.
 
         parts: train only these parameters, the others do not move; None = all. loss: instead of `local_loss`; the
         round's row shows its mean under the function's name. epochs, steps: how long, instead of the configuration's.
+        rate: learning rates as a share of the configured ones, instead of the schedule's.
         Every step counts in the round's row. Raises FedMRGError if the loss is not finite.
         """
 
@@ -164,10 +166,13 @@ class Algorithm:
     """True: one client has the training parts of all seen hospitals (centralised training)."""
     family: ClassVar[str] = "optimisation"
     """One of FAMILIES: its section in the list of algorithms."""
-    keeps: ClassVar[tuple[str, ...]] = ()
-    """Groups that `client.memory` may hold: with the personal parameters, all that a client stores."""
     cost: ClassVar[str] = ""
     """Work of a client's round beyond one local training, in a few words, for the list of algorithms."""
+
+    @property
+    def keeps(self) -> tuple[str, ...]:
+        """Groups that `client.memory` may hold: with the personal parameters, all that a client stores."""
+        return ()
 
     @property
     def finishes(self) -> bool:

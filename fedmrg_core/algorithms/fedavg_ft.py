@@ -18,20 +18,22 @@ from fedmrg_core.errors import in_range
 class FedAvgFT(OwnModel):
     """FedAvg whose personal view is fine-tuned.
 
-    epochs: of the fine-tuning, at the learning rate with which the rounds ended; 0 is FedAvg in every view. Hospitals
-    that never took part get the final model as it is, which is FedAvg's, bit by bit.
+    epochs: of the fine-tuning; 0 is FedAvg in every view. rate: its learning rates, as a share of the configured ones.
+    Hospitals that never took part get the final model as it is, which is FedAvg's, bit by bit.
     """
 
     epochs: int = 3
+    rate: float = 0.1
 
     finishes = True
     cost = "once, `epochs` epochs"
 
     def __post_init__(self) -> None:
         in_range("algorithm.epochs", self.epochs, 0)
+        in_range("algorithm.rate", self.rate, 0, above=True)
 
     def client_finish(self, client: Client) -> None:
-        client.fit(epochs=self.epochs)
+        client.fit(epochs=self.epochs, rate=self.rate)
         client.memory[OWN] = client.state()
 
     def client_adapt(self, client: Client, steps: int) -> None:

@@ -14,26 +14,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fedmrg_core.algorithms._own_share import GROUP as OWN_SHARE
-from fedmrg_core.algorithms._own_share import blend, choose_share, chosen_share, stack
-from fedmrg_core.algorithms.base import Client, ClientState, ServerState, Update, register
-from fedmrg_core.algorithms.fedlora_dx import FedLoRADx, training_prompts
+from fedmrg_core.algorithms._own_adapter import GENERIC, SPECIALISED, OwnAdapter, blend, stack
+from fedmrg_core.algorithms.base import Client, ServerState, Update, register
 from fedmrg_core.errors import ConfigError, choose, in_range
 from fedmrg_core.models.report_model import Batch, DecoderOutput, ReportModel, VisionOutput
 from fedmrg_core.types import LabelState, Payload, State
 
-GENERIC, SPECIALISED = "generic", "specialised"
-
 
 @register("fedmrg")
 @dataclass(frozen=True)
-class FedMRG(FedLoRADx):
+class FedMRG(OwnAdapter):
     """All parts are on by default. Each is one flag, and a term that is off is not computed.
 
     prompts: diagnosis prompts in the decoder's input, in training and in generation (the head and L_dx stay).
     specialised: the adapter s_k that never leaves the hospital. form: what the specialised path adds to the frozen
     weights: "parallel" (s_k alone) or "stacked" (the generic adapter and s_k). choose_share: after the last round each
     hospital chooses on its validation part how much s_k counts in generation; false = the specialised path alone.
+    finetune_epochs: so many epochs each hospital then trains encoder, connector, diagnosis head and prompts on its own
+    studies, at the configured rates, and takes the state (after one of them, or before) whose validation reports are
+    likeliest; 0 = off.
     kd_l2g, kd_g2l: weights of boosting from the specialised to the generic path and back; 0 = off. gate: which tokens
     teach: "soft" (each counts by how much more the teacher gives the true word), "hard" (those to which it gives more),
     "none" (all alike). temperature: of the boosting's soft targets; large values flatten them. alignment: weight of the
@@ -45,7 +44,6 @@ class FedMRG(FedLoRADx):
     prompts: bool = True
     specialised: bool = True
     form: str = "parallel"
-    choose_share: bool = True
     kd_l2g: float = 0.5
     kd_g2l: float = 0.5
     gate: str = "soft"
@@ -56,8 +54,6 @@ class FedMRG(FedLoRADx):
     tau: float = 0.07
     prototype_decay: float = 0.9
 
-    family = "two adapters"
-    keeps = (OWN_SHARE,)
     cost = "a second pass of the decoder"
 
     def __post_init__(self) -> None:
@@ -77,20 +73,16 @@ class FedMRG(FedLoRADx):
         adapters = (GENERIC, SPECIALISED) if self.specialised else (GENERIC,)
         model.tune(self.tuning, adapters, self.diagnosis, seed)
 
-    def is_shared(self, name: str) -> bool:
-        return f".{SPECIALISED}." not in name
-
-    def adapter_weights(self, client: ClientState | None) -> dict[str, float]:
-        own = client is not None and self.specialised and bool(client.personal)
-        return self.weights_at(chosen_share(client)) if client is not None and own else {GENERIC: 1.0}
+    def shares(self) -> tuple[float, ...]:
+        return super().shares() if self.specialised else super().shares()[:1]
 
     def weights_at(self, share: float) -> dict[str, float]:
-        """The adapters' weights where s_k counts by `share`: 1 = the specialised path, 0 = the generic one."""
-        return (blend if self.form == "parallel" else stack)(GENERIC, SPECIALISED, share)
+        if not self.specialised:
+            return {GENERIC: 1.0}
+        return blend(share) if self.form == "parallel" else stack(share)
 
-    def specialised_path(self) -> tuple[str, ...]:
-        """The adapters of the specialised path."""
-        return (SPECIALISED,) if self.form == "parallel" else (GENERIC, SPECIALISED)
+    def prompts_of(self, model: ReportModel, vision: VisionOutput, states: Tensor) -> Tensor | None:
+        return super().prompts_of(model, vision, states) if self.prompts else None
 
     def prompt_weight(self) -> float:
         return self.contrastive_decoding if self.prompts else 0.0
@@ -129,13 +121,6 @@ class FedMRG(FedLoRADx):
 
     # ---- client
 
-    @property
-    def finishes(self) -> bool:
-        return self.specialised and self.choose_share
-
-    def client_finish(self, client: Client) -> None:
-        choose_share(client, self.weights_at, self.tuning.lora)
-
     def client_round(self, client: Client) -> Payload:
         payload = super().client_round(client)
         if self.lambda_inter > 0:
@@ -146,13 +131,14 @@ class FedMRG(FedLoRADx):
     def local_loss(self, client: Client, batch: Batch) -> Tensor:
         model = client.model
         vision = model.encode(batch.images)
-        prompts = training_prompts(model, vision, batch.states) if self.prompts else None
+        prompts = self.prompts_of(model, vision, batch.states)
         generic = model.decode(batch, vision.prefix, prompts, (GENERIC,))
         loss = generic.loss + self.diagnosis_loss(client, vision, batch) + self.contrast(client, vision, batch)
         if not self.specialised:
             return loss
         constant = None if prompts is None else prompts.detach()
-        special = model.decode(batch, vision.prefix.detach(), constant, self.specialised_path(), constant=(GENERIC,))
+        path = tuple(self.weights_at(1.0))
+        special = model.decode(batch, vision.prefix.detach(), constant, path, constant=(GENERIC,))
         client.log("specialised", special.loss)
         return loss + special.loss + self.boosting(client, generic, special, batch)
 

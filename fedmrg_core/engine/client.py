@@ -98,13 +98,14 @@ class ClientContext:
         loss: LocalLoss | None = None,
         epochs: int | None = None,
         steps: int | None = None,
+        rate: float | None = None,
     ) -> int:
         spec = self._replica.spec
         chosen = [_chosen(_parameters(state), parts) for state in (self._shared, self._personal)]
         if parts is not None and not any(chosen):
             return 0
         steps = spec.train.steps_of(len(self.rows), epochs, steps)
-        groups = parameter_groups({**chosen[0], **chosen[1]}, spec.train, spec.train.scale(self._round))
+        groups = parameter_groups({**chosen[0], **chosen[1]}, spec.train, rate or spec.train.scale(self._round))
         with self._held({**chosen[0], **chosen[1]}, parts):
             done, mean = fit(
                 self._batches(steps),

@@ -27,7 +27,7 @@ def test_the_shared_model_is_fedavgs_to_the_bit(epochs: int) -> None:
 
 def test_the_fine_tuning_by_hand() -> None:
     """From the final w, t full steps a: v = w + (1 - (1 - a)^t) (m_k - w)."""
-    run = StubRun(FedAvgFT(epochs=3), FULL_BATCH)
+    run = StubRun(FedAvgFT(epochs=3, rate=1.0), FULL_BATCH)
     w, m = run.server.params[E], means()
     for client in POINTS:
         torch.testing.assert_close(run.private(client)["memory:own"][E], w + (1 - 0.75**3) * (m[client] - w))
@@ -35,9 +35,9 @@ def test_the_fine_tuning_by_hand() -> None:
     assert none.private("h01")["memory:own"][E].equal(none.server.params[E])
 
 
-def test_it_ends_at_the_last_rounds_rate() -> None:
+def test_its_rate_is_a_share_of_the_configured_one_whatever_the_schedule() -> None:
     train = {**FULL_BATCH, "schedule": "cosine", "rounds": 3}
-    run = StubRun(FedAvgFT(epochs=1), train)
+    run = StubRun(FedAvgFT(epochs=1, rate=0.1), train)
     w, m = run.server.params[E], means()["h02"]
     torch.testing.assert_close(run.private("h02")["memory:own"][E], w + 0.1 * 0.25 * (m - w))
 

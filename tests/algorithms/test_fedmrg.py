@@ -88,7 +88,7 @@ def test_who_moves_whom(worker: Worker, form: str) -> None:
         vision = model.encode(batch.images)
         prompts = model.prompts(batch.states)
         generic = model.decode(batch, vision.prefix, prompts, ("generic",))
-        args = (batch, vision.prefix.detach(), prompts.detach(), replace(algorithm, form=form).specialised_path())
+        args = (batch, vision.prefix.detach(), prompts.detach(), tuple(replace(algorithm, form=form).weights_at(1.0)))
         return generic, model.decode(*args, constant=("generic",))
 
     def boost(teacher: DecoderOutput, student: DecoderOutput) -> torch.Tensor:

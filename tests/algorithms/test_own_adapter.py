@@ -1,23 +1,24 @@
-"""The share of a hospital's own adapter: chosen where its validation reports are likeliest, and used in generation."""
+"""What a hospital does after the last round: it chooses its own adapter's share, and trains on where its validation
+reports become likelier."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from fedmrg_core.algorithms._own_share import SHARES, choose_share
+from fedmrg_core.algorithms._own_adapter import SHARES
 from fedmrg_core.algorithms.base import ClientState
 from fedmrg_core.algorithms.fedlora_dx_local import FedLoRADxLocal
 from fedmrg_core.engine.client import ClientContext
 from fedmrg_core.engine.memory.wire import unpack
 from fedmrg_core.engine.rounds import params_sha256
 from fedmrg_core.models.tuning import Tuning
-from tests.stub import POINTS, A, B, E, StubRun, written
+from tests.stub import POINTS, TRAIN, A, B, E, StubRun, StubWorker, means, written
 from tests.toy import Run, same, toy_spec
 
 LOCAL = FedLoRADxLocal(tuning=Tuning("lora", rank=2, alpha=4.0), dx_weight=0.0)
@@ -26,6 +27,10 @@ VALIDATION = torch.tensor([[1.0, 1.0], [2.0, 2.0]])
 
 def _product(state: Mapping[str, torch.Tensor], adapter: str) -> torch.Tensor:
     return 2.0 * (state[B.format(adapter)] @ state[A.format(adapter)])
+
+
+def same_states(left: Mapping[str, torch.Tensor], right: Mapping[str, torch.Tensor]) -> bool:
+    return left.keys() == right.keys() and all(left[name].equal(tensor) for name, tensor in right.items())
 
 
 @pytest.mark.parametrize("client", sorted(POINTS))
@@ -50,18 +55,38 @@ def test_hospitals_choose_differently_and_it_can_be_off() -> None:
 
 
 def test_without_validation_studies_the_own_adapter_counts_in_full() -> None:
-    class Client:
-        memory: dict[str, dict[str, torch.Tensor]] = {}
+    class Blind(StubWorker):
+        """Its hospitals have no validation studies."""
 
-        def validation_nll(self, weights: object) -> float:
-            return math.inf
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            empty = {name: replace(h, rows={**h.rows, "val": h.rows["val"][:0]}) for name, h in self.hospitals.items()}
+            self.hospitals = empty
 
-        def log(self, name: str, value: torch.Tensor) -> None:
-            pass
+    run = StubRun(replace(LOCAL, finetune_epochs=1), {"rounds": 1}, worker_class=Blind)
+    for client in POINTS:
+        assert float(run.private(client)["memory:own_share"]["share"]) == 1.0
+        assert "memory:finetuned" not in run.private(client)
 
-    client = Client()
-    choose_share(client, LOCAL.weights_at, True)  # type: ignore[arg-type]
-    assert float(client.memory["own_share"]["share"]) == 1.0
+
+def test_fine_tuning_by_hand_and_only_where_validation_gains() -> None:
+    """The last fit is one step on all studies of a hospital: e moves to their mean. Validation studies
+    lie at (1, 1) and (2, 2): h01, whose mean is (2, 1), takes the step; h03, with its mean (0, -4), does not."""
+    tuned = replace(LOCAL, choose_share=False, finetune_epochs=1)
+    train = {"rounds": 1, "batch_size": 4, "local_epochs": 1}
+    run, plain = StubRun(tuned, train, unseen=[(0.0, 0.0)]), StubRun(replace(LOCAL, choose_share=False), train)
+    assert all(run.server.params[name].equal(tensor) for name, tensor in plain.server.params.items())
+    e = run.server.params[E]
+    own = run.private("h01")["memory:finetuned"]
+    torch.testing.assert_close(own[E], e - TRAIN.lr * (e - means()["h01"]))
+    assert set(own) == {E}, "what is in the language model stays"
+    assert "memory:finetuned" not in run.private("h03")
+    assert same_states(run.private("h03")["personal"], plain.private("h03")["personal"])
+    assert run.logs[-1].row["finetuned_epochs"] < 1
+    shown = run.reports()
+    matrix = _product(run.server.params, "generic") + _product(run.private("h01")["personal"], "specialised")
+    assert shown["test", "personal", "h01"][0] == written(own[E], matrix)
+    assert shown["unseen", "global", "h09"][0] == written(e, _product(run.server.params, "generic"))
 
 
 def test_fedmrg_chooses_after_training_and_changes_nothing_else(toy_cache: Path) -> None:
@@ -89,3 +114,14 @@ def test_the_validation_nll_is_that_of_the_evaluation(toy_cache: Path) -> None:
     worker.model.train()
     assert client.validation_nll({"generic": 1.0}) == pytest.approx(expected, rel=1e-5)
     assert worker.model.training
+
+
+def test_a_hospital_without_an_adapter_of_its_own_can_be_fine_tuned(toy_cache: Path) -> None:
+    run = Run(toy_spec(toy_cache, "fedmrg", specialised=False, finetune_epochs=2))
+    tuned = [c for c in run.store.clients() if "memory:finetuned" in unpack(run.store.get(c))]
+    assert tuned, "no toy hospital gained from its own studies"
+    state = ClientState(tuned[0], {}, {"finetuned": unpack(run.store.get(tuned[0]))["memory:finetuned"]})
+    algorithm = run.spec.algorithm
+    assert algorithm.has_personal_view(state)
+    assert algorithm.adapter_weights(state) == {"generic": 1.0}
+    assert not same_states(algorithm.eval_params(run.server, state, {}), run.server.params)
