@@ -23,7 +23,7 @@ class FedAvgFT(OwnModel):
     """
 
     epochs: int = 3
-    rate: float = 0.1
+    rate: float = 0.5
 
     finishes = True
     cost = "once, `epochs` epochs"
