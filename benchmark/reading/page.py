@@ -158,7 +158,7 @@ def _line(run: Run, at: int, views: Sequence[str], cards: Sequence[Card]) -> Lin
 
 def _cards(federation: Federation, chosen: Sequence[Study]) -> Iterator[Card]:
     truth = _truth(federation, chosen)
-    films = federation.images([study.row for study in chosen])
+    films = federation.frontal([study.row for study in chosen])
     for study, film in zip(chosen, films, strict=True):
         known = truth.get(study.study_id)
         drawn = frozenset(map(CONDITIONS.index, known or ()))

@@ -41,7 +41,7 @@ def samples(folder: Path, federation: Federation) -> dict[str, list[Any]]:
     rows = {study: row for row, study in enumerate(federation.study_ids)}
     known = [study in rows for study in table["study_id"]]
     table = table[known]
-    films = [federation.images([rows[study]])[0] for study in table["study_id"]]
+    films = [federation.frontal([rows[study]])[0] for study in table["study_id"]]
     return {
         "study": list(table["study_id"]),
         "text": list(table["hypothesis"]),

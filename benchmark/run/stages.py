@@ -76,6 +76,7 @@ def load_data(config: Config, cache: Path, progress: Progress = SILENT) -> Feder
         cache_dir=cache,
         clients=config.run.clients or None,
         progress=progress.bars,
+        views=config.model.views,
     )
     studies = sum(len(rows) for hospital in federation.hospitals for rows in hospital.rows.values())
     progress.say(f"data: {studies} studies of {len(federation.hospitals)} hospitals")

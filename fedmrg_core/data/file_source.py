@@ -24,8 +24,9 @@ log = logging.getLogger(__name__)
 
 class FileSource:
     """A `Source` over files: a subclass gives `_read`, and puts into `locations` the file and row of each study, which
-    errors then name. `published`: the films are files of a release: name and size identify them, because hashing all of
-    them would take hours. A film that changes after it was decoded is noticed."""
+    errors then name, and into `lateral` the path of its lateral film, if it has one. `published`: the films are files
+    of a release: name and size identify them, because hashing all of them would take hours. A film that changes after
+    it was decoded is noticed."""
 
     name = ""
     version = "1"
@@ -38,6 +39,8 @@ class FileSource:
         self.credentialed = self.credentialed or data.private
         self.left_out: dict[str, int] = {}
         self.locations: dict[str, tuple[str, int | None]] = {}
+        self.lateral: dict[str, str] = {}
+        self._both = False
         self._hashes = HashIndex(root)
         self._studies: list[Study] | None = None
 
@@ -58,32 +61,51 @@ class FileSource:
                 raise DataError(f"no usable study in '{self.root}'; left out: {self.left_out or 'none'}")
         return self._studies
 
+    def use_lateral(self) -> None:
+        """See `HasLateral`."""
+        self._both = True
+        without = sum(study.study_id not in self.lateral for study in self.studies())
+        if without == len(self.studies()):
+            raise DataError(f"model.views = 2, and no study in '{self.root}' has a film that is known to be lateral")
+        self.count("frontal_twice", without > 0, without)
+
     def image(self, study: Study, size: int) -> NDArray[np.uint8]:
-        """The film, uint8 grey [size, size]. Raises DataError with file and row."""
+        """The film, uint8 grey [size, size], or both views (`use_lateral`). Raises DataError with file and row."""
         try:
-            if self.published:
-                return self._hashes.remember(study.image, lambda path: read_film(path, size))
-            return read_film(safe_path(self.root, study.image), size)
+            films = [self._decoded(path, size) for path in self._paths(study)]
         except DataError as error:
             raise DataError(str(error), *self.locations[study.study_id]) from None
+        return np.stack([films[0], films[-1]]) if self._both else films[0]
+
+    def _decoded(self, path: str, size: int) -> NDArray[np.uint8]:
+        if self.published:
+            return self._hashes.remember(path, lambda file: read_film(file, size))
+        return read_film(safe_path(self.root, path), size)
+
+    def _paths(self, study: Study) -> list[str]:
+        """The films that are read of a study, the frontal one first."""
+        second = self.lateral.get(study.study_id) if self._both else None
+        return [study.image, second] if second else [study.image]
 
     def image_key(self, study: Study) -> str:
         """SHA-256 of the film's bytes (of published films: see `HashIndex.release_key`); a constant where it cannot be
-        read, as decoding then says why."""
+        read, as decoding then says why. Of two views both, one after the other."""
+        keys = [self._key(path) for path in self._paths(study)]
+        return f"{keys[0]}+{keys[-1]}" if self._both else keys[0]
+
+    def _key(self, path: str) -> str:
         try:
-            if self.published:
-                return self._hashes.release_key(study.image)
-            return self._hashes.key(study.image)
+            return self._hashes.release_key(path) if self.published else self._hashes.key(path)
         except (DataError, OSError, ValueError):  # ValueError: a NUL in the name
-            return f"absent:{study.image}"
+            return f"absent:{path}"
 
     def has_films(self) -> bool:
         """Whether any study's film exists: a data root may hold the texts alone."""
-        return any(self._exists(study) for study in self.studies())
+        return any(self._exists(study.image) for study in self.studies())
 
-    def _exists(self, study: Study) -> bool:
+    def _exists(self, path: str) -> bool:
         try:
-            return safe_path(self.root, study.image).is_file()
+            return safe_path(self.root, path).is_file()
         except DataError:
             return False
 
@@ -105,7 +127,9 @@ class FileSource:
 
     def is_verified(self, study: Study) -> bool:
         """See `CachesHashes.is_verified`."""
-        return not self.published or self._hashes.is_known(study.image) or not self._exists(study)
+        return not self.published or all(
+            self._hashes.is_known(path) or not self._exists(path) for path in self._paths(study)
+        )
 
     def _labelled(self, studies: list[Study]) -> list[Study]:
         """The studies, those without labels with the rule labeler's."""

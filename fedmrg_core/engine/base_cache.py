@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,7 @@ def build(
     temporary = target.with_name(f".{target.name}")
     temporary.mkdir(parents=True, exist_ok=True)
     start = time.process_time()
-    sha256 = build_base(temporary, config, corpus, seed, progress)
+    sha256 = build_base(temporary, replace(config, views=1), corpus, seed, progress)
     recipe = {**(made_by or {}), "cpu_seconds": round(time.process_time() - start, 1)}
     facts = base_facts(config, corpus.fingerprint(), seed, sha256, recipe)
     if isinstance(corpus, HasRecipe):

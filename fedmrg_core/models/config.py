@@ -8,7 +8,7 @@ from typing import Any
 
 from fedmrg_core.errors import ConfigError, choose, in_range, not_empty
 
-NEWER = {"begin": "auto", "chat": "no", "max_patches": 256, "lm_bits": 32}
+NEWER = {"begin": "auto", "chat": "no", "max_patches": 256, "lm_bits": 32, "views": 1}
 """Settings that are newer than the shipped bases, with the values that leave a model as it was without them."""
 
 NO_WARM_UP = {"warmup_studies": 1, "warmup_vision_steps": 0, "warmup_prompt_steps": 0, "warmup_steps": 0}
@@ -32,6 +32,8 @@ class ModelConfig:
     image_size: pixels per side; films are resized to squares of it. 0 = what the encoder's checkpoint was trained on;
         it is a number from the start of a run on.
     max_patches: most patches of an encoder's checkpoint that the language model reads; a finer grid is averaged down.
+    views: films of a study that the encoder sees: 1 = the frontal one; 2 = also a lateral one, whose patches follow; a
+        study without one shows its frontal film twice.
     encoder_channels: channels of the conv encoder's stages. Each stage halves the side; the last is the feature width.
     lm_hidden, lm_layers, lm_heads, lm_intermediate, vocab_size: sizes of a language model that is trained here.
     max_tokens: longest report in tokens, end token included. Longer references are cut in training only.
@@ -53,6 +55,7 @@ class ModelConfig:
     lm_bits: int
     image_size: int
     max_patches: int
+    views: int
     encoder_channels: tuple[int, ...]
     lm_hidden: int
     lm_layers: int
@@ -78,6 +81,7 @@ class ModelConfig:
         if self.image_size:
             in_range("model.image_size", self.image_size, 16, 2048, unit="pixels")
         in_range("model.max_patches", self.max_patches, 1)
+        in_range("model.views", self.views, 1, 2)
         choose("model.lm_bits", str(self.lm_bits), ("32", "8", "4"))
         for name in ("begin", "chat"):
             choose(f"model.{name}", getattr(self, name), ("auto", "yes", "no"))
@@ -98,5 +102,5 @@ class ModelConfig:
             )
 
     def recipe(self) -> dict[str, Any]:
-        """What a base is known by: all settings, without newer ones that change nothing."""
-        return without_newer(asdict(self))
+        """What a base is known by: all settings, without newer ones that change nothing. It learns on one view."""
+        return without_newer({**asdict(self), "views": 1})

@@ -31,12 +31,14 @@ def check_positions(config: ModelConfig, lm: Any, encoder: Encoder, fixed: int, 
         return
     with torch.no_grad():
         encoder.eval()
-        patches = encoder(torch.zeros(1, config.image_size, config.image_size, dtype=torch.uint8)).shape[1]
+        film = torch.zeros(1, config.image_size, config.image_size, dtype=torch.uint8)
+        patches = encoder(film).shape[1] * config.views
         encoder.train()
     needed = patches + fixed + longest
     if needed > positions:
         raise ConfigError(
             f"lm={config.lm} has {positions} positions, but {patches} patches, {fixed} tokens of prompts and"
             f" instruction and a report of {longest} tokens are {needed}: lower model.max_tokens,"
-            " generation.max_new_tokens, model.image_size or (of an encoder's checkpoint) model.max_patches"
+            " generation.max_new_tokens, model.image_size model.views or (of an encoder's checkpoint)"
+            " model.max_patches"
         )

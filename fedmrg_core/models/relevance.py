@@ -25,7 +25,7 @@ def report_relevance(model: ReportModel, film: Tensor, report: str, adapters: Ad
     with torch.enable_grad():
         loss = model.decode(batch, model.connector(patches), prompts, weights).loss
         (gradient,) = torch.autograd.grad(-loss, patches)
-    return on_grid((gradient * patches.detach()).sum(dim=-1)[0].clamp(min=0))
+    return on_grid((gradient * patches.detach()).sum(dim=-1)[0].clamp(min=0), model.config.views)
 
 
 @torch.no_grad()
@@ -35,11 +35,13 @@ def finding_relevance(model: ReportModel, film: Tensor) -> Tensor:
     patches = model.encode(film[None]).patches[0]
     rows = model.dx_head.weight.view(14, len(LabelState), -1)
     contrast = rows[:, LabelState.POSITIVE] - rows[:, LabelState.BLANK]
-    return on_grid(contrast @ patches.T / len(patches))
+    return on_grid(contrast @ patches.T / len(patches), model.config.views)
 
 
-def on_grid(values: Tensor) -> Tensor:
-    """Values of patches [.., P] as a square grid [.., g, g]. Raises ConfigError where P is no square."""
+def on_grid(values: Tensor, views: int = 1) -> Tensor:
+    """Values of patches [.., views x P] as a square grid [.., g, g], summed over the views, which show the same film.
+    Raises ConfigError where P is no square."""
+    values = values.reshape(*values.shape[:-1], views, -1).sum(dim=-2)
     count = values.shape[-1]
     side = isqrt(count)
     if side * side != count:

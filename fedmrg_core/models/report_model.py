@@ -131,8 +131,12 @@ class ReportModel(nn.Module):
         return {name: found[name] for name in moving if found[name].is_floating_point()}
 
     def encode(self, images: Tensor) -> VisionOutput:
-        """Encode films uint8 [B, S, S]."""
-        patches = self.encoder(images)
+        """Encode films uint8 [B, S, S], or with V = `model.views` views [B, V, S, S]: the patches of a study's views
+        follow each other. A single film stands for all views."""
+        if self.config.views > 1 and images.ndim == 3:
+            images = images[:, None].expand(-1, self.config.views, -1, -1)
+        each = self.encoder(images.flatten(0, -3))
+        patches = each.reshape(len(images), -1, each.shape[-1])
         mean = patches.mean(dim=1)
         logits = self.diagnose(mean) if self.diagnosis else None
         return VisionOutput(patches, mean, self.connector(patches), logits)

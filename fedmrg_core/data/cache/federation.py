@@ -116,7 +116,7 @@ class Federation:
         self.labels: NDArray[np.int8] = _mapped(directory / LABELS)
         self.hospitals: tuple[Hospital, ...] = _hospitals(_mapped(directory / MEMBERSHIP), meta)
         shards = [((directory / path).resolve(), count) for path, count in meta["shards"]]
-        self._films = Films(shards, self.image_size)
+        self._films = Films(shards, self.image_size, meta.get("views", 1))
 
     def __reduce__(self) -> tuple[Any, tuple[Path]]:
         return Federation.open, (self.directory,)
@@ -129,8 +129,14 @@ class Federation:
         return f"Federation({self.split}: {len(self)} studies, {seen} seen hospitals of {len(self.hospitals)})"
 
     def images(self, rows: NDArray[np.integer[Any]] | Sequence[int]) -> NDArray[np.uint8]:
-        """Films by row, uint8 [k, size, size], one copy out of mapped memory. Raises IndexError."""
+        """Films by row, uint8 [k, size, size], or [k, views, size, size] of several views: one copy out of mapped
+        memory. Raises IndexError."""
         return self._films.take(rows)
+
+    def frontal(self, rows: NDArray[np.integer[Any]] | Sequence[int]) -> NDArray[np.uint8]:
+        """The frontal film of each row, uint8 [k, size, size]."""
+        films = self.images(rows)
+        return films if films.ndim == 3 else films[:, 0]
 
     @classmethod
     def open(cls, directory: Path | str) -> Federation:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -43,22 +44,23 @@ Shard = tuple[Path, int]
 class Films:
     """Films by row number, out of memory-mapped shards. A shard is opened when it is first read."""
 
-    def __init__(self, shards: Sequence[Shard], size: int) -> None:
+    def __init__(self, shards: Sequence[Shard], size: int, views: int = 1) -> None:
         self._paths = [path for path, _ in shards]
         self._starts = np.cumsum([0, *(count for _, count in shards)])
         self._opened: dict[int, list[NDArray[np.uint8]]] = {}
-        self.size = size
+        self.shape = (size, size) if views == 1 else (views, size, size)
 
     def __len__(self) -> int:
         return int(self._starts[-1])
 
     def take(self, rows: NDArray[np.integer[Any]] | Sequence[int]) -> NDArray[np.uint8]:
-        """The films of these rows, uint8 [k, size, size]: one copy out of mapped memory, which the caller may write."""
+        """The films of these rows, uint8 [k, size, size], or [k, views, size, size] of several views: one copy out of
+        mapped memory, which the caller may write."""
         wanted = np.asarray(rows, dtype=np.int64)
         if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
             raise IndexError(f"film rows reach {int(wanted.max())}; there are {len(self)}")
         shards = np.searchsorted(self._starts, wanted, side="right") - 1
-        films = np.empty((len(wanted), self.size, self.size), np.uint8)
+        films = np.empty((len(wanted), *self.shape), np.uint8)
         for at, (shard, row) in enumerate(zip(shards.tolist(), wanted.tolist(), strict=True)):
             batch, offset = divmod(row - int(self._starts[shard]), BATCH_FILMS)
             films[at] = self._batches(shard)[batch][offset]
@@ -73,13 +75,15 @@ class Films:
     def _batches(self, shard: int) -> list[NDArray[np.uint8]]:
         if shard not in self._opened:
             chunks = _open(self._paths[shard]).column("film").chunks
-            self._opened[shard] = [_view(chunk, self.size) for chunk in chunks]
+            self._opened[shard] = [_view(chunk, self.shape) for chunk in chunks]
         return self._opened[shard]
 
 
-def build_films(source: Source, studies: Sequence[Study], size: int, root: Path, progress: bool) -> list[Shard]:
+def build_films(
+    source: Source, studies: Sequence[Study], size: int, root: Path, progress: bool, views: int = 1
+) -> list[Shard]:
     """Decode the films of `studies` into shards below `root`, but for those that exist with the hash they were written
-    with. Rows keep the order."""
+    with. Rows keep the order. views: that `source.image` gives."""
     keys = image_keys(source, studies)
     folder = root / f"films-{size}"
     parts: list[tuple[Path, Sequence[Study]]] = []
@@ -93,7 +97,7 @@ def build_films(source: Source, studies: Sequence[Study], size: int, root: Path,
     log.info("films: %d shards found in %s, %d to make", len(parts) - len(todo), folder, len(todo))
     if todo:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # films of credentialed sources are stored here too
-        _write_all(source, todo, size, progress)
+        _write_all(source, todo, size, progress, views)
     return [(path, len(part)) for path, part in parts]
 
 
@@ -122,14 +126,16 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _write_all(source: Source, todo: Sequence[tuple[Path, Sequence[Study]]], size: int, progress: bool) -> None:
+def _write_all(
+    source: Source, todo: Sequence[tuple[Path, Sequence[Study]]], size: int, progress: bool, views: int
+) -> None:
     from tqdm import tqdm
 
     films = tqdm(total=sum(len(studies) for _, studies in todo), unit="film", desc="films", disable=not progress)
     with ThreadPoolExecutor(_cores()) as pool, films as bar:
         for path, studies in todo:
             with replacing(path) as temporary:
-                _write_shard(temporary, _decoded(source, studies, size, pool, bar))
+                _write_shard(temporary, _decoded(source, studies, size, pool, bar, views))
                 digest = file_sha256(temporary)
                 if isinstance(source, CachesHashes):
                     source.save_hashes()  # before the shard exists: a film of a shard is always known by its hash
@@ -138,7 +144,7 @@ def _write_all(source: Source, todo: Sequence[tuple[Path, Sequence[Study]]], siz
 
 
 def _decoded(
-    source: Source, studies: Sequence[Study], size: int, pool: ThreadPoolExecutor, bar: Any
+    source: Source, studies: Sequence[Study], size: int, pool: ThreadPoolExecutor, bar: Any, views: int
 ) -> Iterator[pa.Table]:
     """Tables of BATCH_FILMS films: no more than that is in memory at once."""
     import pyarrow as pa
@@ -151,7 +157,7 @@ def _decoded(
 
     for start in range(0, len(studies), BATCH_FILMS):
         films = list(pool.map(one, studies[start : start + BATCH_FILMS]))
-        blank = bytes(size * size)
+        blank = bytes(views * size * size)
         yield pa.table(
             {
                 "film": pa.array([blank if film is None else film for film in films], pa.large_binary()),
@@ -182,7 +188,7 @@ def _open(path: Path) -> pa.Table:
         raise DataError(f"film cache is damaged or gone ({error}); delete it and run again", str(path)) from None
 
 
-def _view(chunk: Any, size: int) -> NDArray[np.uint8]:
-    """The films of one record batch, [n, size, size], without a copy."""
-    values = np.frombuffer(chunk.buffers()[2], np.uint8, count=len(chunk) * size * size)
-    return values.reshape(len(chunk), size, size)
+def _view(chunk: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The films of one record batch, [n, *shape], without a copy."""
+    values = np.frombuffer(chunk.buffers()[2], np.uint8, count=len(chunk) * math.prod(shape))
+    return values.reshape(len(chunk), *shape)

@@ -23,6 +23,7 @@ from fedmrg_core.data.plan import DataPlan, plan_for
 from fedmrg_core.data.private_ids import private_ids, private_key
 from fedmrg_core.data.source import CachesHashes, Source
 from fedmrg_core.data.splits.assignment import Assignment
+from fedmrg_core.data.views import with_lateral
 from fedmrg_core.errors import DataError, first_line
 from fedmrg_core.files import write_atomic
 from fedmrg_core.hashes import json_sha256
@@ -54,16 +55,19 @@ def prepare(
     cache_dir: Path,
     clients: int | None,
     progress: bool,
+    views: int = 1,
 ) -> Federation:
     """The federation of a split: found in `cache_dir`, else read, verified, decoded and cached there.
 
     split: "phantom/group", "iu_xray/group", .. ; a `data.path` that holds a manifest.csv is its own split. seed: the
     run's; it selects the draw. image_size: pixels per side. clients: None = all; else the first so many seen hospitals.
-    Raises DataError (bad rows, a hash that differs, by part) or ConfigError.
+    views: films per study, see `model.views`. Raises DataError (bad rows, a hash that differs, by part) or ConfigError.
     """
     plan = plan_for(data, split, seed, clients)
+    if views > 1:
+        with_lateral(plan.source)
     try:
-        return _prepare(plan, image_size, Path(cache_dir).resolve(), data.on_bad, progress)
+        return _prepare(plan, image_size, Path(cache_dir).resolve(), data.on_bad, progress, views)
     except OSError as error:
         why = error.strerror or first_line(error)
         raise DataError(f"the cache cannot be written or read ({why})", str(error.filename or cache_dir)) from None
@@ -80,20 +84,20 @@ def checked_assignment(plan: DataPlan) -> tuple[list[Study], Assignment]:
     return studies, assignment
 
 
-def _prepare(plan: DataPlan, image_size: int, cache: Path, on_bad: str, progress: bool) -> Federation:
+def _prepare(plan: DataPlan, image_size: int, cache: Path, on_bad: str, progress: bool, views: int) -> Federation:
     if isinstance(plan.source, CachesHashes):
         plan.source.use_cache(cache)
     everything, assignment = checked_assignment(plan)
     wanted = set(assignment.ids())
     studies = [study for study in everything if study.study_id in wanted]
-    shards = build_films(plan.source, studies, image_size, cache, progress)
-    bad = _bad_films(plan.source, studies, Films(shards, image_size).bad(), image_size, on_bad)
+    shards = build_films(plan.source, studies, image_size, cache, progress, views)
+    bad = _bad_films(plan.source, studies, Films(shards, image_size, views).bad(), image_size, on_bad)
     kept = assignment.without(bad)
     kept.check(studies)
     left_out = {**plan.source.left_out, **({"bad_image": len(bad)} if bad else {})}
     left_out |= {"not_in_split": len(everything) - len(studies)} if len(everything) > len(studies) else {}
     key = private_key(cache) if plan.source.credentialed else None
-    return _folder(_Ready(plan, studies, kept, shards, left_out, key), image_size, cache)
+    return _folder(_Ready(plan, studies, kept, shards, left_out, key), image_size, cache, views)
 
 
 def _bad_films(source: Source, studies: Sequence[Study], rows: list[int], size: int, on_bad: str) -> set[str]:
@@ -145,9 +149,9 @@ def _found(target: Path, meta: dict[str, Any]) -> Federation | None:
     return found
 
 
-def _folder(ready: _Ready, size: int, cache: Path) -> Federation:
+def _folder(ready: _Ready, size: int, cache: Path, views: int) -> Federation:
     """Find the folder, or write a temporary one and rename it. If another run was faster, its folder is used."""
-    meta = _meta(ready, size)
+    meta = _meta(ready, size) | ({"views": views} if views > 1 else {})
     key = json_sha256(meta)[:32]
     target = cache / "federations" / key
     found = _found(target, meta)

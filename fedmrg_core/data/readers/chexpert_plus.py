@@ -80,6 +80,9 @@ class ChexpertPlusSource(FileSource):
         film = min(frontal)
         self.locations[name] = (TABLE, film.row)
         folder = "PNG/PNG" if (self.root / "PNG" / "PNG").is_dir() else "PNG"
+        second = [film.image for film in films if film.view == "lateral"]
+        if second:
+            self.lateral[name] = f"{folder}/{second[0]}"
         return [Study(name, film.patient or name.split("/")[0], f"{folder}/{film.image}", report, (), "")]
 
 

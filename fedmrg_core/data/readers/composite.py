@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fedmrg_core.data.catalogue import open_data_set
 from fedmrg_core.data.config import DataConfig
 from fedmrg_core.data.source import CachesHashes, ImageKeyed, Source
+from fedmrg_core.data.views import with_lateral
 from fedmrg_core.types import Study
 
 
@@ -61,6 +62,11 @@ class CompositeSource:
         source, own = self._own(study)
         assert isinstance(source, ImageKeyed)
         return f"{study.hospital}:{source.image_key(own)}"
+
+    def use_lateral(self) -> None:
+        """Of every source."""
+        for source in self._sources.values():
+            with_lateral(source)
 
     def has_films(self) -> bool:
         """Whether every source has films."""

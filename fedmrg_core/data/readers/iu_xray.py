@@ -120,6 +120,11 @@ class IUXraySource(FileSource):
         self.count("with_lateral_view", "lateral" in views)
         self.count("frontal_view_only", views == {"frontal"})
         self._records[name], self.locations[name] = record, (record.file, record.row)
+        second = [path for path, view in record.films if view == "lateral"]
+        if self.layout == "r2gen":  # which lists the frontal film first
+            second = [path for path, _ in record.films][1:]
+        if second:
+            self.lateral[name] = second[0]
         return frontal[:1]
 
 

@@ -1,8 +1,9 @@
 """A folder with `manifest.csv` as a data set: `make bench ALGO=fedmrg DATA=dir`.
 
-Columns `image` (path below the folder) and `report`; optional `study`, `patient`, `hospital`, `split`, and the 14
-CheXpert conditions (1, 0, -1, blank). Without `study` the image path is the id, without `patient` each study is its
-own patient, without the conditions the rule labeler labels the reports. docs/data.md has the rules in full.
+Columns `image` (path below the folder) and `report`; optional `study`, `patient`, `hospital`, `split`, `lateral` (path
+of a lateral film, read with `model.views = 2`), and the 14 CheXpert conditions (1, 0, -1, blank). Without `study` the
+image path is the id, without `patient` each study is its own patient, without the conditions the rule labeler labels
+the reports. docs/data.md has the rules in full.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from fedmrg_core.metrics.report_text import prepare_report
 from fedmrg_core.types import CONDITIONS, Study
 
 FILE = "manifest.csv"
-COLUMNS = ("image", "report", "study", "patient", "hospital", "split")
+COLUMNS = ("image", "report", "study", "patient", "hospital", "split", "lateral")
 PART_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
 
 
@@ -35,7 +36,7 @@ class ManifestSource(FileSource):
         table = read_table(self.root / FILE, ("image", "report"), ragged=True)
         table.refuse_lookalikes((*COLUMNS, *CONDITIONS))
         bad = BadRows(FILE)
-        studies = _good_rows(table, self.root, bad, self.locations)
+        studies = _good_rows(table, self.root, bad, self.locations, self.lateral)
         self.left_out |= bad.settle(self.data.on_bad)
         if not label_columns(table):
             labels = label_reports([study.report for study in studies])
@@ -47,8 +48,10 @@ class ManifestSource(FileSource):
 Locations = dict[str, tuple[str, int | None]]
 
 
-def _good_rows(table: Table, root: Path, bad: BadRows, locations: Locations) -> list[Study]:
-    """Check each row; `locations` receives file and row by study id."""
+def _good_rows(
+    table: Table, root: Path, bad: BadRows, locations: Locations, lateral: dict[str, str]
+) -> list[Study]:
+    """Check each row; `locations` receives file and row by study id, and `lateral` the path of a lateral film."""
     labelled = label_columns(table)
     columns = {name: table.column(name) for name in COLUMNS}
     conditions = [table.column(name) for name in CONDITIONS] if labelled else []
@@ -62,13 +65,15 @@ def _good_rows(table: Table, root: Path, bad: BadRows, locations: Locations) -> 
                 raise _Bad("columns", f"{len(table.rows[at])} cells, but the header has {len(table.header)}")
             study = _study(cells, table, [column[at] for column in conditions], keys)
             _unique(study, row, locations, first_row)
-            safe_path(root, study.image)
+            for film in filter(None, (study.image, cells["lateral"])):
+                safe_path(root, film)
         except _Bad as error:
             bad.add(error.reason, row, str(error))
         except DataError as error:
             bad.add("image", row, str(error))
         else:
             locations[study.study_id] = (FILE, row)
+            lateral |= {study.study_id: cells["lateral"]} if cells["lateral"] else {}
             first_row[study.patient_id] = (study.hospital, study.part, row)
             studies.append(study)
     return studies

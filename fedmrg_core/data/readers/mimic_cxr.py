@@ -104,17 +104,20 @@ class MimicSource(FileSource):
             states = labels.get(name)
             positive = [c for c, state in zip(CONDITIONS, states or (), strict=False) if state == 1]
             self._metadata[name] = {**meta, "findings": ";".join(positive)}
+            second = min((film[1] for film in own if _is_lateral(film)), default="")
             report = f"{report} {parts_of.get('impression', '')}".strip() if self.data.impression else report
-            image = f"files/{patient[:3]}/{patient}/{name}/{dicom}.jpg"
+            folder = f"files/{patient[:3]}/{patient}/{name}"
+            image = f"{folder}/{dicom}.jpg"
+            if second:
+                self.lateral[name] = f"{folder}/{second}.jpg"
             studies.append(Study(name, patient, image, report, states or (), "", parts[name]))
         return self._labelled(studies)
 
     @staticmethod
     def _fault(films: list[Film], in_split: bool, text: str | None, report: str) -> str:
         if not any(film[0] >= 0 for film in films):
-            views = [film[2]["view"] for film in films]
-            lateral = all(re.search(r"\bLATERAL\b|^LL$", view.upper()) for view in views)
-            return "view_unknown" if "" in views else "lateral_only" if lateral else "no_frontal_film"
+            unknown, lateral = any(not film[2]["view"] for film in films), all(map(_is_lateral, films))
+            return "view_unknown" if unknown else "lateral_only" if lateral else "no_frontal_film"
         if not in_split:
             return "no_split"
         return "no_report" if text is None else "" if report else "no_findings"
@@ -157,6 +160,10 @@ class MimicSource(FileSource):
             self.locations[name] = (ANNOTATION, entry.row)
             studies[name] = Study(name, patient, f"images/{entry.images[0]}", entry.report, (), "", entry.part)
         return self._labelled(list(studies.values()))
+
+
+def _is_lateral(film: Film) -> bool:
+    return re.search(r"\bLATERAL\b|^LL$", film[2]["view"].upper()) is not None
 
 
 class _Reports:
