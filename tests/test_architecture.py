@@ -22,7 +22,7 @@ LAYERS: dict[str, list[set[str]]] = {
     # a folder's files and sub-folders, lowest layer first; each imports its own layer and those below, never above.
     # "*": the other files
     "fedmrg_core": [
-        {"errors", "paths", "files", "hashes", "registration", "types", "tree", "seeding", "adapter_names"},
+        {"errors", "paths", "files", "hashes", "registration", "types", "tree", "duration", "seeding", "adapter_names"},
         {"data", "models", "codec", "metrics", "wheels"},
         {"algorithms"},
         {"engine"},

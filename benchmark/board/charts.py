@@ -23,7 +23,6 @@ from benchmark.board.svg import (
     Axis,
     csv_link,
     cut,
-    duration,
     front_line,
     grid,
     lead,
@@ -36,6 +35,7 @@ from benchmark.board.svg import (
     value_and_ends,
     whisker,
 )
+from fedmrg_core.duration import duration
 
 LINKS = (10, 100, 1000)
 """Speeds of a link in Mbit/s."""

@@ -72,17 +72,6 @@ def csv_link(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return f"data:text/csv;charset=utf-8,{quote(out.getvalue(), safe='')}"
 
 
-def duration(seconds: float) -> str:
-    """A time in the unit that fits it.
-
-    >>> duration(0.79), duration(90), duration(7200)
-    ('0.79 s', '1.5 min', '2.0 h')
-    """
-    if seconds < 60:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
-
-
 def spread(wanted: Sequence[float], bottom: float) -> list[float]:
     """Positions of labels, near those wanted and `LINE` apart, none below `bottom`."""
     found, above = dict[int, float](), -math.inf

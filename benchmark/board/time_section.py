@@ -20,7 +20,6 @@ from benchmark.board.svg import (
     Axis,
     csv_link,
     cut,
-    duration,
     front_line,
     grid,
     lead,
@@ -33,6 +32,7 @@ from benchmark.board.svg import (
     value_and_ends,
     whisker,
 )
+from fedmrg_core.duration import duration
 from fedmrg_core.metrics.catalogue import RANKED_BY, find
 
 MEANING = (

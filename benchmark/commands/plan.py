@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmark.run import settings
+from fedmrg_core.duration import duration
 
 if TYPE_CHECKING:
     from benchmark.run.plan import Plan
@@ -98,7 +99,7 @@ def _traffic_lines(plan: Plan) -> Iterator[str]:
     yield f"\n{'time of a client on its link':<34}{'a round':>16}{'the run':>14}"
     for speed in LINKS:
         seconds = both * 8 / (speed * 1e6)
-        yield f"{f'{speed:,} Mbit/s':<34}{_duration(seconds):>16}{_duration(seconds * rounds * share):>14}"
+        yield f"{f'{speed:,} Mbit/s':<34}{duration(seconds):>16}{duration(seconds * rounds * share):>14}"
 
 
 def _memory(plan: Plan) -> str:
@@ -115,12 +116,6 @@ def _time_lines(plan: Plan) -> Iterator[str]:
     actors = max(1, plan.config.pool.actors)
     step, besides = plan.probe.step, plan.probe.besides
     yield f"time of a step, by a probe here: {step:.2f} s; a client's round besides: {besides:.2f} s"
-    yield f"time of a round with {actors} actors, each with a core of its own: {_duration(plan.round_s)}"
+    yield f"time of a round with {actors} actors, each with a core of its own: {duration(plan.round_s)}"
     whole = plan.round_s * plan.config.train.rounds
-    yield f"time of the run's training: {_duration(whole)}; generating and scoring reports come on top"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    yield f"time of the run's training: {duration(whole)}; generating and scoring reports come on top"

@@ -14,19 +14,10 @@ import sys
 import time
 from typing import Any
 
+from fedmrg_core.duration import duration
+
 EVERY_S = 30.0
 """Seconds after which a step is reported, where there is no bar."""
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them.
-
-    >>> duration(42.0), duration(400.0), duration(7200.0)
-    ('42 s', '7 min', '2.0 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 class Progress:
@@ -86,5 +77,4 @@ class Steps:
     def _left(self, done: int) -> str:
         """The time left if the remaining steps take as long as those so far."""
         taken = time.monotonic() - self._start
-        seconds = taken / max(1, done - self._first) * max(0, self.total - done)
-        return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+        return duration(taken / max(1, done - self._first) * max(0, self.total - done))

@@ -13,7 +13,7 @@ from benchmark.run.headline import of_round
 from benchmark.run.interrupt import interrupt_between_steps
 from benchmark.run.options import DRAWS, Options
 from benchmark.run.origin import ResumeRefused
-from benchmark.run.progress import Progress, duration
+from benchmark.run.progress import Progress
 from benchmark.run.record import Record
 from benchmark.run.settings import Config
 from benchmark.run.validation import validate
@@ -23,6 +23,7 @@ from benchmark.scoring.outputs import save_per_study
 from fedmrg_core.algorithms.base import ServerState
 from fedmrg_core.data.cache.federation import Federation
 from fedmrg_core.data.cache.prepare import prepare
+from fedmrg_core.duration import duration
 from fedmrg_core.engine import checkpoint
 from fedmrg_core.engine.async_checkpoint import AsyncCheckpointer
 from fedmrg_core.engine.base_cache import ensure_base

@@ -18,7 +18,7 @@ from typing import Any
 from fedmrg_core.adapter_names import is_adapter
 from fedmrg_core.errors import ConfigError, DataError, first_line
 from fedmrg_core.files import write_atomic
-from fedmrg_core.models.config import ModelConfig
+from fedmrg_core.models.config import NEWER, ModelConfig
 from fedmrg_core.models.generation import GenerationConfig
 from fedmrg_core.models.registry import get_language_model
 from fedmrg_core.models.report_model import ReportModel, load_state
@@ -144,7 +144,7 @@ def load_exported(folder: Path) -> tuple[ReportModel, dict[str, Any]]:
 
     facts = read_facts(folder)
     stored: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in facts["model"].items()}
-    config = ModelConfig(**stored)
+    config = ModelConfig(**{**NEWER, **stored})
     tokenizer = own_tokenizer(replace(config, lm=str(folder)), folder)
     model = ReportModel(replace(config, lm=_language_model(folder, facts)), tokenizer, load_language_model(folder))
     model.diagnosis = bool(facts["diagnosis"])
