@@ -60,8 +60,8 @@ def test_steps_are_reported_every_ten_or_every_thirty_seconds(
             clock[0] += 31.0 if done == 4 else 1.0
             steps.at(done, note="loss 1.5")
     assert capsys.readouterr().err.splitlines() == [
-        "fedmrg: round 4 of 25, loss 1.5, 3 min left",  # 34 s for 4 steps, 21 steps are left
-        "fedmrg: round 10 of 25, loss 1.5, 60 s left",
+        "fedmrg: round 4 of 25, loss 1.5, 3.0 min left",  # 34 s for 4 steps, 21 steps are left
+        "fedmrg: round 10 of 25, loss 1.5, 1.0 min left",
         "fedmrg: round 20 of 25, loss 1.5, 12 s left",
         "fedmrg: round 25 of 25, loss 1.5, 0 s left",
     ]

@@ -17,7 +17,7 @@ from fedmrg_core.runfolder import GENERATIONS
 def federation(name: str = "phantom", credentialed: bool = False) -> Any:
     films = np.arange(40 * 4, dtype=np.uint8).reshape(40, 2, 2)
     ids = [f"s{row}" for row in range(40)]
-    return SimpleNamespace(name=name, credentialed=credentialed, study_ids=ids, images=lambda rows: films[rows])
+    return SimpleNamespace(name=name, credentialed=credentialed, study_ids=ids, frontal=lambda rows: films[rows])
 
 
 @pytest.fixture
