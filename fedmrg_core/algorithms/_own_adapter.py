@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from fedmrg_core.algorithms.base import Client, ClientState, ServerState
-from fedmrg_core.algorithms.fedlora_dx import FedLoRADx, training_prompts
+from fedmrg_core.algorithms.fedlora_dx import FedLoRADx
 from fedmrg_core.errors import in_range
-from fedmrg_core.models.report_model import Batch, ReportModel, VisionOutput
+from fedmrg_core.models.report_model import Batch
 from fedmrg_core.types import State
 
 GENERIC, SPECIALISED = "generic", "specialised"
@@ -58,10 +58,6 @@ class OwnAdapter(FedLoRADx):
         """The adapters' weights where the own adapter counts by `share`; one of weight 0 is left out."""
         raise NotImplementedError
 
-    def prompts_of(self, model: ReportModel, vision: VisionOutput, states: Tensor) -> Tensor | None:
-        """The prompts of a training batch."""
-        return training_prompts(model, vision, states)
-
     # ---- after the last round
 
     @property
@@ -74,6 +70,13 @@ class OwnAdapter(FedLoRADx):
 
     def client_finish(self, client: Client) -> None:
         nll, share = self._best_share(client)
+        if self.finetune_epochs:
+            share = self._finetune(client, nll, share)
+        client.memory[OWN_SHARE] = {"share": torch.tensor(share)}
+        client.log(OWN_SHARE, torch.tensor(share))
+
+    def _finetune(self, client: Client, nll: float, share: float) -> float:
+        """Train on from a state with this NLL at this share; leaves the likeliest state, and returns its share."""
         state, kept = client.state(), 0
         for epoch in range(1, self.finetune_epochs + 1):
             client.fit(_outside_the_lm, self.finetune_loss, epochs=1, rate=1.0)
@@ -82,12 +85,10 @@ class OwnAdapter(FedLoRADx):
                 nll, share = found
                 state, kept = client.state(), epoch
         client.load(state)
-        client.memory[OWN_SHARE] = {"share": torch.tensor(share)}
-        client.log(OWN_SHARE, torch.tensor(share))
-        if self.finetune_epochs:
-            client.log("finetuned_epochs", torch.tensor(float(kept)))
+        client.log("finetuned_epochs", torch.tensor(float(kept)))
         if kept:
             client.memory[FINETUNED] = {name: tensor for name, tensor in state.items() if _outside_the_lm(name)}
+        return share
 
     def _best_share(self, client: Client) -> tuple[float, float]:
         """The share at which the hospital's validation reports are likeliest, after their nats per token."""
@@ -97,11 +98,7 @@ class OwnAdapter(FedLoRADx):
 
     def finetune_loss(self, client: Client, batch: Batch) -> Tensor:
         """The loss of what generates at the hospital, without what only serves others."""
-        model = client.model
-        vision = model.encode(batch.images)
-        prompts = self.prompts_of(model, vision, batch.states)
-        reading = model.decode(batch, vision.prefix, prompts, tuple(self.weights_at(1.0)))
-        return reading.loss + self.diagnosis_loss(client, vision, batch)
+        return self.path_loss(client, batch, tuple(self.weights_at(1.0)))
 
     # ---- inference
 

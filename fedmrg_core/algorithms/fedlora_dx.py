@@ -42,10 +42,18 @@ class FedLoRADx(FedLoRA):
         return self.contrastive_decoding
 
     def local_loss(self, client: Client, batch: Batch) -> Tensor:
+        return self.path_loss(client, batch, ("generic",))
+
+    def path_loss(self, client: Client, batch: Batch, adapters: tuple[str, ...]) -> Tensor:
+        """Of the path through these adapters: next-token cross-entropy, and the diagnosis loss."""
         vision = client.model.encode(batch.images)
-        prompts = training_prompts(client.model, vision, batch.states)
-        reading = client.model.decode(batch, vision.prefix, prompts, ("generic",))
+        prompts = self.prompts_of(client.model, vision, batch.states)
+        reading = client.model.decode(batch, vision.prefix, prompts, adapters)
         return reading.loss + self.diagnosis_loss(client, vision, batch)
+
+    def prompts_of(self, model: ReportModel, vision: VisionOutput, states: Tensor) -> Tensor | None:
+        """The prompts of a training batch; None = it is read without."""
+        return training_prompts(model, vision, states)
 
     def diagnosis_loss(self, client: Client, vision: VisionOutput, batch: Batch) -> Tensor:
         """dx_weight * L_dx; a scalar."""

@@ -39,6 +39,6 @@ def check_positions(config: ModelConfig, lm: Any, encoder: Encoder, fixed: int, 
         raise ConfigError(
             f"lm={config.lm} has {positions} positions, but {patches} patches, {fixed} tokens of prompts and"
             f" instruction and a report of {longest} tokens are {needed}: lower model.max_tokens,"
-            " generation.max_new_tokens, model.image_size model.views or (of an encoder's checkpoint)"
+            " generation.max_new_tokens, model.image_size, model.views or (of an encoder's checkpoint)"
             " model.max_patches"
         )
